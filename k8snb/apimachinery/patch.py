@@ -1,0 +1,399 @@
+"""Patches: part of an object, in one of three formats, and how `kubectl apply` makes one.
+
+Interface: `json_patch`, `merge_patch` and `strategic_merge` give a new object; `three_way_merge` gives the patch that
+turns the live object into what the user wrote, forgetting what the user had written before and does no longer.
+The rule not to break: inputs are never mutated and unchanged parts are shared, which is why no library does this here.
+Source: RFC 6902, RFC 7386, and `apimachinery/pkg/util/strategicpatch` in the kubernetes repository.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+from k8snb.apimachinery.meta import Object
+from k8snb.apimachinery.schema import Field, Type
+
+PATCH, RETAIN = "$patch", "$retainKeys"
+ORDER, PRIMITIVE = "$setElementOrder/", "$deleteFromPrimitiveList/"
+REPLACE, DELETE, MERGE = "replace", "delete", "merge"
+
+
+class PatchError(ValueError):
+    """A patch that is malformed, or does not fit the object."""
+
+
+# JSON patch: a list of operations
+
+
+def json_patch(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
+    """The document after all operations (add, remove, replace, move, copy, test). Raises PatchError."""
+    if not isinstance(operations, list):
+        raise PatchError("a JSON patch is a list of operations: [{op: replace, path: /spec/replicas, value: 3}]")
+    for operation in operations:
+        run = _OPERATIONS.get(operation.get("op", ""))
+        if run is None or not isinstance(operation.get("path"), str):
+            raise PatchError(f"not a JSON patch operation: {json.dumps(operation)}: it needs op and path")
+        document = run(document, operation)
+    return document
+
+
+def _pointer(text: str) -> list[str]:
+    if text and not text.startswith("/"):
+        raise PatchError(f'"{text}" is not a JSON pointer: begin with a slash: /metadata/labels/app')
+    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")[1:]]
+
+
+def _missing(operation: Mapping[str, Any], path: str) -> PatchError:
+    return PatchError(f'{operation["op"]} operation does not apply: doc is missing path: "{path}"')
+
+
+def _value(operation: Mapping[str, Any]) -> Any:
+    if "value" not in operation:
+        raise PatchError(f"{operation['op']} operation at {operation['path']} needs a value")
+    return operation["value"]
+
+
+def _step(node: Any, part: str, operation: Mapping[str, Any], path: str, *, end: bool = False) -> Any:
+    """A pointer's part as the key or index that it is in this node; with `end`, one past a list's last is one too."""
+    if isinstance(node, dict):
+        return part
+    if isinstance(node, list):
+        if end and part == "-":
+            return len(node)
+        if part.isdecimal() and int(part) < len(node) + end:
+            return int(part)
+    raise _missing(operation, path)
+
+
+def _look(node: Any, path: str, operation: Mapping[str, Any]) -> Any:
+    for part in _pointer(path):
+        step = _step(node, part, operation, path)
+        if isinstance(node, dict) and step not in node:
+            raise _missing(operation, path)
+        node = node[step]
+    return node
+
+
+def _change(node: Any, parts: list[str], operation: Mapping[str, Any], change: Callable[[Any, str], Any]) -> Any:
+    """A copy of `node` in which `change(parent, last part)` replaced the parent at the end of the path."""
+    if len(parts) == 1:
+        return change(node, parts[0])
+    step = _step(node, parts[0], operation, operation["path"])
+    if isinstance(node, dict) and step not in node:
+        raise _missing(operation, operation["path"])
+    copy = node.copy()
+    copy[step] = _change(node[step], parts[1:], operation, change)
+    return copy
+
+
+def _put(document: Any, operation: Mapping[str, Any], value: Any) -> Any:
+    parts = _pointer(operation["path"])
+
+    def change(parent: Any, part: str) -> Any:
+        step = _step(parent, part, operation, operation["path"], end=True)
+        if isinstance(parent, dict):
+            return {**parent, step: value}
+        return [*parent[:step], value, *parent[step:]]
+
+    return _change(document, parts, operation, change) if parts else value
+
+
+def _replace(document: Any, operation: Mapping[str, Any]) -> Any:
+    value = _value(operation)
+    _look(document, operation["path"], operation)
+    parts = _pointer(operation["path"])
+
+    def change(parent: Any, part: str) -> Any:
+        copy = parent.copy()
+        copy[_step(parent, part, operation, operation["path"])] = value
+        return copy
+
+    return _change(document, parts, operation, change) if parts else value
+
+
+def _remove(document: Any, operation: Mapping[str, Any]) -> Any:
+    _look(document, operation["path"], operation)
+
+    def change(parent: Any, part: str) -> Any:
+        copy = parent.copy()
+        del copy[_step(parent, part, operation, operation["path"])]
+        return copy
+
+    parts = _pointer(operation["path"])
+    return _change(document, parts, operation, change) if parts else None
+
+
+def _add(document: Any, operation: Mapping[str, Any]) -> Any:
+    return _put(document, operation, _value(operation))
+
+
+def _copy(document: Any, operation: Mapping[str, Any]) -> Any:
+    return _put(document, operation, _look(document, _source(operation), operation))
+
+
+def _move(document: Any, operation: Mapping[str, Any]) -> Any:
+    source = _source(operation)
+    value = _look(document, source, operation)
+    return _put(_remove(document, {**operation, "path": source}), operation, value)
+
+
+def _source(operation: Mapping[str, Any]) -> str:
+    if not isinstance(operation.get("from"), str):
+        raise PatchError(f"{operation['op']} operation at {operation['path']} needs from")
+    source: str = operation["from"]
+    return source
+
+
+def _test(document: Any, operation: Mapping[str, Any]) -> Any:
+    found = _look(document, operation["path"], operation)
+    if json.dumps(found, sort_keys=True) != json.dumps(_value(operation), sort_keys=True):
+        raise PatchError(f"testing value {operation['path']} failed: it is {json.dumps(found)}")
+    return document
+
+
+_OPERATIONS: dict[str, Callable[[Any, Mapping[str, Any]], Any]] = {
+    "add": _add,
+    "remove": _remove,
+    "replace": _replace,
+    "move": _move,
+    "copy": _copy,
+    "test": _test,
+}
+
+
+# JSON merge patch: what is named is set, null deletes, lists are replaced
+
+
+def merge_patch(original: Any, patch: Any) -> Any:
+    """The original with the patch laid over it."""
+    if not isinstance(patch, dict):
+        return patch
+    before = original if isinstance(original, dict) else {}
+    after = dict(before)
+    for key, value in patch.items():
+        if value is None:
+            after.pop(key, None)
+        else:
+            after[key] = merge_patch(before.get(key), value)
+    return _shared(original, after)
+
+
+def _shared(before: Any, after: Any) -> Any:
+    """`before` itself when `after` holds the very same values in the same places."""
+    if type(before) is not type(after) or len(before) != len(after):
+        return after
+    if isinstance(after, list):
+        return before if all(one is other for one, other in zip(before, after, strict=True)) else after
+    return before if all(key in before and before[key] is value for key, value in after.items()) else after
+
+
+# Strategic merge patch: as a merge patch, but lists are merged where the schema says so
+
+
+def strategic_merge(original: Object, patch: Object, type_: Type | None) -> Object:
+    """The original with the patch laid over it, list by list as the type says. Raises PatchError.
+
+    Without a type (custom resources) it is a JSON merge patch.
+    """
+    if type_ is None:
+        merged: Object = merge_patch(original, patch)
+        return merged
+    return _merge_map(original, patch, type_.as_field)
+
+
+def _inside(field: Field | None, key: str) -> Field | None:
+    """The field behind a key of a struct or map."""
+    if field is None:
+        return None
+    if field.sort == "map":
+        return field.entry
+    return field.type.fields.get(key) if field.sort == "struct" and field.type is not None else None
+
+
+def _is_directive(key: str) -> bool:
+    return key in (PATCH, RETAIN) or key.startswith((ORDER, PRIMITIVE))
+
+
+def _directive(patch: Mapping[str, Any]) -> str:
+    """The value of `$patch`; "merge" where there is none."""
+    directive: str = patch.get(PATCH, MERGE)
+    if directive not in (REPLACE, DELETE, MERGE):
+        raise PatchError(f'unknown $patch directive "{directive}": use replace, delete or merge')
+    return directive
+
+
+def _plain(patch: Any) -> Any:
+    """What a patch says where there is nothing to merge with: its directives and nulls mean nothing there."""
+    if isinstance(patch, list):
+        return [_plain(entry) for entry in patch if not (isinstance(entry, dict) and PATCH in entry)]
+    if not isinstance(patch, dict):
+        return patch
+    return {key: _plain(value) for key, value in patch.items() if value is not None and not _is_directive(key)}
+
+
+def _merge_map(original: Object, patch: Object, field: Field | None) -> Object:
+    directive = _directive(patch)
+    if directive != MERGE:
+        return {} if directive == DELETE else {key: value for key, value in patch.items() if key != PATCH}
+    merged = dict(original)
+    if RETAIN in patch:
+        merged = {key: value for key, value in original.items() if key in patch[RETAIN]}
+    for key in dict.fromkeys(key.partition("/")[2] if key.startswith((ORDER, PRIMITIVE)) else key for key in patch):
+        if _is_directive(key):
+            continue
+        if key in patch and patch[key] is None:
+            merged.pop(key, None)
+        else:
+            value = _merge_value(merged.get(key), key, patch, _inside(field, key))
+            if value is not None:
+                merged[key] = value
+    shared: Object = _shared(original, merged)
+    return shared
+
+
+def _merge_value(current: Any, key: str, patch: Object, field: Field | None) -> Any:
+    value = patch.get(key)
+    if isinstance(value, dict):
+        keeps = isinstance(current, dict) and not (field is not None and field.replaces)
+        return _merge_map(current, value, field) if keeps else _plain(value)
+    if current is None and value is not None:
+        return _plain(value)
+    if field is None or not field.merges or not isinstance(value, list | None):
+        return current if value is None else value
+    before = current if isinstance(current, list) else []
+    order = patch.get(ORDER + key)
+    if field.merge_key:
+        merged = _merge_entries(before, value or [], field)
+        by_key = [entry[field.merge_key] for entry in order or () if field.merge_key in entry]
+        merged = _reorder(merged, by_key, before, lambda entry: entry.get(field.merge_key))
+    else:
+        kept = [entry for entry in before if entry not in patch.get(PRIMITIVE + key, ())]
+        merged = [*kept, *(entry for entry in value or () if entry not in kept)]
+        merged = _reorder(merged, order or [], before, lambda entry: entry)
+    return merged if merged or current is not None or value is not None else None
+
+
+def _merge_entries(before: list[Any], patch: list[Any], field: Field) -> list[Any]:
+    """A list of maps, merged entry by entry where the merge keys are equal."""
+    key = field.merge_key
+    plain = [entry for entry in patch if isinstance(entry, dict)]
+    if len(plain) != len(patch):
+        raise PatchError(f"{field.name}: every entry of the patch must be a map with its {key}")
+    if any(_directive(entry) == REPLACE for entry in plain):
+        return [entry for entry in plain if PATCH not in entry]
+    merged = list(before)
+    for entry in plain:
+        if key not in entry:
+            raise PatchError(f"map: {json.dumps(entry)} does not contain declared merge key: {key}")
+        place = next((index for index, old in enumerate(merged) if old.get(key) == entry[key]), None)
+        if _directive(entry) == DELETE:
+            merged = [old for old in merged if old.get(key) != entry[key]]
+        elif place is None:
+            merged.append(_plain(entry))
+        else:
+            merged[place] = _merge_map(merged[place], entry, field.entry)
+    shared: list[Any] = _shared(before, merged)
+    return shared
+
+
+def _reorder(
+    entries: list[Any], order: Sequence[Hashable], before: list[Any], key_of: Callable[[Any], Hashable]
+) -> list[Any]:
+    """Entries in the given order; those it does not name stay before what they stood before."""
+    places = {key: index for index, key in enumerate(order)}
+    listed = sorted((entry for entry in entries if key_of(entry) in places), key=lambda entry: places[key_of(entry)])
+    others = [entry for entry in entries if key_of(entry) not in places]
+    if not listed or (not others and listed == entries):
+        return entries
+    old = {key_of(entry): index for index, entry in enumerate(before)}
+    merged = []
+    for entry in listed:
+        place = old.get(key_of(entry), -1)
+        while others and old.get(key_of(others[0]), len(old)) < place:
+            merged.append(others.pop(0))
+        merged.append(entry)
+    return merged + others
+
+
+# What `kubectl apply` sends
+
+
+def three_way_merge(original: Object | None, modified: Object, current: Object, type_: Type | None) -> Object:
+    """The patch that makes `current` what `modified` says, and deletes what `original` said and `modified` does not.
+
+    `original` is the last applied configuration. What others wrote into `current` stays. {} means nothing to do.
+    Without a type the patch is a JSON merge patch.
+    """
+    return _difference(original or {}, modified, current, type_.as_field if type_ is not None else None)
+
+
+def _difference(
+    original: Object, modified: Object, current: Object, field: Field | None, *, retain: bool = False
+) -> Object:
+    patch: Object = {}
+    for key, value in modified.items():
+        live = current.get(key)
+        if value is None or live is None:
+            if value is not live:
+                patch[key] = value
+        else:
+            patch.update(_difference_at(key, original.get(key), value, live, _inside(field, key)))
+    patch.update({key: None for key in original if key not in modified and current.get(key) is not None})
+    if patch and retain:
+        patch[RETAIN] = sorted(key for key, value in modified.items() if value is not None)
+    return patch
+
+
+def _difference_at(key: str, original: Any, modified: Any, current: Any, field: Field | None) -> Object:
+    """The entries of a patch that one field needs: none, one, or for a list up to three."""
+    if isinstance(modified, dict) and isinstance(current, dict) and not (field is not None and field.replaces):
+        before = original if isinstance(original, dict) else {}
+        inner = _difference(before, modified, current, field, retain=field is not None and field.retains_keys)
+        return {key: inner} if inner else {}
+    if field is not None and field.merges and isinstance(modified, list) and isinstance(current, list):
+        return _list_difference(key, (original if isinstance(original, list) else [], modified, current), field)
+    return {} if modified == current and type(modified) is type(current) else {key: modified}
+
+
+Lists = tuple[list[Any], list[Any], list[Any]]
+
+
+def _list_difference(key: str, lists: Lists, field: Field) -> Object:
+    if not field.merge_key:
+        return _primitives(key, lists)
+    by_key = [_by_key(entries, field.merge_key) for entries in lists]
+    _, modified, current = lists
+    if any(len(found) != len(entries) for found, entries in zip(by_key, lists, strict=True)):
+        # Two entries with one key (a port for TCP and for UDP) cannot be told apart: the list goes as a whole.
+        return {} if modified == current else {key: [{PATCH: REPLACE}, *modified]}
+    before, wanted, live = by_key
+    entries = [change for name in wanted if (change := _entry(name, before, wanted, live, field))]
+    entries += [{PATCH: DELETE, field.merge_key: name} for name in before if name in live and name not in wanted]
+    if not entries and [name for name in live if name in wanted] == list(wanted):
+        return {}
+    order = {ORDER + key: [{field.merge_key: name} for name in wanted]}
+    return {**order, key: entries} if entries else order
+
+
+def _entry(name: Any, before: Object, wanted: Object, live: Object, field: Field) -> Object:
+    """What a patch says of one entry of a list: all of it when it is new, nothing when nothing differs."""
+    if name not in live:
+        entry: Object = wanted[name]
+        return entry
+    change = _difference(before.get(name, {}), wanted[name], live[name], field.entry, retain=field.retains_keys)
+    return {field.merge_key: name, **change} if change else {}
+
+
+def _by_key(entries: Iterable[Any], key: str) -> dict[Any, Object]:
+    return {entry[key]: entry for entry in entries if isinstance(entry, dict) and entry.get(key) is not None}
+
+
+def _primitives(key: str, lists: Lists) -> Object:
+    before, wanted, live = lists
+    added = [entry for entry in wanted if entry not in live]
+    deleted = [entry for entry in before if entry in live and entry not in wanted]
+    if not added and not deleted and [entry for entry in live if entry in wanted] == wanted:
+        return {}
+    return {ORDER + key: wanted, **({PRIMITIVE + key: deleted} if deleted else {}), **({key: added} if added else {})}
