@@ -1,0 +1,126 @@
+"""The clock: what time it is, and what is to happen later.
+
+Interface: `now()` for time stamps, `after(seconds, callback)` for timers; the pump calls `pop_due()` and `next_due()`.
+The rule not to break: no component asks the operating system for the time or sleeps; it is given a `Clock`.
+Real Kubernetes does the same inside its tests with `k8s.io/utils/clock`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Callback = Callable[[], None]
+
+
+class Timer:
+    """A callback that is due at a moment of the monotonic time line; `cancel()` takes it back."""
+
+    __slots__ = ("background", "callback", "due", "label")
+
+    def __init__(self, due: float, callback: Callback, background: bool, label: str) -> None:
+        self.due = due
+        self.callback: Callback | None = callback
+        self.background = background
+        self.label = label
+
+    def cancel(self) -> None:
+        self.callback = None
+
+
+class Clock:
+    """Timers in the order in which they fall due. Subclasses say how time passes."""
+
+    virtual = False
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+
+    def now(self) -> float:
+        """Seconds since the epoch, for time stamps."""
+        raise NotImplementedError
+
+    def monotonic(self) -> float:
+        """Seconds on a line that never jumps back, for timers."""
+        raise NotImplementedError
+
+    def after(self, seconds: float, callback: Callback, *, background: bool = False, label: str = "") -> Timer:
+        """Run `callback` in the pump `seconds` from now.
+
+        A `background` timer (a heartbeat, a periodic check) fires like any other, but nobody waits for it: `settle()`
+        is over when only background timers are left.
+        """
+        timer = Timer(self.monotonic() + max(seconds, 0.0), callback, background, label)
+        heapq.heappush(self._heap, (timer.due, next(self._order), timer))
+        return timer
+
+    def pop_due(self) -> Timer | None:
+        """The next timer whose moment has come, or None."""
+        self._drop_cancelled()
+        if self._heap and self._heap[0][0] <= self.monotonic():
+            return heapq.heappop(self._heap)[2]
+        return None
+
+    def next_due(self, *, foreground: bool = False) -> float | None:
+        """When the next timer falls due (monotonic seconds); with `foreground`, the next that somebody waits for."""
+        self._drop_cancelled()
+        if not foreground:
+            return self._heap[0][0] if self._heap else None
+        return min((due for due, _, timer in self._heap if timer.callback and not timer.background), default=None)
+
+    def clear(self) -> None:
+        """Take back every timer: what they belong to has been stopped."""
+        self._heap.clear()
+
+    def _drop_cancelled(self) -> None:
+        while self._heap and self._heap[0][2].callback is None:
+            heapq.heappop(self._heap)
+
+
+class RealClock(Clock):
+    """Time as the machine has it."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class VirtualClock(Clock):
+    """Time that stands still until the pump jumps to the next timer."""
+
+    virtual = True
+
+    def __init__(self, start: float = 1_700_000_000.0) -> None:
+        super().__init__()
+        self._now = start
+
+    def now(self) -> float:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def advance_to(self, moment: float) -> None:
+        """Move to `moment` (monotonic seconds); time never goes back."""
+        self._now = max(self._now, moment)
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 with whole seconds, as `metadata.creationTimestamp` has it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_timestamp(seconds: float) -> str:
+    """RFC 3339 with microseconds, as leases and `eventTime` have it."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_timestamp(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time. Raises ValueError."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
