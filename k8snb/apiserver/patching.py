@@ -1,0 +1,39 @@
+"""kube-apiserver's patch handler: the formats a change can be written in.
+
+Interface: `apply_patch(request, old) -> new`.
+Source: `apiserver/pkg/endpoints/handlers/patch.go`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from k8snb.apimachinery import patch, schema
+from k8snb.apimachinery.errors import bad_request, not_implemented, unsupported_media_type
+from k8snb.apimachinery.meta import Object
+from k8snb.client import Request
+from k8snb.client.client import APPLY, JSON, MERGE, STRATEGIC
+
+
+def apply_patch(request: Request, old: Object) -> Object:
+    """`old` with the request's patch applied. Raises BadRequest when the patch does not fit."""
+    body: Any = request.body
+    try:
+        if request.content_type == STRATEGIC:
+            type_ = schema.load().definition(request.kind.api_version, request.kind.kind)
+            return patch.strategic_merge(old, body, type_)
+        if request.content_type == MERGE:
+            return _object(patch.merge_patch(old, body))
+        if request.content_type == JSON:
+            return _object(patch.json_patch(old, body))
+    except ValueError as error:
+        raise bad_request(f"the patch cannot be applied: {error}") from None
+    if request.content_type == APPLY:
+        raise not_implemented("server-side apply")
+    raise unsupported_media_type(request.content_type, (JSON, MERGE, STRATEGIC))
+
+
+def _object(patched: Any) -> Object:
+    if not isinstance(patched, dict):
+        raise bad_request("the patch leaves no object")
+    return patched

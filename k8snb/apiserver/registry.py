@@ -1,0 +1,298 @@
+"""kube-apiserver's generic registry: the API verbs over the store, the same for every kind.
+
+Interface: `Registry`: get, list, watch, create, update, patch, delete, deletecollection.
+The rule not to break: what lies in the store is shared with everybody who has read it; a change builds a new dict.
+Source: `apiserver/pkg/registry/generic/registry`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+from k8snb.apimachinery import errors
+from k8snb.apimachinery.defaults import apply_defaults
+from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, revision_of, uid_of, with_metadata
+from k8snb.apimachinery.names import generate_name
+from k8snb.apimachinery.selectors import parse_selector
+from k8snb.apiserver import strategy
+from k8snb.apiserver.decode import decode
+from k8snb.apiserver.fields import field_selector
+from k8snb.apiserver.patching import apply_patch
+from k8snb.apiserver.validation import validate
+from k8snb.apiserver.watch import Filter, WatchHub
+from k8snb.client import Request, Watch
+from k8snb.clock import Clock, timestamp
+from k8snb.etcd import CompactedError, FutureRevisionError, MismatchError, Record, Store
+from k8snb.trace import Origin
+
+Admit = Callable[[Request, Object, Object | None], Object]
+FINALIZERS = {"Orphan": "orphan", "Foreground": "foregroundDeletion"}
+NAME_ATTEMPTS = 8
+
+
+class Registry:
+    """`admit(request, obj, old)` is the admission chain, `allocate` fills in what must be unique in the cluster just
+    before an object is stored, `ended(kind, obj)` is told what has left the store."""
+
+    def __init__(self, store: Store, clock: Clock, dice: random.Random, admit: Admit) -> None:
+        self.store = store
+        self._clock = clock
+        self._random = dice
+        self._admit = admit
+        self._hubs: dict[Kind, WatchHub] = {}
+        self.allocate: Admit = lambda request, obj, old: obj
+        self.ended: Callable[[Kind, Object], None] = lambda kind, obj: None
+
+    # reading
+
+    def get(self, request: Request) -> Object:
+        return self.record(request.kind, request.namespace, request.name).value
+
+    def record(self, kind: Kind, namespace: str, name: str) -> Record:
+        record = self.store.get(kind.key(namespace, name))
+        if record is None:
+            raise errors.not_found(kind, name)
+        return record
+
+    def list(self, request: Request) -> Object:
+        """A list object. With `limit` it may end in a `continue` token, which pins the revision of the first page."""
+        options = request.options
+        revision, start = _list_position(options)
+        filter_ = _filter(request)
+        prefix = request.kind.prefix + (f"{request.namespace}/" if request.namespace else "")
+        limit = int(options.get("limit") or 0)
+        try:
+            whole = filter_.labels is None and filter_.fields is None
+            records, more = self.store.range(prefix, revision=revision, start_after=start, limit=limit if whole else 0)
+        except (CompactedError, FutureRevisionError) as error:
+            raise errors.expired(str(error)) from None
+        items = [record.value for record in records if whole or filter_.matches(record.value)]
+        metadata: Object = {"resourceVersion": str(revision or self.store.revision)}
+        if limit and not whole and len(items) > limit:
+            items, more = items[:limit], True
+        if more:
+            metadata["continue"] = _continue_token(revision or self.store.revision, request.kind, items[-1])
+        return {"kind": request.kind.list_kind, "apiVersion": request.kind.api_version, "metadata": metadata,
+                "items": items}  # fmt: skip
+
+    def watch(self, request: Request) -> Watch:
+        """Events after `resourceVersion`; without one (or with "0") first what is there, as ADDED."""
+        asked = str(request.options.get("resourceVersion") or "")
+        filter_ = _filter(request)
+        initial: list[Object] = []
+        after = int(asked) if asked not in ("", "0") else self.store.revision
+        if asked in ("", "0"):
+            initial = self.list(request)["items"]
+        hub = self._hubs.get(request.kind)
+        if hub is None:
+            hub = self._hubs[request.kind] = WatchHub(request.kind, self.store)
+        try:
+            return hub.subscribe(filter_, after=after, initial=initial)
+        except CompactedError as error:
+            raise errors.expired(f"too old resource version: {after} ({error})") from None
+
+    # writing
+
+    def create(self, request: Request) -> Object:
+        kind = request.kind
+        obj = strategy.prepare_for_create(kind, decode(request, default_namespace=request.namespace))
+        base = obj["metadata"].get("generateName", "")
+        if not name_of(obj) and not base:
+            raise errors.invalid(kind, "", [errors.FieldError("metadata.name", errors.REQUIRED, None,
+                                                               "name or generateName is required")])  # fmt: skip
+        attempts = 1 if name_of(obj) else NAME_ATTEMPTS
+        for attempt in range(attempts):
+            named = obj if name_of(obj) else with_metadata(obj, name=generate_name(base, self._random))
+            try:
+                return self._create(request, named)
+            except errors.ApiError as error:
+                if error.reason != "AlreadyExists" or attempt == attempts - 1:
+                    raise
+        raise AssertionError("unreachable")
+
+    def _create(self, request: Request, obj: Object) -> Object:
+        kind = request.kind
+        key = kind.key(namespace_of(obj), name_of(obj))
+        if self.store.get(key) is not None:
+            raise errors.already_exists(kind, name_of(obj))
+        stamped = with_metadata(obj, uid=self._uid(), creationTimestamp=timestamp(self._clock.now()))
+        admitted = self._admit(request, apply_defaults(kind, stamped), None)
+        self._validate(kind, admitted, None)
+        complete = self.allocate(request, admitted, None)
+        if request.options.get("dryRun"):
+            return complete
+        return self.store.put(key, complete, expected=0, origin=self._origin(request)).value
+
+    def update(self, request: Request) -> Object:
+        old = self.get(request)
+        return self.replace(request, decode(request, default_namespace=request.namespace), old)
+
+    def replace(self, request: Request, new: Object, old: Object) -> Object:
+        """Store `new` in the place of `old`, through admission and validation. Writes nothing when nothing changed."""
+        kind = request.kind
+        self._check_preconditions(kind, new, old)
+        prepare = strategy.prepare_for_status if request.subresource == "status" else strategy.prepare_for_update
+        prepared = apply_defaults(kind, prepare(kind, new, old))
+        admitted = self._admit(request, prepared, old)
+        if admitted == old:
+            return old
+        if request.subresource != "status":
+            self._validate(kind, admitted, old)
+            admitted = self.allocate(request, admitted, old)
+        if request.options.get("dryRun"):
+            return admitted
+        if _deletion_is_complete(admitted):
+            return self._end(request, admitted, old)
+        return self._put(request, admitted, old)
+
+    def patch(self, request: Request) -> Object:
+        old = self.get(request)
+        patched = apply_patch(request, old)
+        decoded = decode(request, body=patched, default_namespace=request.namespace)
+        return self.replace(request, decoded, old)
+
+    def delete(self, request: Request) -> Object:
+        """Begin or complete an object's end. Returns the object as it is then."""
+        kind, old = request.kind, self.get(request)
+        options = request.options
+        self._check_delete_preconditions(kind, old, options.get("preconditions") or {})
+        self._admit(request, old, old)
+        if options.get("dryRun"):
+            return old
+        grace = strategy.grace_period(kind, old, options.get("gracePeriodSeconds"))
+        obj = self._with_finalizer(old, options.get("propagationPolicy"))
+        if grace == 0 and not obj["metadata"].get("finalizers") and not _namespace_lives(kind, obj):
+            return self._end(request, obj, old)
+        if is_deleting(old) and grace >= old["metadata"].get("deletionGracePeriodSeconds", 0) and obj is old:
+            return old
+        return self._put(request, self._deleting(kind, obj, grace), old)
+
+    def delete_collection(self, request: Request) -> Object:
+        listed = self.list(request)
+        for obj in listed["items"]:
+            one = Request("delete", request.kind, namespace_of(obj), name_of(obj), options=request.options,
+                          user=request.user, cause=request.cause)  # fmt: skip
+            try:
+                self.delete(one)
+            except errors.ApiError as error:
+                if error.code != 404:
+                    raise
+        return listed
+
+    # the parts of a write
+
+    def put(self, request: Request, obj: Object, old: Object) -> Object:
+        """Store without admission or validation: for subresources that change one thing."""
+        return old if obj == old else self._put(request, obj, old)
+
+    def _put(self, request: Request, obj: Object, old: Object) -> Object:
+        key = request.kind.key(namespace_of(old), name_of(old))
+        obj = {**obj, "metadata": {**obj["metadata"]}}
+        try:
+            return self.store.put(key, obj, expected=revision_of(old), origin=self._origin(request)).value
+        except MismatchError:
+            raise errors.conflict(request.kind, name_of(old), errors.STALE) from None
+
+    def _end(self, request: Request, obj: Object, old: Object) -> Object:
+        key = request.kind.key(namespace_of(old), name_of(old))
+        record = self.store.delete(key, expected=revision_of(old), origin=self._origin(request))
+        self.ended(request.kind, old)
+        return record.value if record is not None else obj
+
+    def _deleting(self, kind: Kind, obj: Object, grace: int) -> Object:
+        began = obj["metadata"].get("deletionTimestamp")
+        moment = timestamp(self._clock.now() + grace)
+        deleting = with_metadata(obj, deletionTimestamp=began or moment, deletionGracePeriodSeconds=grace)
+        if began is not None and grace < obj["metadata"].get("deletionGracePeriodSeconds", 0):
+            deleting = with_metadata(deleting, deletionTimestamp=moment)
+        if kind.plural == "namespaces":
+            deleting["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
+        if kind.plural in strategy.GENERATION and began is None:
+            deleting["metadata"]["generation"] = obj["metadata"].get("generation", 0) + 1
+        return deleting
+
+    @staticmethod
+    def _with_finalizer(obj: Object, policy: str | None) -> Object:
+        finalizer = FINALIZERS.get(policy or "")
+        present = obj["metadata"].get("finalizers") or []
+        kept = [name for name in present if name not in FINALIZERS.values()] if policy else present
+        wanted = [*kept, finalizer] if finalizer else kept
+        return obj if wanted == present else with_metadata(obj, finalizers=wanted or None)
+
+    @staticmethod
+    def _check_delete_preconditions(kind: Kind, old: Object, preconditions: dict[str, Any]) -> None:
+        uid, revision = preconditions.get("uid"), preconditions.get("resourceVersion")
+        if uid and uid != uid_of(old):
+            raise errors.conflict(kind, name_of(old), f"the UID in the precondition ({uid}) does not match the UID in "
+                                                      f"record ({uid_of(old)}). The object might have been deleted and "
+                                                      "then recreated")  # fmt: skip
+        if revision and revision != old["metadata"]["resourceVersion"]:
+            raise errors.conflict(kind, name_of(old), errors.STALE)
+
+    def _check_preconditions(self, kind: Kind, new: Object, old: Object) -> None:
+        metadata = new["metadata"]
+        if metadata.get("resourceVersion") and metadata["resourceVersion"] != old["metadata"]["resourceVersion"]:
+            raise errors.conflict(kind, name_of(old), errors.STALE)
+        if metadata.get("uid") and metadata["uid"] != uid_of(old):
+            why = f"uid mismatch: the provided object specified uid {metadata['uid']}, and no existing object was found"
+            raise errors.conflict(kind, name_of(old), why)
+
+    @staticmethod
+    def _validate(kind: Kind, obj: Object, old: Object | None) -> None:
+        found = validate(kind, obj, old)
+        if found:
+            raise errors.invalid(kind, name_of(obj), found)
+
+    def _origin(self, request: Request) -> Origin:
+        verb = f"{request.verb} {request.subresource}" if request.subresource else request.verb
+        return Origin(request.user.name, verb, request.cause, self._clock.now())
+
+    def _uid(self) -> str:
+        digits = f"{self._random.getrandbits(128):032x}"
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _deletion_is_complete(obj: Object) -> bool:
+    """Whether the last finalizer has gone from an object whose time is up."""
+    metadata = obj["metadata"]
+    return is_deleting(obj) and not metadata.get("finalizers") and not metadata.get("deletionGracePeriodSeconds")
+
+
+def _namespace_lives(kind: Kind, obj: Object) -> bool:
+    """Whether this is a namespace whose contents the namespace controller has still to remove."""
+    return kind.plural == "namespaces" and bool(obj["spec"].get("finalizers"))
+
+
+def _filter(request: Request) -> Filter:
+    text = request.options.get("labelSelector") or ""
+    try:
+        labels = parse_selector(text) if text else None
+    except ValueError as error:
+        raise errors.bad_request(f"unable to parse requirement: {error}") from None
+    fields = field_selector(request.kind, request.options.get("fieldSelector") or "")
+    if request.name and fields is None:
+        fields = field_selector(request.kind, f"metadata.name={request.name}")
+    return Filter(request.namespace if request.kind.namespaced else "", labels, fields)
+
+
+def _list_position(options: Any) -> tuple[int, str]:
+    """The revision to read at (0: now) and the key after which to go on."""
+    token = options.get("continue")
+    if token:
+        try:
+            position = json.loads(base64.urlsafe_b64decode(token))
+            return int(position["rv"]), str(position["start"])
+        except (ValueError, KeyError, TypeError):
+            raise errors.bad_request("continue key is not valid: it must be the one that a list answered") from None
+    exact = options.get("resourceVersionMatch") == "Exact"
+    return int(options.get("resourceVersion") or 0) if exact else 0, ""
+
+
+def _continue_token(revision: int, kind: Kind, last: Object) -> str:
+    position = {"rv": revision, "start": kind.key(namespace_of(last), name_of(last))}
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()

@@ -1,0 +1,122 @@
+"""kube-apiserver: one request's way in.
+
+Interface: `ApiServer(store, clock, …).handle(request)`, `kinds()`, `connect_node(name, kubelet)`.
+The rule not to break: a request is answered or refused with an ApiError; it never leaves half a write behind.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+from k8snb.apimachinery import errors, kinds
+from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.meta import Object, name_of
+from k8snb.apiserver import admission
+from k8snb.apiserver.allocators import ServiceAllocator
+from k8snb.apiserver.identity import Identity
+from k8snb.apiserver.registry import Registry
+from k8snb.apiserver.subresources import NodeConnection, handler_for
+from k8snb.client import ADMIN, Client, Request
+from k8snb.clock import Clock
+from k8snb.etcd import Store
+
+FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+DNS_INDEX = 10  # the cluster's DNS service has the tenth address of the service range, as kubeadm sets it up
+
+
+class ApiServer:
+    """Holds no data of its own: a second one on the same store would serve the same cluster.
+
+    `service_cidr` is the range that cluster IPs are taken from; several servers of one cluster share its `identity`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        dice: random.Random,
+        service_cidr: str,
+        identity: Identity | None = None,
+    ) -> None:
+        self.store = store
+        self.clock = clock
+        self.identity = identity or Identity(clock)
+        self.nodes: dict[str, NodeConnection] = {}
+        self.registry = Registry(store, clock, dice, self._admit)
+        self.registry.allocate = self._allocate
+        self.registry.ended = self._ended
+        services = [record.value for record in store.range(_kind("services").prefix)[0]]
+        self.allocator = ServiceAllocator(service_cidr, dice, services)
+        self._verbs: dict[str, Callable[[Request], Any]] = {
+            "get": self.registry.get,
+            "list": self.registry.list,
+            "watch": self.registry.watch,
+            "create": self.registry.create,
+            "update": self.registry.update,
+            "patch": self.registry.patch,
+            "delete": self.registry.delete,
+            "deletecollection": self.registry.delete_collection,
+        }
+
+    def handle(self, request: Request) -> Any:
+        """Answer one request. Raises ApiError."""
+        if request.subresource:
+            return handler_for(request)(self, request)
+        if request.verb not in request.kind.verbs:
+            raise errors.method_not_supported(request.kind, request.verb)
+        return self._verbs[request.verb](request)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        """Discovery: what this server serves."""
+        return kinds.KINDS
+
+    def connect_node(self, name: str, connection: NodeConnection) -> None:
+        """A kubelet hands over the way to its containers."""
+        self.nodes[name] = connection
+
+    def disconnect_node(self, name: str) -> None:
+        self.nodes.pop(name, None)
+
+    def bootstrap(self) -> None:
+        """Make the namespaces and the Service that every cluster has. Doing it again changes nothing."""
+        client = Client(self, ADMIN._replace(name="system:apiserver"))
+        for namespace in FIRST_NAMESPACES:
+            if client.find("namespaces", namespace) is None:
+                client.create("namespaces", {"metadata": {"name": namespace}})
+        if client.find("services", "kubernetes", "default") is None:
+            client.create("services", _kubernetes_service(self.allocator.address(1)))
+
+    def _admit(self, request: Request, obj: Object, old: Object | None) -> Object:
+        return admission.admit(self, request, obj, old)
+
+    def _allocate(self, request: Request, obj: Object, old: Object | None) -> Object:
+        if request.kind.plural != "services":
+            return obj
+        take = self.allocator.try_out if request.options.get("dryRun") else self.allocator.admit
+        complete, problems = take(obj, old)
+        if problems:
+            raise errors.invalid(request.kind, name_of(obj), problems)
+        return complete
+
+    def _ended(self, kind: Kind, obj: Object) -> None:
+        if kind.plural == "services":
+            self.allocator.release(obj)
+
+
+def _kind(word: str) -> Kind:
+    kind = kinds.find(word)
+    assert kind is not None
+    return kind
+
+
+def _kubernetes_service(address: str) -> Object:
+    """How pods find the apiserver."""
+    labels = {"component": "apiserver", "provider": "kubernetes"}
+    port = {"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}
+    return {
+        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
+        "spec": {"type": "ClusterIP", "clusterIP": address, "ports": [port]},
+    }

@@ -1,0 +1,117 @@
+"""kube-apiserver's strategies: what each kind needs before it is stored, where that differs between kinds.
+
+Interface: `prepare_for_create`, `prepare_for_update`, `prepare_for_status`, all pure.
+The rule not to break: spec belongs to the user, status to the controllers: a write to one cannot change the other.
+Source: `pkg/registry/*/strategy.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.meta import Object, get_path
+from k8snb.apimachinery.quantity import parse
+
+GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets")  # kinds that count changes of their spec
+KEEPS_STATUS = ("nodes",)  # kinds whose creator may set the status
+SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
+                   "resourceVersion", "selfLink")  # fmt: skip
+
+
+def has_status(kind: Kind) -> bool:
+    return "status" in kind.subresources
+
+
+def prepare_for_create(kind: Kind, obj: Object) -> Object:
+    """Drop what only the server may set; give the first status."""
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in SERVER_METADATA}
+    if not kind.namespaced:
+        metadata.pop("namespace", None)
+    if kind.plural in GENERATION:
+        metadata["generation"] = 1
+    prepared = {**obj, "metadata": metadata}
+    if has_status(kind) and kind.plural not in KEEPS_STATUS:
+        prepared.pop("status", None)
+        first = FIRST_STATUS.get(kind.plural)
+        prepared["status"] = first(prepared) if first else {}
+    if kind.plural == "namespaces":
+        prepared["spec"] = {**(prepared.get("spec") or {}), "finalizers": ["kubernetes"]}
+    return prepared
+
+
+def prepare_for_update(kind: Kind, obj: Object, old: Object) -> Object:
+    """Keep what the server set; count the generation up when the spec says something else."""
+    metadata = _server_metadata(obj, old)
+    prepared = {**obj, "metadata": metadata}
+    if has_status(kind) and kind.plural not in KEEPS_STATUS:
+        prepared.pop("status", None)
+        if "status" in old:
+            prepared["status"] = old["status"]
+    if kind.plural in GENERATION and prepared.get("spec") != old.get("spec"):
+        metadata["generation"] = old["metadata"].get("generation", 0) + 1
+    if kind.plural == "namespaces":
+        prepared["spec"] = old["spec"]
+    return prepared
+
+
+def prepare_for_status(kind: Kind, obj: Object, old: Object) -> Object:
+    """Take over the status and nothing else (for nodes also labels and annotations, as upstream)."""
+    prepared = {**old, "status": obj.get("status") or {}}
+    if kind.plural in KEEPS_STATUS:
+        prepared["metadata"] = _server_metadata(obj, old)
+    return prepared
+
+
+def _server_metadata(obj: Object, old: Object) -> Object:
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in SERVER_METADATA}
+    kept = {key: old["metadata"][key] for key in SERVER_METADATA if key in old["metadata"]}
+    return {**metadata, **kept}
+
+
+def qos_class(pod: Object) -> str:
+    """Guaranteed, Burstable or BestEffort, by requests and limits of all containers.
+
+    Source: `pkg/apis/core/v1/helper/qos`.
+    """
+    containers = [*pod["spec"].get("containers", ()), *(pod["spec"].get("initContainers") or ())]
+    resources = [container.get("resources") or {} for container in containers]
+    amounts = [_amounts(resource) for resource in resources]
+    if not any(requests or limits for requests, limits in amounts):
+        return "BestEffort"
+    guaranteed = all(
+        limits.keys() == {"cpu", "memory"} and all(requests.get(name, limits[name]) == limits[name] for name in limits)
+        for requests, limits in amounts
+    )
+    return "Guaranteed" if guaranteed else "Burstable"
+
+
+def _amounts(resources: Object) -> tuple[Object, Object]:
+    def of(field: str) -> Object:
+        amounts = resources.get(field) or {}
+        return {name: amounts[name] for name in ("cpu", "memory") if name in amounts and parse(amounts[name])}
+
+    return of("requests"), of("limits")
+
+
+FIRST_STATUS: dict[str, Callable[[Object], Object]] = {
+    "pods": lambda pod: {"phase": "Pending", "qosClass": qos_class(pod)},
+    "namespaces": lambda namespace: {"phase": "Active"},
+    "services": lambda service: {"loadBalancer": {}},
+    "replicationcontrollers": lambda controller: {"replicas": 0},
+    "replicasets": lambda controller: {"replicas": 0},
+}
+
+
+def is_terminal(pod: Object) -> bool:
+    return get_path(pod, "status.phase") in ("Succeeded", "Failed")
+
+
+def grace_period(kind: Kind, obj: Object, asked: int | None) -> int:
+    """Seconds an object may take to end: pods on a node get time, everything else ends at once."""
+    if kind.plural != "pods":
+        return 0
+    if not obj["spec"].get("nodeName") or is_terminal(obj):
+        return 0
+    default: int = obj["spec"].get("terminationGracePeriodSeconds", 30)
+    return max(default if asked is None else asked, 0)

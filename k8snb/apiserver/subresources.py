@@ -1,0 +1,213 @@
+"""kube-apiserver's subresources: the doors to one part of an object (`pods/web-1/binding`, `deployments/web/scale`).
+
+Interface: `HANDLERS`, a table from (plural or "*", subresource) to a function of (server, request).
+The rule not to break: what concerns a container is asked of the node's kubelet, never of a runtime.
+Source: `pkg/registry/core/pod/storage`, `pkg/registry/core/pod/rest`, `pkg/registry/apps/*/storage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from k8snb.apimachinery import errors
+from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, uid_of, with_path
+from k8snb.apimachinery.selectors import from_label_selector, from_set
+from k8snb.apiserver.identity import Identity
+from k8snb.apiserver.patching import apply_patch
+from k8snb.apiserver.registry import Registry
+from k8snb.client import Request
+from k8snb.clock import Clock, timestamp
+
+
+TOKEN_SECONDS, SHORTEST_TOKEN = 3600, 600
+
+
+class NodeConnection(Protocol):
+    """What a kubelet hands over when its node registers: the way to its containers."""
+
+    def logs(self, pod: Object, container: str, options: Mapping[str, Any]) -> Iterator[bytes]: ...
+    def exec(self, pod: Object, container: str, command: list[str]) -> Any: ...
+
+
+class Server(Protocol):
+    registry: Registry
+    clock: Clock
+    nodes: dict[str, NodeConnection]
+    identity: Identity
+
+
+Handler = Callable[[Server, Request], Any]
+
+
+def status(server: Server, request: Request) -> Object:
+    """Read, replace or patch an object's status; its spec stays as it is."""
+    verbs = {"get": server.registry.get, "update": server.registry.update, "patch": server.registry.patch}
+    return _one_of(verbs, request)
+
+
+def scale(server: Server, request: Request) -> Object:
+    """The number of replicas of anything that has one, as an autoscaling/v1 Scale."""
+    old = server.registry.get(request)
+    current = _scale_of(old)
+    if request.verb == "get":
+        return current
+    wanted = request.body if request.verb == "update" else apply_patch(request, current)
+    replicas = get_path(wanted, "spec.replicas", 0)
+    if not isinstance(replicas, int) or replicas < 0:
+        complaint = errors.FieldError("spec.replicas", errors.INVALID, replicas, "must be greater than or equal to 0")
+        raise errors.invalid(request.kind, name_of(old), [complaint])
+    revision = get_path(wanted, "metadata.resourceVersion")
+    if revision and revision != old["metadata"]["resourceVersion"]:
+        raise errors.conflict(request.kind, name_of(old), errors.STALE)
+    whole = Request("update", request.kind, request.namespace, request.name, options=request.options,
+                    user=request.user, cause=request.cause)  # fmt: skip
+    return _scale_of(server.registry.replace(whole, with_path(old, "spec.replicas", replicas), old))
+
+
+def _scale_of(obj: Object) -> Object:
+    metadata = obj["metadata"]
+    kept = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
+    raw = obj["spec"].get("selector") or {}
+    selector = from_label_selector(raw) if {"matchLabels", "matchExpressions"} & raw.keys() else from_set(raw)
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": kept,
+        "spec": {"replicas": obj["spec"].get("replicas", 0)},
+        "status": {"replicas": get_path(obj, "status.replicas", 0), "selector": str(selector)},
+    }
+
+
+def binding(server: Server, request: Request) -> Object:
+    """Give a pod its node. Once given, a node is not taken back."""
+    pod = server.registry.get(request)
+    node = get_path(request.body, "target.name")
+    if not node:
+        complaint = errors.FieldError("target.name", errors.REQUIRED)
+        raise errors.invalid(request.kind, request.name, [complaint])
+    if is_deleting(pod):
+        why = f"pod {name_of(pod)} is being deleted, cannot be assigned to a host"
+        raise errors.conflict(request.kind, name_of(pod), why)
+    taken = pod["spec"].get("nodeName")
+    if taken:
+        raise errors.conflict(request.kind, name_of(pod), f'pod {name_of(pod)} is already assigned to node "{taken}"')
+    uid = get_path(request.body, "metadata.uid")
+    if uid and uid != uid_of(pod):
+        raise errors.conflict(request.kind, name_of(pod), "the UID in the binding is that of another pod")
+    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None,
+                 "lastTransitionTime": timestamp(server.clock.now())}  # fmt: skip
+    old = get_path(pod, "status.conditions") or ()
+    conditions = [*(entry for entry in old if entry["type"] != "PodScheduled"), scheduled]
+    bound = {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": {**pod["status"], "conditions": conditions}}
+    server.registry.put(request, bound, pod)
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def eviction(server: Server, request: Request) -> Object:
+    """Delete a pod politely. PodDisruptionBudgets are not implemented by k8snb, so nothing can object."""
+    options = get_path(request.body, "deleteOptions") or {}
+    delete = Request("delete", request.kind, request.namespace, request.name, options=options, user=request.user,
+                     cause=request.cause)  # fmt: skip
+    server.registry.delete(delete)
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def finalize(server: Server, request: Request) -> Object:
+    """A namespace's own finalizers: when the last one is gone and it was deleted, it ends."""
+    old = server.registry.get(request)
+    finalizers = get_path(request.body, "spec.finalizers") or []
+    new = with_path(old, "spec.finalizers", finalizers)
+    if finalizers or not is_deleting(old):
+        return server.registry.put(request, new, old)
+    stored = server.registry.put(request, new, old)
+    delete = Request("delete", request.kind, "", request.name, user=request.user, cause=request.cause)
+    return server.registry.delete(delete) if stored else stored
+
+
+def logs(server: Server, request: Request) -> Iterator[bytes]:
+    """A container's output, from its node's kubelet."""
+    pod = server.registry.get(request)
+    container = _container(request, pod)
+    return _kubelet(server, pod).logs(pod, container, request.options)
+
+
+def run_command(server: Server, request: Request) -> Any:
+    """Run a command in a container and wait for it: its output and exit code."""
+    pod = server.registry.get(request)
+    container = _container(request, pod)
+    return _kubelet(server, pod).exec(pod, container, list(request.options.get("command") or ()))
+
+
+def _kubelet(server: Server, pod: Object) -> NodeConnection:
+    node = pod["spec"].get("nodeName")
+    if not node:
+        raise errors.bad_request(f"pod {name_of(pod)} does not have a host assigned")
+    if node not in server.nodes:
+        raise errors.unavailable(f"the kubelet of node {node} does not answer: the node is stopped or gone")
+    return server.nodes[node]
+
+
+def _container(request: Request, pod: Object) -> str:
+    """The container that is meant: the one named, or the only one there is."""
+    spec = pod["spec"]
+    fields = ("containers", "initContainers", "ephemeralContainers")
+    names = [container["name"] for field in fields for container in spec.get(field) or ()]
+    wanted: str = request.options.get("container") or ""
+    if wanted and wanted not in names:
+        raise errors.bad_request(f"container {wanted} is not valid for pod {name_of(pod)}: it has {', '.join(names)}")
+    if not wanted and len(spec["containers"]) > 1:
+        choice = " ".join(container["name"] for container in spec["containers"])
+        words = f"a container name must be specified for pod {name_of(pod)}"
+        raise errors.bad_request(f"{words}, choose one of: [{choice}]")
+    return wanted or str(spec["containers"][0]["name"])
+
+
+def token(server: Server, request: Request) -> Object:
+    """TokenRequest: a signed token for a service account, good for a while. Source: `pkg/registry/core/serviceaccount`."""
+    account = server.registry.get(request)
+    spec = (request.body or {}).get("spec") or {}
+    seconds = spec.get("expirationSeconds") or TOKEN_SECONDS
+    if seconds < SHORTEST_TOKEN:
+        why = "may not specify a duration less than 10 minutes"
+        complaint = errors.FieldError("spec.expirationSeconds", errors.INVALID, seconds, why)
+        raise errors.invalid(request.kind, name_of(account), [complaint])
+    if spec.get("boundObjectRef"):
+        raise errors.not_implemented("serviceaccounts/token with spec.boundObjectRef")
+    claims = server.identity.account_claims(account, spec.get("audiences") or (), seconds)
+    return {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": name_of(account), "namespace": request.namespace},
+        "spec": {"audiences": claims["aud"], "expirationSeconds": seconds, "boundObjectRef": None},
+        "status": {"token": server.identity.sign(claims), "expirationTimestamp": timestamp(claims["exp"])},
+    }
+
+
+def _one_of(verbs: Mapping[str, Callable[[Request], Object]], request: Request) -> Object:
+    if request.verb not in verbs:
+        raise errors.method_not_supported(request.kind, request.verb)
+    return verbs[request.verb](request)
+
+
+HANDLERS: dict[tuple[str, str], Handler] = {
+    ("*", "status"): status,
+    ("*", "scale"): scale,
+    ("pods", "binding"): binding,
+    ("pods", "eviction"): eviction,
+    ("pods", "log"): logs,
+    ("pods", "exec"): run_command,
+    ("namespaces", "finalize"): finalize,
+    ("serviceaccounts", "token"): token,
+}
+
+
+def handler_for(request: Request) -> Handler:
+    """The function for a request's subresource. Raises NotFound where the kind has no such door."""
+    kind = request.kind
+    found = HANDLERS.get((kind.plural, request.subresource)) or HANDLERS.get(("*", request.subresource))
+    if found is None or request.subresource not in kind.subresources:
+        if request.subresource in kind.subresources:
+            raise errors.not_implemented(f"{kind.plural}/{request.subresource}")
+        raise errors.ApiError(404, "NotFound", "the server could not find the requested resource")
+    return found

@@ -1,0 +1,198 @@
+"""client-go's informer: a cache of one resource that a watch keeps up to date.
+
+Interface: `Informers.get(resource)` gives the one shared `Informer` of a process; `get`, `list`, `by_index` read its
+cache; `on_change(callback)` is called with (old, new).
+The rule not to break: what the cache hands out is shared and read-only.
+Source: `client-go/tools/cache` (Reflector, DeltaFIFO, Indexer). Upstream copies every object once per process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.meta import Object, key_of, namespace_of, revision_of
+from k8snb.apimachinery.selectors import Selector
+from k8snb.client.client import Client, Event, Watch
+from k8snb.client.context import Context
+from k8snb.pump import WATCH, Item
+
+Objects = list[Object]
+Handler = Callable[[Object | None, Object | None], None]
+IndexFunction = Callable[[Object], Iterable[str]]
+
+NAMESPACE = "namespace"
+RETRY = 1.0  # seconds until a failed list is tried again
+
+
+class Informer:
+    """List, then watch, then list again when the watch breaks. `revision` is the newest one seen."""
+
+    def __init__(self, resource: str, client: Client, context: Context, *, field_selector: str = "") -> None:
+        self.resource = resource
+        self.revision = 0
+        self._client = client
+        self._context = context
+        self._options = {"fieldSelector": field_selector} if field_selector else {}
+        self._objects: dict[str, Object] = {}
+        self._handlers: list[Handler] = []
+        self._index_functions: dict[str, IndexFunction] = {NAMESPACE: lambda obj: (namespace_of(obj),)}
+        self._indices: dict[str, dict[str, dict[str, Object]]] = {NAMESPACE: {}}
+        self._watch: Watch | None = None
+
+    # reading the cache
+
+    def get(self, name: str, namespace: str = "") -> Object | None:
+        return self._objects.get(f"{namespace}/{name}" if namespace else name)
+
+    def by_key(self, key: str) -> Object | None:
+        return self._objects.get(key)
+
+    def list(self, namespace: str = "", selector: Selector | None = None) -> list[Object]:
+        """All objects, or those of one namespace, that a label selector picks."""
+        objects = self.by_index(NAMESPACE, namespace) if namespace else self._objects.values()
+        if selector is None:
+            return list(objects)
+        return [obj for obj in objects if selector.matches(obj["metadata"].get("labels") or {})]
+
+    def by_index(self, index: str, value: str) -> Iterable[Object]:
+        """The objects for which an index function gave this value."""
+        return self._indices[index].get(value, {}).values()
+
+    def __len__(self) -> int:
+        return len(self._objects)
+
+    def __iter__(self) -> Iterator[Object]:
+        return iter(list(self._objects.values()))
+
+    # setting up
+
+    def add_index(self, name: str, function: IndexFunction) -> None:
+        """Keep an index under a name. Adding one twice under the same name changes nothing."""
+        if name not in self._index_functions:
+            self._index_functions[name] = function
+            self._indices[name] = {}
+            for key, obj in self._objects.items():
+                self._index(name, key, obj)
+
+    def on_change(self, handler: Handler) -> None:
+        """Call `handler(old, new)` on every change; old is None for what is new, new is None for what is gone.
+
+        What is already in the cache is told at once.
+        """
+        self._handlers.append(handler)
+        for obj in list(self._objects.values()):
+            handler(None, obj)
+
+    def start(self) -> None:
+        """List and watch. Starting twice changes nothing."""
+        if self._watch is None:
+            self._relist()
+
+    def stop(self) -> None:
+        if self._watch is not None:
+            self._watch.on_arrival = None
+            self._watch.stop()
+            self._watch = None
+
+    # keeping up
+
+    def _relist(self) -> None:
+        try:
+            listed = self._client.list(self.resource, **self._options)
+            revision = listed["metadata"]["resourceVersion"]
+            watch = self._client.watch(self.resource, resourceVersion=revision, **self._options)
+        except ApiError:
+            self._context.clock.after(RETRY, self._relist, background=True, label=f"informer {self.resource}")
+            return
+        self._replace(listed["items"])
+        self.revision = max(self.revision, int(revision))
+        self._watch = watch
+        watch.on_arrival = self._arrived
+        if watch.events:
+            self._arrived()
+
+    def _replace(self, objects: Objects) -> None:
+        gone = dict(self._objects)
+        for obj in objects:
+            old = gone.pop(key_of(obj), None)
+            if old is None or revision_of(old) != revision_of(obj):
+                self._store(key_of(obj), old, obj)
+        for key, obj in gone.items():
+            self._store(key, obj, None)
+
+    def _arrived(self) -> None:
+        self._context.schedule(Item(f"informer {self.resource}", WATCH, self._drain))
+
+    def _drain(self) -> str:
+        watch = self._watch
+        count = 0
+        while watch is not None and watch is self._watch and (event := watch.pop()) is not None:
+            count += 1
+            self._apply(event)
+        return f"{count} events"
+
+    def _apply(self, event: Event) -> None:
+        if event.sort == "ERROR":
+            self.stop()
+            self._relist()
+            return
+        self.revision = max(self.revision, revision_of(event.object))
+        if event.sort == "BOOKMARK":
+            return
+        key = key_of(event.object)
+        old = self._objects.get(key)
+        if event.sort == "DELETED":
+            if old is not None:
+                self._store(key, event.object, None, cached=old)
+        elif old is None or revision_of(old) < revision_of(event.object):
+            self._store(key, old, event.object)
+
+    def _store(self, key: str, old: Object | None, new: Object | None, cached: Object | None = None) -> None:
+        if old is not None:
+            for name in self._indices:
+                self._unindex(name, key, cached or old)
+        if new is None:
+            self._objects.pop(key, None)
+        else:
+            self._objects[key] = new
+            for name in self._indices:
+                self._index(name, key, new)
+        for handler in self._handlers:
+            handler(old, new)
+
+    def _index(self, name: str, key: str, obj: Object) -> None:
+        for value in self._index_functions[name](obj):
+            self._indices[name].setdefault(value, {})[key] = obj
+
+    def _unindex(self, name: str, key: str, obj: Object) -> None:
+        for value in self._index_functions[name](obj):
+            bucket = self._indices[name].get(value)
+            if bucket is not None:
+                bucket.pop(key, None)
+                if not bucket:
+                    del self._indices[name][value]
+
+
+class Informers:
+    """The shared informers of one process, one for each resource and field selector."""
+
+    def __init__(self, client: Client, context: Context) -> None:
+        self._client = client
+        self._context = context
+        self._informers: dict[tuple[str, str], Informer] = {}
+
+    def get(self, resource: str, field_selector: str = "") -> Informer:
+        """The informer for a resource; all askers get the same one."""
+        key = (resource, field_selector)
+        if key not in self._informers:
+            self._informers[key] = Informer(resource, self._client, self._context, field_selector=field_selector)
+        return self._informers[key]
+
+    def start(self) -> None:
+        for informer in list(self._informers.values()):
+            informer.start()
+
+    def stop(self) -> None:
+        for informer in self._informers.values():
+            informer.stop()
