@@ -6,9 +6,10 @@ The rule not to break: importing k8snb imports nothing else; a notebook pays for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # type checkers know this name; `typing` itself takes longer to import than all of this
 if TYPE_CHECKING:
+    from typing import Any
+
     from IPython.core.interactiveshell import InteractiveShell
 
     from k8snb.cluster import Cluster

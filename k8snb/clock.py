@@ -19,12 +19,13 @@ Callback = Callable[[], None]
 class Timer:
     """A callback that is due at a moment of the monotonic time line; `cancel()` takes it back."""
 
-    __slots__ = ("background", "callback", "due", "label")
+    __slots__ = ("background", "callback", "due", "fired", "label")
 
     def __init__(self, due: float, callback: Callback, background: bool, label: str) -> None:
         self.due = due
         self.callback: Callback | None = callback
         self.background = background
+        self.fired = False
         self.label = label
 
     def cancel(self) -> None:
@@ -38,6 +39,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Timer]] = []
+        self._waited_for: list[tuple[float, int, Timer]] = []  # those of the heap that are not background
         self._order = itertools.count()
 
     def now(self) -> float:
@@ -55,30 +57,36 @@ class Clock:
         is over when only background timers are left.
         """
         timer = Timer(self.monotonic() + max(seconds, 0.0), callback, background, label)
-        heapq.heappush(self._heap, (timer.due, next(self._order), timer))
+        entry = (timer.due, next(self._order), timer)
+        heapq.heappush(self._heap, entry)
+        if not background:
+            heapq.heappush(self._waited_for, entry)
         return timer
 
     def pop_due(self) -> Timer | None:
         """The next timer whose moment has come, or None."""
-        self._drop_cancelled()
-        if self._heap and self._heap[0][0] <= self.monotonic():
-            return heapq.heappop(self._heap)[2]
-        return None
+        _drop_cancelled(self._heap)
+        if not self._heap or self._heap[0][0] > self.monotonic():
+            return None
+        timer = heapq.heappop(self._heap)[2]
+        timer.fired = True
+        return timer
 
     def next_due(self, *, foreground: bool = False) -> float | None:
         """When the next timer falls due (monotonic seconds); with `foreground`, the next that somebody waits for."""
-        self._drop_cancelled()
-        if not foreground:
-            return self._heap[0][0] if self._heap else None
-        return min((due for due, _, timer in self._heap if timer.callback and not timer.background), default=None)
+        heap = self._waited_for if foreground else self._heap
+        _drop_cancelled(heap)
+        return heap[0][0] if heap else None
 
     def clear(self) -> None:
         """Take back every timer: what they belong to has been stopped."""
         self._heap.clear()
+        self._waited_for.clear()
 
-    def _drop_cancelled(self) -> None:
-        while self._heap and self._heap[0][2].callback is None:
-            heapq.heappop(self._heap)
+
+def _drop_cancelled(heap: list[tuple[float, int, Timer]]) -> None:
+    while heap and (heap[0][2].callback is None or heap[0][2].fired):
+        heapq.heappop(heap)
 
 
 class RealClock(Clock):

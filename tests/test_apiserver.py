@@ -209,7 +209,10 @@ def test_a_watch_by_node_hears_only_of_its_own_pods(client: Client) -> None:
         client.create("pods", pod(name), "default")
         client.create_subresource("pods", name, "binding", {"target": {"name": node}}, "default")
         client.delete("pods", name, "default", gracePeriodSeconds=0)
-    assert [(event.sort, event.object["metadata"]["name"]) for event in watch.events] == [("ADDED", "a"), ("DELETED", "a")]
+    assert [(event.sort, event.object["metadata"]["name"]) for event in watch.events] == [
+        ("ADDED", "a"),
+        ("DELETED", "a"),
+    ]
 
 
 def test_a_watch_from_a_compacted_revision_is_told_to_list_again(client: Client, store: GuardedStore) -> None:
@@ -343,7 +346,9 @@ def test_a_namespace_ends_when_it_is_finalized(client: Client) -> None:
 
 
 def test_services_get_addresses_of_their_own(client: Client) -> None:
-    addresses = {client.create("services", service(f"s{number}"), "default")["spec"]["clusterIP"] for number in range(30)}
+    addresses = {
+        client.create("services", service(f"s{number}"), "default")["spec"]["clusterIP"] for number in range(30)
+    }
     assert len(addresses) == 30
     assert all(address.startswith("10.96.0.") for address in addresses)
 
@@ -356,7 +361,9 @@ def test_an_address_or_port_that_is_taken_is_refused(client: Client) -> None:
     ports = [{"port": 80, "nodePort": 30080}]
     error = refusal(client.create, "services", service("b", type="NodePort", ports=ports), "default")
     assert "provided port is already allocated" in error.message
-    error = refusal(client.create, "services", service("b", type="NodePort", ports=[{"port": 80, "nodePort": 80}]), "default")
+    error = refusal(
+        client.create, "services", service("b", type="NodePort", ports=[{"port": 80, "nodePort": 80}]), "default"
+    )
     assert "30000-32767" in error.message
     client.delete("services", "a", "default")
     assert client.create("services", service("b", clusterIP="10.96.0.7"), "default")
@@ -407,7 +414,9 @@ def test_logs_of_a_pod_without_a_node_are_refused(client: Client) -> None:
 
 def test_a_token_says_who_asked_for_how_long(client: Client, server: ApiServer) -> None:
     client.create("serviceaccounts", {"metadata": {"name": "robot"}}, "default")
-    answer = client.create_subresource("serviceaccounts", "robot", "token", {"spec": {"expirationSeconds": 900}}, "default")
+    answer = client.create_subresource(
+        "serviceaccounts", "robot", "token", {"spec": {"expirationSeconds": 900}}, "default"
+    )
     claims = server.identity.verify(answer["status"]["token"])
     assert claims["sub"] == "system:serviceaccount:default:robot"
     assert answer["status"]["expirationTimestamp"] == "2023-11-14T22:28:20Z"

@@ -213,3 +213,24 @@ def test_an_event_that_cannot_be_written_breaks_nothing(lab: Lab) -> None:
     obj = {**lab.config_map("a"), "metadata": {"name": "a", "namespace": "nowhere", "uid": "1"}}
     EventRecorder(lab.client, "tester", lab.clock).event(obj, NORMAL, "Poked", "in vain")
     assert lab.client.items("events") == []
+
+
+def test_many_events_that_differ_in_their_words_become_one(lab: Lab) -> None:
+    recorder = EventRecorder(lab.client, "tester", lab.clock)
+    obj = lab.config_map("a")
+    for number in range(20):
+        recorder.event(obj, NORMAL, "Poked", f"poke number {number}")
+    messages = [(event["message"], event["count"]) for event in lab.client.items("events", "default")]
+    assert len(messages) == 11
+    assert messages[-1] == ("(combined from similar events): poke number 19", 10)
+
+
+def test_talk_about_one_object_has_a_limit(lab: Lab) -> None:
+    recorder = EventRecorder(lab.client, "tester", lab.clock)
+    obj = lab.config_map("a")
+    for number in range(60):
+        recorder.event(obj, NORMAL, f"Reason{number}", "again")
+    assert len(lab.client.items("events", "default")) == 25
+    lab.clock.advance_to(lab.clock.now() + 301)
+    recorder.event(obj, NORMAL, "Later", "and again")
+    assert len(lab.client.items("events", "default")) == 26

@@ -103,9 +103,7 @@ def test_answers_of_threads_arrive_in_the_pump() -> None:
     pump.start()
     try:
         executor.submit(lambda: threading.current_thread().name, lambda result, error: arrived.append(result))
-        executor.submit(
-            lambda: None, lambda result, error: arrived.append(threading.current_thread().name)
-        )
+        executor.submit(lambda: None, lambda result, error: arrived.append(threading.current_thread().name))
         assert pump.wait(lambda: len(arrived) == 2, 5)
     finally:
         executor.close()

@@ -82,7 +82,7 @@ def controller_reference(owner: Mapping[str, Any]) -> Object:
 def get_path(obj: Any, path: str | Iterable[str], default: Any = None) -> Any:
     """What lies at a dotted path (`spec.template.metadata.labels`), or `default` where the path ends early."""
     for part in path.split(".") if isinstance(path, str) else path:
-        if not isinstance(obj, Mapping) or part not in obj:
+        if (type(obj) is not dict and not isinstance(obj, Mapping)) or part not in obj:
             return default
         obj = obj[part]
     return obj

@@ -146,7 +146,7 @@ class Registry:
             admitted = self.allocate(request, admitted, old)
         if request.options.get("dryRun"):
             return admitted
-        if _deletion_is_complete(admitted):
+        if _deletion_is_complete(admitted) and not _namespace_lives(kind, admitted):
             return self._end(request, admitted, old)
         return self._put(request, admitted, old)
 

@@ -19,7 +19,6 @@ from k8snb.apiserver.registry import Registry
 from k8snb.client import Request
 from k8snb.clock import Clock, timestamp
 
-
 TOKEN_SECONDS, SHORTEST_TOKEN = 3600, 600
 
 
@@ -95,8 +94,7 @@ def binding(server: Server, request: Request) -> Object:
     uid = get_path(request.body, "metadata.uid")
     if uid and uid != uid_of(pod):
         raise errors.conflict(request.kind, name_of(pod), "the UID in the binding is that of another pod")
-    scheduled = {"type": "PodScheduled", "status": "True", "lastProbeTime": None,
-                 "lastTransitionTime": timestamp(server.clock.now())}  # fmt: skip
+    scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp(server.clock.now())}
     old = get_path(pod, "status.conditions") or ()
     conditions = [*(entry for entry in old if entry["type"] != "PodScheduled"), scheduled]
     bound = {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": {**pod["status"], "conditions": conditions}}
@@ -164,7 +162,10 @@ def _container(request: Request, pod: Object) -> str:
 
 
 def token(server: Server, request: Request) -> Object:
-    """TokenRequest: a signed token for a service account, good for a while. Source: `pkg/registry/core/serviceaccount`."""
+    """TokenRequest: a signed token for a service account, good for a while.
+
+    Source: `pkg/registry/core/serviceaccount/storage/token.go`.
+    """
     account = server.registry.get(request)
     spec = (request.body or {}).get("spec") or {}
     seconds = spec.get("expirationSeconds") or TOKEN_SECONDS

@@ -1,11 +1,15 @@
 """client-go's event recorder: what components tell the user about an object.
 
 Interface: `EventRecorder.event(obj, NORMAL | WARNING, reason, message)`.
-The rule not to break: an event never fails the work that it tells of; the same event again raises a count.
-Source: `client-go/tools/record` (EventCorrelator). Upstream sends events from a goroutine and drops them under load.
+The rule not to break: an event never fails the work that it tells of, and talk about one object has a limit.
+Source: `client-go/tools/record/events_cache.go`. The same event again raises a count; more than ten that differ only in
+their message within ten minutes become one "(combined from similar events)"; of one source about one object at most 25
+are written in a row, then one each five minutes.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass, field
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of, uid_of
@@ -13,8 +17,23 @@ from k8snb.client.client import MERGE, Client
 from k8snb.clock import Clock, timestamp
 
 NORMAL, WARNING = "Normal", "Warning"
-NAME_ATTEMPTS = 100  # events of one object in one instant; names hold the time, so that they sort by it
-REMEMBERED = 4096  # events whose repetition is noticed, as upstream's correlator cache
+NAME_ATTEMPTS = 100  # where two recorders tell of one object in the same instant
+REMEMBERED = 4096  # objects whose events are remembered
+SIMILAR, SIMILAR_SECONDS = 10, 600.0
+BURST, REFILL_SECONDS = 25, 300.0
+COMBINED = "(combined from similar events): "
+
+Key = tuple[str, ...]
+
+
+@dataclass
+class Told:
+    """What one source has told about one object."""
+
+    tokens: float = BURST
+    refilled: float = 0.0
+    written: dict[Key, tuple[str, int]] = field(default_factory=dict)  # (type, reason, message) → event's name, count
+    messages: dict[Key, dict[str, float]] = field(default_factory=dict)  # (type, reason) → message → when
 
 
 class EventRecorder:
@@ -24,27 +43,56 @@ class EventRecorder:
         self._client = client
         self._source = {"component": component, **({"host": host} if host else {})}
         self._clock = clock
-        self._seen: dict[tuple[str, ...], tuple[str, int]] = {}
+        self._told: dict[Key, Told] = {}
+        self._last = 0
 
     def event(self, obj: Object, sort: str, reason: str, message: str) -> None:
         """Tell something about an object: `reason` is one CamelCase word, `message` a sentence for people."""
         namespace = namespace_of(obj) or "default"
-        key = (uid_of(obj), name_of(obj), namespace, sort, reason, message)
-        name, count = self._seen.pop(key, ("", 0))
+        told = self._remember((uid_of(obj), namespace, name_of(obj)))
+        if not self._may_speak(told):
+            return
+        key, text = self._combine(told, (sort, reason), message)
+        name, count = told.written.get(key, ("", 0))
         try:
-            if not (count and self._repeat(name, namespace, count + 1)):
-                name, count = self._first(obj, namespace, sort, reason, message), 0
+            if not (count and self._repeat(name, namespace, count + 1, text)):
+                name, count = self._first(obj, namespace, sort, reason, text), 0
         except ApiError:
             return  # a namespace on its way out takes no more events
-        self._seen[key] = (name, count + 1)
-        if len(self._seen) > REMEMBERED:
-            self._seen.pop(next(iter(self._seen)))
+        told.written[key] = (name, count + 1)
+
+    def _remember(self, about: Key) -> Told:
+        told = self._told.pop(about, None) or Told(refilled=self._clock.monotonic())
+        self._told[about] = told
+        if len(self._told) > REMEMBERED:
+            self._told.pop(next(iter(self._told)))
+        return told
+
+    def _may_speak(self, told: Told) -> bool:
+        now = self._clock.monotonic()
+        told.tokens = min(told.tokens + (now - told.refilled) / REFILL_SECONDS, BURST)
+        told.refilled = now
+        if told.tokens < 1:
+            return False
+        told.tokens -= 1
+        return True
+
+    def _combine(self, told: Told, kind: Key, message: str) -> tuple[Key, str]:
+        """The event that a message belongs to, and what it says then."""
+        now = self._clock.monotonic()
+        recent = {text: at for text, at in told.messages.get(kind, {}).items() if now - at < SIMILAR_SECONDS}
+        recent[message] = now
+        told.messages[kind] = recent
+        if len(recent) > SIMILAR:
+            return (*kind, COMBINED), COMBINED + message
+        return (*kind, message), message
 
     def _first(self, obj: Object, namespace: str, sort: str, reason: str, message: str) -> str:
-        event = self._event(obj, namespace, sort, reason, message)
-        moment = int(self._clock.now() * 1e9)
-        for later in range(NAME_ATTEMPTS):
-            name = f"{name_of(obj)}.{moment + later:x}"
+        """Events are named by the moment, so that their names sort by it."""
+        event = self._event(obj, sort, reason, message)
+        for _ in range(NAME_ATTEMPTS):
+            self._last = max(self._last + 1, int(self._clock.now() * 1e9))
+            name = f"{name_of(obj)}.{self._last:x}"
             try:
                 self._client.create("events", {**event, "metadata": {"name": name, "namespace": namespace}}, namespace)
             except ApiError as error:
@@ -54,7 +102,7 @@ class EventRecorder:
                 break
         return name
 
-    def _event(self, obj: Object, namespace: str, sort: str, reason: str, message: str) -> Object:
+    def _event(self, obj: Object, sort: str, reason: str, message: str) -> Object:
         now = timestamp(self._clock.now())
         return {
             "apiVersion": "v1",
@@ -68,12 +116,11 @@ class EventRecorder:
             "reportingInstance": self._source.get("host", ""),
             "firstTimestamp": now,
             "lastTimestamp": now,
-            "eventTime": None,
             "count": 1,
         }
 
-    def _repeat(self, name: str, namespace: str, count: int) -> bool:
-        patch = {"count": count, "lastTimestamp": timestamp(self._clock.now())}
+    def _repeat(self, name: str, namespace: str, count: int, message: str) -> bool:
+        patch = {"count": count, "lastTimestamp": timestamp(self._clock.now()), "message": message}
         try:
             self._client.patch("events", name, patch, namespace, content_type=MERGE)
         except ApiError as error:

@@ -42,7 +42,7 @@ class WorkQueue:
         self._keys.append(key)
         self._context.schedule(Item(self.name, SYNC, self._next))
 
-    def add_after(self, key: str, seconds: float, *, background: bool = False) -> None:
+    def add_after(self, key: str, seconds: float, *, background: bool = False, cause: int = 0) -> None:
         """Queue a key later; of several delays for one key the earliest counts."""
         clock = self._context.clock
         waiting = self._delayed.get(key)
@@ -50,7 +50,7 @@ class WorkQueue:
             if waiting.due <= clock.monotonic() + seconds:
                 return
             waiting.cancel()
-        timer = clock.after(seconds, lambda: self._due(key), background=background, label=self.name)
+        timer = clock.after(seconds, lambda: self._due(key, cause), background=background, label=self.name)
         self._delayed[key] = timer
 
     def add_rate_limited(self, key: str) -> None:
@@ -66,9 +66,9 @@ class WorkQueue:
         """The key went well: its next failure is again the first."""
         self._failures.pop(key, None)
 
-    def _due(self, key: str) -> None:
+    def _due(self, key: str, cause: int) -> None:
         self._delayed.pop(key, None)
-        self.add(key)
+        self.add(key, cause)
 
     def _next(self) -> str:
         key = self._keys.popleft()
