@@ -1,0 +1,194 @@
+"""CRI: the container runtime interface, the only way from a kubelet to containers.
+
+Interface: `Runtime`, with the calls of upstream's RuntimeService and ImageService under their own names.
+The rule not to break: calls may block (the kubelet makes them on an executor); a runtime knows no apiserver.
+Source: `cri-api/pkg/apis/runtime/v1/api.proto` in the kubernetes repository. Upstream speaks gRPC here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+# Container and sandbox states, as upstream names them.
+CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
+SANDBOX_READY, SANDBOX_NOTREADY = "SANDBOX_READY", "SANDBOX_NOTREADY"
+
+
+class RuntimeFailure(Exception):
+    """A call that the runtime refused or could not carry out.
+
+    `reason` is the word that ends up in the container's waiting state: ErrImagePull, ImageInspectError,
+    CreateContainerError, RunContainerError, CreatePodSandboxError. The text is for a beginner to read.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+@dataclass(frozen=True, kw_only=True)
+class PodSandboxConfig:
+    """What a pod is before it has containers: a name, a network identity, a directory for logs."""
+
+    name: str
+    namespace: str
+    uid: str
+    node: str
+    attempt: int = 0
+    hostname: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    host_network: bool = False
+    share_process_namespace: bool = False
+    dns_servers: Sequence[str] = ()
+    dns_searches: Sequence[str] = ()
+    dns_options: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mount:
+    """A directory or file of the host that a container sees under another path."""
+
+    host_path: str
+    container_path: str
+    readonly: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerConfig:
+    """One container as the kubelet wants it. `command` replaces the image's entry point, `args` its arguments."""
+
+    name: str
+    image: str
+    attempt: int = 0
+    command: Sequence[str] = ()
+    args: Sequence[str] = ()
+    working_dir: str = ""
+    env: Sequence[tuple[str, str]] = ()
+    ports: Sequence[tuple[int, str]] = ()  # (container port, protocol), as declared
+    mounts: Sequence[Mount] = ()
+    memory_limit: int = 0  # bytes; 0 = none
+    cpu_limit: float = 0.0  # cores; 0 = none
+    cpu_request: float = 0.0
+    stdin: bool = False
+    tty: bool = False
+    privileged: bool = False
+    run_as_user: int | None = None
+    read_only_root: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class SandboxStatus:
+    """A sandbox as the runtime knows it.
+
+    `port_map` says where a container port is really found when it could not be had at the pod's own address:
+    {80: 42080} means that what the pod calls port 80 listens on `ip`:42080. `notes` are sentences for the pod's events:
+    what was accepted but is not carried out here.
+    """
+
+    id: str
+    name: str
+    namespace: str
+    uid: str
+    attempt: int
+    state: str
+    created_at: float
+    ip: str = ""
+    port_map: Mapping[int, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerStatus:
+    """A container as the runtime knows it. Times are seconds since the epoch; 0 = not yet.
+
+    `reason` after the end: Completed, Error, OOMKilled, ContainerCannotRun.
+    """
+
+    id: str
+    sandbox_id: str
+    pod_uid: str
+    name: str
+    image: str
+    attempt: int
+    state: str
+    image_id: str = ""
+    created_at: float = 0.0
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    exit_code: int = 0
+    reason: str = ""
+    message: str = ""
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecResult:
+    stdout: bytes
+    stderr: bytes
+    exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image as the runtime has it: `ref` as asked for, `id` unique, `size` in bytes."""
+
+    ref: str
+    id: str
+    size: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The addresses one node may give to its pods, and the node's own, as the runtime chose them."""
+
+    node_ip: str
+    pod_cidr: str
+
+
+class Runtime(Protocol):
+    """A container runtime. One object may serve several nodes of a cluster: configs name the node.
+
+    `events` registers a callback that is called, from any thread, with a pod's uid whenever something changed in it
+    (upstream: GetContainerEvents); a kubelet then asks for the states.
+    """
+
+    name: str  # docker, process, simulated
+    cri_version: str  # for status.nodeInfo.containerRuntimeVersion, e.g. "docker://24.0.5"
+    service_cidr: str  # where ClusterIPs of this runtime's cluster are taken from
+
+    def add_node(self, node: str) -> Network: ...
+    def remove_node(self, node: str) -> None: ...
+
+    def run_pod_sandbox(self, config: PodSandboxConfig) -> str: ...
+    def stop_pod_sandbox(self, sandbox_id: str) -> None: ...
+    def remove_pod_sandbox(self, sandbox_id: str) -> None: ...
+    def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]: ...
+    def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus: ...
+
+    def create_container(self, sandbox_id: str, config: ContainerConfig) -> str: ...
+    def start_container(self, container_id: str) -> None: ...
+    def stop_container(self, container_id: str, timeout: float) -> None: ...
+    def remove_container(self, container_id: str) -> None: ...
+    def list_containers(self, node: str) -> list[ContainerStatus]: ...
+    def container_status(self, container_id: str) -> ContainerStatus: ...
+    def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult: ...
+    def container_logs(
+        self,
+        container_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        timestamps: bool = False,
+    ) -> Iterator[bytes]: ...
+
+    def pull_image(self, image: str) -> Image: ...
+    def image_status(self, image: str) -> Image | None: ...
+    def list_images(self) -> list[Image]: ...
+
+    def events(self, node: str, callback: Callable[[str], None]) -> None: ...
+    def close(self) -> None: ...

@@ -1,0 +1,146 @@
+"""The network of a cluster on Docker: one bridge for all its pods, and the host's way to ClusterIPs.
+
+Interface: `PodNetwork` (a /24 of the bridge for each node, an address for each pod), `ServiceNetwork` (a route that
+makes ClusterIPs addresses of this host).
+The rule not to break: a range is taken only when no network of Docker and no route of the host has it, and all that was
+taken is given back by `close()`.
+Real clusters give each node its own bridge (CNI) and catch ClusterIPs with iptables, IPVS or eBPF (kube-proxy).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from k8snb.cri import Network, RuntimeFailure
+from k8snb.cri.docker_engine import first_line, translated
+
+POD_RANGES = (*(f"10.{second}.0.0/16" for second in range(244, 256)), *(f"172.{n}.0.0/16" for n in range(20, 32)))
+SERVICE_RANGES = tuple(f"10.{second}.0.0/16" for second in range(96, 112))
+LOOPBACK_RANGES = tuple(f"127.{second}.0.0/20" for second in range(96, 128))
+_CIDR = re.compile(r"\b(\d+\.\d+\.\d+\.\d+/\d+)\b")
+
+
+def host_ranges() -> list[ipaddress.IPv4Network]:
+    """The ranges that the host's routing tables name; none where there is no `ip` command."""
+    _, text = _ip("route", "show", "table", "all")
+    return [ipaddress.IPv4Network(cidr, strict=False) for cidr in _CIDR.findall(text)]
+
+
+def _ip(*words: str) -> tuple[bool, str]:
+    try:
+        done = subprocess.run(["ip", "-4", *words], capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False, ""
+    return done.returncode == 0, done.stdout
+
+
+def free_ranges(candidates: tuple[str, ...]) -> Iterator[str]:
+    """The candidates that no route of the host touches."""
+    taken = [each for each in host_ranges() if each.prefixlen > 0]
+    return (cidr for cidr in candidates if not any(ipaddress.IPv4Network(cidr).overlaps(each) for each in taken))
+
+
+class PodNetwork:
+    """The cluster's bridge. Node n has the n-th /24 of its range; the first /24 is the bridge's own."""
+
+    def __init__(self, api: Any, name: str, labels: Mapping[str, str]) -> None:
+        self.name = name
+        self.cidr = _create(api, name, labels)
+        self.gateway = str(ipaddress.IPv4Network(self.cidr).network_address + 1)
+        self._lock = threading.Lock()
+        self._free = list(ipaddress.IPv4Network(self.cidr).subnets(new_prefix=24))[1:]
+        self._nodes: dict[str, ipaddress.IPv4Network] = {}
+        self._used: dict[str, set[str]] = {}
+        self._last: dict[str, int] = {}
+
+    def add_node(self, node: str) -> Network:
+        with self._lock:
+            if node not in self._nodes:
+                if not self._free:
+                    raise RuntimeFailure("NetworkNotReady", f'node "{node}": {self.cidr} has no range left for it')
+                self._nodes[node] = self._free.pop(0)
+                self._used[node] = set()
+            return Network(node_ip=self.gateway, pod_cidr=str(self._nodes[node]))
+
+    def remove_node(self, node: str) -> None:
+        with self._lock:
+            if node in self._nodes:
+                self._free.append(self._nodes.pop(node))
+                del self._used[node]
+                self._last.pop(node, None)
+
+    def take(self, node: str) -> str:
+        """An address that no pod of the node has, going round so that one just freed is not the next."""
+        with self._lock:
+            if node not in self._nodes:
+                raise RuntimeFailure("NotFound", f'node "{node}" is not known to the Docker runtime: add it first')
+            cidr, used, last = self._nodes[node], self._used[node], self._last.get(node, 1)
+            for step in range(1, 254):
+                number = 2 + (last - 2 + step) % 253
+                ip = str(cidr.network_address + number)
+                if ip not in used:
+                    used.add(ip)
+                    self._last[node] = number
+                    return ip
+        raise RuntimeFailure("CreatePodSandboxError", f'no free pod address in {cidr} on node "{node}"')
+
+    def give_back(self, node: str, ip: str) -> None:
+        with self._lock:
+            self._used.get(node, set()).discard(ip)
+
+
+def _create(api: Any, name: str, labels: Mapping[str, str]) -> str:
+    """Create the bridge on the first range that is free, and return the range."""
+    import docker
+
+    for cidr in free_ranges(POD_RANGES):
+        gateway = str(ipaddress.IPv4Network(cidr).network_address + 1)
+        pool = docker.types.IPAMPool(subnet=cidr, gateway=gateway)
+        try:
+            with_pool = docker.types.IPAMConfig(pool_configs=[pool])
+            api.create_network(name, driver="bridge", ipam=with_pool, labels=dict(labels), check_duplicate=True)
+        except docker.errors.APIError as error:
+            if "overlaps" in first_line(error):
+                continue
+            with translated("NetworkNotReady", "cannot create the cluster's pod network"):
+                raise
+        return cidr
+    raise RuntimeFailure("NetworkNotReady", "no free address range for pods: docker network prune makes room")
+
+
+class ServiceNetwork:
+    """Where ClusterIPs live. `cidr` is chosen at once and may move to a loopback range in `open()`."""
+
+    def __init__(self) -> None:
+        self.cidr = next(free_ranges(SERVICE_RANGES), SERVICE_RANGES[-1])
+        self.note = ""
+        self._opened = False
+
+    def open(self) -> bool:
+        """Make every ClusterIP an address of this host, which pods reach through their gateway.
+
+        Returns False where that is not permitted: then ClusterIPs are loopback addresses, for this machine alone.
+        """
+        if self._opened:
+            return True
+        permitted = sys.platform == "linux" and os.geteuid() == 0
+        self._opened = permitted and _ip("route", "add", "local", self.cidr, "dev", "lo")[0]
+        if not self._opened:
+            self.cidr = next(free_ranges(LOOPBACK_RANGES), LOOPBACK_RANGES[-1])
+            self.note = (
+                f"ClusterIPs are taken from {self.cidr}: they answer on this machine but not inside pods, because that "
+                "takes a route which only root on Linux may add"
+            )
+        return self._opened
+
+    def close(self) -> None:
+        if self._opened:
+            _ip("route", "del", "local", self.cidr, "dev", "lo")
+            self._opened = False

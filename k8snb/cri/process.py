@@ -1,0 +1,459 @@
+"""The process runtime: containers as plain child processes, for places without a container engine.
+
+Interface: `ProcessRuntime`, a `cri.Runtime`. What is left to the parts: `process_network` (addresses and ports),
+`process_files` (directories, paths, commands), `process_shim` (output and exits), `images` (what can be run), `logs`.
+The rule not to break: what is accepted but not carried out is said in the status's notes, and no process outlives us.
+A real runtime isolates containers by namespaces and limits them by cgroups; here they are processes of the same user.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from k8snb.clock import Clock, RealClock
+from k8snb.cri import (
+    CREATED,
+    RUNNING,
+    SANDBOX_NOTREADY,
+    SANDBOX_READY,
+    ContainerConfig,
+    ContainerStatus,
+    ExecResult,
+    Image,
+    Network,
+    PodSandboxConfig,
+    RuntimeFailure,
+    SandboxStatus,
+    images,
+    process_usage,
+)
+from k8snb.cri.janitor import Janitor
+from k8snb.cri.logs import ContainerLog
+from k8snb.cri.process_files import (
+    NotExecutableError,
+    Place,
+    Programs,
+    fresh_directory,
+    temporary_directory,
+    unused_directory,
+)
+from k8snb.cri.process_images import ImageService
+from k8snb.cri.process_network import Loopback
+from k8snb.cri.process_pods import Container, Sandbox, container_notes, exit_reason, port_note, sandbox_notes
+from k8snb.cri.process_shim import Process, Shim, run
+
+CANNOT_RUN = 127
+OPENING, OPENING_STEP = 2.0, 0.005  # seconds for a program to open its ports, and between two looks
+STOP_PATIENCE = 30.0  # for the kernel to end what was killed
+PREFIX = "OCI runtime {}: unable to start container process: "
+
+
+class ProcessRuntime:
+    """Runs pods as child processes of this one. `root` is where their directories lie (default: a temporary one).
+
+    `single_address=True` does as if 127.0.0.1 were the only loopback address. Programs look into `forwards_file`, a
+    JSON object {"ip:port": "ip:port"}, for services that kube-proxy could not open at their own address. A `janitor`
+    that is given is shared with others and stays open.
+    Raises RuntimeFailure on Windows and where no directory for programs can be had.
+    """
+
+    name = "process"
+    cri_version = "process://1.0"
+
+    def __init__(
+        self,
+        cluster: str,
+        root: Path | None = None,
+        *,
+        clock: Clock | None = None,
+        single_address: bool | None = None,
+        janitor: Janitor | None = None,
+    ) -> None:
+        if os.name == "nt":
+            text = "the process runtime is not implemented by k8snb on Windows; use Docker or the simulated runtime"
+            raise RuntimeFailure("CreatePodSandboxError", text)
+        self._clock = clock or RealClock()
+        self._lock = threading.RLock()
+        base = root or Path(tempfile.mkdtemp(prefix="k8snb-process-", dir=temporary_directory()))
+        self.directory = fresh_directory(base / cluster)
+        self._to_remove = self.directory if root else self.directory.parent
+        self._network = Loopback(single_address=single_address)
+        self.service_cidr = self._network.service_cidr
+        self.forwards_file = self.directory / "forwards.json"
+        self._ports_file = self.directory / "ports.json"
+        self._janitor = janitor or Janitor()
+        self._owns_janitor = janitor is None
+        self._shim = Shim(self._janitor)
+        self._programs = Programs(self.directory / "bin")
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._containers: dict[str, Container] = {}
+        self._images = ImageService()
+        self._callbacks: dict[str, Callable[[str], None]] = {}
+        self._made = 0
+        self._closed = False
+        self._janitor.directory(self._to_remove)
+
+    # nodes
+
+    def add_node(self, node: str) -> Network:
+        return self._network.add_node(node)
+
+    def remove_node(self, node: str) -> None:
+        """The node's pods end with it."""
+        for status in self.list_pod_sandboxes(node):
+            self.remove_pod_sandbox(status.id)
+        self._callbacks.pop(node, None)
+        self._network.remove_node(node)
+
+    def events(self, node: str, callback: Callable[[str], None]) -> None:
+        self._callbacks[node] = callback
+
+    # sandboxes
+
+    def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
+        ip = self._network.node_ip(config.node) if config.host_network else self._network.take(config.node)
+        with self._lock:
+            self._check_open()
+            sandbox = Sandbox(self._identity(config.uid), config, ip, self._clock.now())
+            sandbox.notes = sandbox_notes(config, self._network.single_address)
+            self._sandboxes[sandbox.id] = sandbox
+        self._tell(sandbox)
+        return sandbox.id
+
+    def stop_pod_sandbox(self, sandbox_id: str) -> None:
+        sandbox = self._sandboxes.get(sandbox_id)
+        if sandbox is None or sandbox.state == SANDBOX_NOTREADY:
+            return
+        self._stop_all([container for container in self._of(sandbox) if container.state == RUNNING], 0.0)
+        with self._lock:
+            if sandbox.state == SANDBOX_NOTREADY:
+                return
+            sandbox.state = SANDBOX_NOTREADY
+            if not sandbox.config.host_network:
+                self._network.give_back(sandbox.config.node, sandbox.ip)
+            self._network.release(set(sandbox.port_map.values()))
+            self._write_ports()
+        self._tell(sandbox)
+
+    def remove_pod_sandbox(self, sandbox_id: str) -> None:
+        sandbox = self._sandboxes.get(sandbox_id)
+        if sandbox is None:
+            return
+        self.stop_pod_sandbox(sandbox_id)
+        for container in self._of(sandbox):
+            self.remove_container(container.id)
+        with self._lock:
+            self._sandboxes.pop(sandbox_id, None)
+            uid = sandbox.config.uid
+            if all(other.config.uid != uid for other in self._sandboxes.values()):
+                shutil.rmtree(self.directory / "pods" / uid, ignore_errors=True)
+                shutil.rmtree(self._log_directory(sandbox), ignore_errors=True)
+        self._tell(sandbox)
+
+    def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]:
+        with self._lock:
+            return [sandbox.status() for sandbox in self._sandboxes.values() if sandbox.config.node == node]
+
+    def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus:
+        with self._lock:
+            return self._sandbox(sandbox_id).status()
+
+    # containers
+
+    def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
+        sandbox = self._sandbox(sandbox_id)
+        entry = self._images.entry(config.image)
+        uid, name = sandbox.config.uid, f"{config.name}-{config.attempt}"
+        with self._lock:
+            self._check_open()
+            identity = self._identity(uid)
+            directory = unused_directory(self.directory / "pods" / uid / name)
+        place = Place(directory, entry, self._programs.install(entry))
+        log = ContainerLog(self._log_directory(sandbox) / config.name / f"{config.attempt}.log", self._clock.now)
+        try:
+            log.path.parent.mkdir(parents=True, exist_ok=True)
+            place.prepare(sandbox.config, sandbox.ip, config.mounts)
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise RuntimeFailure("CreateContainerError", f"cannot prepare {error.filename}: {error.strerror}") from None
+        container = Container(identity, sandbox, config, place=place, log=log, now=self._clock.now())
+        with self._lock:
+            container.notes = [*container_notes(config, entry), *place.notes, *self._place_ports(container, entry)]
+            self._containers[identity] = container
+        return identity
+
+    def start_container(self, container_id: str) -> None:
+        """Start the child process, and give a program of ours a moment to open the ports of its image.
+
+        A container thus answers as soon as it is called running. Raises RuntimeFailure RunContainerError where the
+        command cannot be run.
+        """
+        container = self._container(container_id)
+        with self._lock:
+            self._check_open()
+            if container.state != CREATED or container.sandbox.state != SANDBOX_READY:
+                text = f"container {container.config.name} was started before, or its pod's sandbox was stopped"
+                raise RuntimeFailure("RunContainerError", text)
+            try:
+                process = self._spawn(container)
+            except (NotExecutableError, OSError) as error:
+                self._refuse_start(container, PREFIX.format("create failed") + _say(error))
+            container.opening = not container.config.command and bool(container.place.entry.ports)
+            container.state, container.started_at, container.process = RUNNING, self._clock.now(), process
+            self._janitor.group(process.pid)
+            self._shim.attend(process)
+        if container.opening:
+            self._await_ports(container, process)
+            container.opening = False
+        self._tell(container.sandbox)
+
+    def _await_ports(self, container: Container, process: Process) -> None:
+        sandbox = container.sandbox
+        tries = int(OPENING / OPENING_STEP)
+        for port in container.place.entry.ports:
+            spot = (sandbox.ip, sandbox.port_map.get(port, port))
+            while tries and not _answers(spot) and not process.ended.wait(OPENING_STEP):
+                tries -= 1
+
+    def stop_container(self, container_id: str, timeout: float) -> None:
+        """SIGTERM to the container's processes, and SIGKILL when `timeout` seconds have passed."""
+        container = self._containers.get(container_id)
+        if container is not None:
+            self._stop_all([container], timeout)
+
+    def remove_container(self, container_id: str) -> None:
+        container = self._containers.get(container_id)
+        if container is None:
+            return
+        self._stop_all([container], 0.0)
+        with self._lock:
+            self._containers.pop(container_id, None)
+        container.log.remove()
+        shutil.rmtree(container.place.directory, ignore_errors=True)
+        self._tell(container.sandbox)
+
+    def list_containers(self, node: str) -> list[ContainerStatus]:
+        with self._lock:
+            return [entry.status() for entry in self._containers.values() if entry.sandbox.config.node == node]
+
+    def container_status(self, container_id: str) -> ContainerStatus:
+        with self._lock:
+            return self._container(container_id).status()
+
+    def container_usage(self, container_id: str) -> process_usage.Usage:
+        """Processor time and memory of a container (upstream: ContainerStats). All 0 when it does not run."""
+        process = self._container(container_id).process
+        running = process is not None and not process.ended.is_set()
+        return process_usage.usage(process.pid) if process and running else process_usage.Usage(0.0, 0)
+
+    def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
+        """Run a command beside the container's own. `timeout` in seconds, 0 = none.
+
+        Raises RuntimeFailure: DeadlineExceeded when the time is over, ExecError when the container does not run.
+        """
+        container = self._container(container_id)
+        process, place = container.process, container.place
+        if container.state != RUNNING or process is None:
+            raise RuntimeFailure("ExecError", f"container {container.config.name} is not running")
+        try:
+            words = place.command(command)
+        except NotExecutableError as error:
+            text = PREFIX.format("exec failed") + str(error)
+            return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=CANNOT_RUN)
+        environment = {**self._environment(container), "K8SNB_PID": str(process.pid)}
+        folder = place.working_directory(container.config.working_dir)
+        try:
+            return run(words, environment, folder, timeout=timeout or None, janitor=self._janitor)
+        except TimeoutError:
+            text = f'command "{" ".join(command)}" timed out after {timeout:g} seconds'
+            raise RuntimeFailure("DeadlineExceeded", text) from None
+        except OSError as error:
+            raise RuntimeFailure("ExecError", PREFIX.format("exec failed") + _say(error)) from None
+
+    def container_logs(
+        self,
+        container_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        timestamps: bool = False,
+    ) -> Iterator[bytes]:
+        """The container's output, line by line. Following ends when the container ends."""
+        log = self._container(container_id).log
+        return log.read(follow=follow, tail=tail, since=since, timestamps=timestamps)
+
+    # images
+
+    def pull_image(self, image: str) -> Image:
+        return self._images.pull(image)
+
+    def image_status(self, image: str) -> Image | None:
+        return self._images.status(image)
+
+    def list_images(self) -> list[Image]:
+        return self._images.list()
+
+    def close(self) -> None:
+        """End every container and remove every file."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        self._shim.close()
+        for container in self._containers.values():
+            container.log.close()
+        self._network.close()
+        shutil.rmtree(self._to_remove, ignore_errors=True)
+        if self._owns_janitor:
+            self._janitor.close()
+
+    # inside
+
+    def _spawn(self, container: Container) -> Process:
+        """The container's first process. Raises NotExecutableError or OSError."""
+        config, place = container.config, container.place
+        words = [*config.command, *config.args]
+        if not config.command:
+            words = [*place.entry.entrypoint, *(config.args or place.entry.cmd)]
+        popen = subprocess.Popen(
+            place.command(words),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            cwd=place.working_directory(config.working_dir),
+            env=self._environment(container),
+            start_new_session=True,
+        )
+        return Process(
+            popen,
+            directory=str(place.directory),
+            log=container.log,
+            memory_limit=config.memory_limit,
+            on_exit=lambda code, out_of_memory: self._ended(container, code, out_of_memory),
+        )
+
+    def _environment(self, container: Container) -> dict[str, str]:
+        sandbox = container.sandbox
+        config = sandbox.config
+        settings = {
+            "HOSTNAME": config.hostname or config.name,
+            "K8SNB_POD_IP": sandbox.ip,
+            "K8SNB_TAG": images.parse(container.config.image).tag,
+            "K8SNB_FORWARDS": str(self.forwards_file),
+            "K8SNB_POD_PORTS": str(self._ports_file),
+            **{f"K8SNB_PORT_{port}": str(mapped) for port, mapped in sandbox.port_map.items()},
+        }
+        if config.dns_servers:
+            server = config.dns_servers[0]
+            settings["K8SNB_DNS"] = server if ":" in server else f"{server}:53"
+            settings["K8SNB_SEARCH"] = " ".join(config.dns_searches)
+        return container.place.environment(container.config, settings)
+
+    def _place_ports(self, container: Container, entry: images.Entry) -> list[str]:
+        """See to it that the container's ports can be opened; what has to be said about them."""
+        sandbox = container.sandbox
+        ports = {**dict.fromkeys(entry.ports, "TCP"), **dict(container.config.ports)}
+        for port in ports.keys() - sandbox.ports:
+            sandbox.ports.add(port)
+            mapped = self._network.place(sandbox.ip, port, ports[port])
+            if mapped is not None:
+                sandbox.port_map[port] = mapped
+                sandbox.notes.append(port_note(port, mapped, sandbox.ip))
+                self._write_ports()
+        return [port_note(port, sandbox.port_map[port], sandbox.ip) for port in ports if port in sandbox.port_map]
+
+    def _write_ports(self) -> None:
+        """Tell the programs of all pods where mapped ports are found. With one address for all there is no telling."""
+        living = [] if self._network.single_address else self._sandboxes.values()
+        table = {
+            f"{sandbox.ip}:{port}": f"{sandbox.ip}:{mapped}"
+            for sandbox in living
+            if sandbox.state != SANDBOX_NOTREADY
+            for port, mapped in sandbox.port_map.items()
+        }
+        fresh = self._ports_file.with_suffix(".new")
+        fresh.write_text(json.dumps(table), encoding="utf-8")
+        fresh.replace(self._ports_file)
+
+    def _refuse_start(self, container: Container, message: str) -> None:
+        container.end(self._clock.now(), CANNOT_RUN, "ContainerCannotRun", message)
+        container.started_at = container.finished_at
+        container.log.close()
+        raise RuntimeFailure("RunContainerError", message)
+
+    def _ended(self, container: Container, code: int, out_of_memory: bool) -> None:
+        with self._lock:
+            container.end(self._clock.now(), *exit_reason(code, out_of_memory))
+        self._tell(container.sandbox)
+
+    def _stop_all(self, containers: Sequence[Container], timeout: float) -> None:
+        processes = [container.process for container in containers if container.process is not None]
+        for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, STOP_PATIENCE)):
+            if patience <= 0:
+                continue
+            end = self._clock.monotonic() + patience
+            for process in processes:
+                process.signal(number)
+            for process in processes:
+                process.ended.wait(max(end - self._clock.monotonic(), 0.0))
+            processes = [process for process in processes if not process.ended.is_set()]
+
+    def _tell(self, sandbox: Sandbox) -> None:
+        callback = self._callbacks.get(sandbox.config.node)
+        try:
+            if callback is not None:
+                callback(sandbox.config.uid)
+        except Exception:
+            sys.stderr.write(f"process runtime: a listener failed:\n{traceback.format_exc()}")
+
+    def _of(self, sandbox: Sandbox) -> list[Container]:
+        with self._lock:
+            return [container for container in self._containers.values() if container.sandbox is sandbox]
+
+    def _sandbox(self, sandbox_id: str) -> Sandbox:
+        if sandbox_id not in self._sandboxes:
+            raise RuntimeFailure("NotFound", f"sandbox {sandbox_id[:12]} does not exist")
+        return self._sandboxes[sandbox_id]
+
+    def _container(self, container_id: str) -> Container:
+        if container_id not in self._containers:
+            raise RuntimeFailure("NotFound", f"container {container_id[:12]} does not exist")
+        return self._containers[container_id]
+
+    def _identity(self, uid: str) -> str:
+        self._made += 1
+        return hashlib.sha256(f"{self.directory}/{uid}/{self._made}".encode()).hexdigest()
+
+    def _log_directory(self, sandbox: Sandbox) -> Path:
+        config = sandbox.config
+        return self.directory / "logs" / f"{config.namespace}_{config.name}_{config.uid}"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeFailure("CreatePodSandboxError", "the process runtime is closed")
+
+
+def _answers(spot: tuple[str, int]) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(spot) == 0
+
+
+def _say(error: Exception) -> str:
+    """A failure to start, in the words of the OCI runtime."""
+    if isinstance(error, OSError):
+        return f'exec: "{error.filename or ""}": {(error.strerror or str(error)).lower()}'
+    return str(error)

@@ -1,0 +1,133 @@
+"""What the process runtime keeps of each sandbox and container, and what it says of them.
+
+Interface: `Sandbox` and `Container` with their `status()`; `sandbox_notes` and `container_notes`.
+The rule not to break: whatever a config asks for and a plain process cannot give has its sentence here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from k8snb.cri import (
+    CREATED,
+    EXITED,
+    RUNNING,
+    SANDBOX_READY,
+    ContainerConfig,
+    ContainerStatus,
+    PodSandboxConfig,
+    SandboxStatus,
+    images,
+    process_usage,
+)
+from k8snb.cri.logs import ContainerLog
+from k8snb.cri.process_files import Place
+from k8snb.cri.process_shim import Process
+
+OUT_OF_MEMORY = 137
+SHARED_ADDRESS = "process runtime: this machine has one loopback address, which all pods share; every port is mapped"
+
+_SANDBOX_NOTES: tuple[tuple[Callable[[PodSandboxConfig], object], str], ...] = (
+    (lambda config: config.share_process_namespace, "shareProcessNamespace is not carried out: no PID namespaces here"),
+)
+_CONTAINER_NOTES: tuple[tuple[Callable[[ContainerConfig], object], str], ...] = (
+    (lambda config: config.run_as_user is not None, "runAsUser is not carried out: programs run as you"),
+    (lambda config: config.privileged, "privileged is not carried out"),
+    (lambda config: config.read_only_root, "readOnlyRootFilesystem is not carried out"),
+    (lambda config: config.stdin or config.tty, "stdin and tty are not carried out: programs read from /dev/null"),
+    (lambda config: config.cpu_limit, "the CPU limit is not carried out"),
+    (
+        lambda config: config.memory_limit and process_usage.HAS_PROC,
+        "the memory limit is checked once a second; no cgroup enforces it",
+    ),
+    (lambda config: config.memory_limit and not process_usage.HAS_PROC, "the memory limit is not carried out"),
+)
+
+
+class Sandbox:
+    """A pod's address and ports; there is no pause process, because there are no namespaces to hold open."""
+
+    def __init__(self, identity: str, config: PodSandboxConfig, ip: str, created_at: float) -> None:
+        self.id, self.config, self.ip, self.created_at = identity, config, ip, created_at
+        self.state = SANDBOX_READY
+        self.ports: set[int] = set()
+        self.port_map: dict[int, int] = {}
+        self.notes: list[str] = []
+
+    def status(self) -> SandboxStatus:
+        config = self.config
+        return SandboxStatus(
+            id=self.id,
+            name=config.name,
+            namespace=config.namespace,
+            uid=config.uid,
+            attempt=config.attempt,
+            state=self.state,
+            created_at=self.created_at,
+            ip=self.ip,
+            port_map=dict(self.port_map),
+            notes=tuple(self.notes),
+        )
+
+
+class Container:
+    """One container from its creation to its removal."""
+
+    def __init__(
+        self, identity: str, sandbox: Sandbox, config: ContainerConfig, *, place: Place, log: ContainerLog, now: float
+    ) -> None:
+        self.id, self.sandbox, self.config, self.place, self.log = identity, sandbox, config, place, log
+        self.state = CREATED
+        self.process: Process | None = None
+        self.opening = False  # started, but its program has not opened its ports yet
+        self.created_at, self.started_at, self.finished_at = now, 0.0, 0.0
+        self.exit_code = 0
+        self.reason = self.message = ""
+        self.notes: list[str] = []
+
+    def end(self, now: float, exit_code: int, reason: str, message: str = "") -> None:
+        self.state, self.finished_at, self.exit_code = EXITED, now, exit_code
+        self.reason, self.message = reason, message
+
+    def status(self) -> ContainerStatus:
+        config = self.config
+        return ContainerStatus(
+            id=self.id,
+            sandbox_id=self.sandbox.id,
+            pod_uid=self.sandbox.config.uid,
+            name=config.name,
+            image=config.image,
+            attempt=config.attempt,
+            state=CREATED if self.opening and self.state == RUNNING else self.state,
+            image_id=images.identify(config.image),
+            created_at=self.created_at,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            exit_code=self.exit_code,
+            reason=self.reason,
+            message=self.message,
+            notes=tuple(self.notes),
+        )
+
+
+def exit_reason(exit_code: int, out_of_memory: bool) -> tuple[int, str]:
+    """The exit code and reason that the API shows."""
+    if out_of_memory:
+        return OUT_OF_MEMORY, "OOMKilled"
+    return exit_code, "Completed" if exit_code == 0 else "Error"
+
+
+def sandbox_notes(config: PodSandboxConfig, single_address: bool) -> list[str]:
+    notes = [f"process runtime: {text}" for holds, text in _SANDBOX_NOTES if holds(config)]
+    return [*notes, SHARED_ADDRESS] if single_address else notes
+
+
+def container_notes(config: ContainerConfig, entry: images.Entry) -> list[str]:
+    notes = [f"process runtime: image {config.image} is k8snb's own stand-in, {entry.stands_in}"]
+    if entry.host and (config.command or entry.stands_in == images.SHELL):
+        notes.append("process runtime: no file system of its own; /bin of the host is used, by the notebook's user")
+    return notes + [f"process runtime: {text}" for holds, text in _CONTAINER_NOTES if holds(config)]
+
+
+def port_note(port: int, mapped: int, ip: str) -> str:
+    return f"process runtime: port {port} cannot be opened at {ip} and is mapped to {ip}:{mapped}"

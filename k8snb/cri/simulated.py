@@ -1,0 +1,392 @@
+"""The simulated runtime: containers as life cycles on the cluster's clock, for thousands of nodes in one kernel.
+
+Interface: `SimulatedRuntime`, a `cri.Runtime`; `take_elapsed()` for `executor.ClockExecutor`; `http()` asks a pod.
+The rule not to break: no thread, socket or subprocess; a call returns at once and says what it would have cost.
+kwok does the same for whole nodes; a real runtime is containerd or CRI-O.
+
+What is waited for: `settle()` waits for a container's next move when it comes within 30 s of the container's start and
+outside an endless loop. A later move is a background timer, so that `sleep 3600` does not take an hour of virtual time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+
+from k8snb.clock import Clock, Timer, micro_timestamp
+from k8snb.cri import (
+    RUNNING,
+    SANDBOX_NOTREADY,
+    SANDBOX_READY,
+    ContainerConfig,
+    ContainerStatus,
+    ExecResult,
+    Image,
+    Network,
+    PodSandboxConfig,
+    RuntimeFailure,
+    SandboxStatus,
+)
+from k8snb.cri.simulated_images import canonical, find
+from k8snb.cri.simulated_machine import Container, Pod, Process, command_line
+from k8snb.cri.simulated_network import Http, VirtualNetwork
+from k8snb.cri.simulated_shell import Answer, Streams
+
+SANDBOX_SECONDS = 0.2
+PRESENT_SECONDS = 0.1  # to find that a pulled image is still the newest
+WAITED_FOR = 30.0  # seconds after a container's start
+_HANDLED = (1, 2, 3, 15)
+_REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+
+
+class _Node:
+    __slots__ = ("callbacks", "pods")
+
+    def __init__(self) -> None:
+        self.pods: dict[str, Pod] = {}
+        self.callbacks: list[Callable[[str], None]] = []
+
+
+class SimulatedRuntime:
+    """A runtime that only pretends, on the given clock. See `simulated_images.IMAGES` for what containers do.
+
+    `network` is the virtual network: a cluster plugs its names and Services in there.
+    """
+
+    name = "simulated"
+    cri_version = "simulated://1.0.0"
+
+    def __init__(self, clock: Clock, *, pod_cidr: str = "10.244.0.0/16", service_cidr: str = "10.96.0.0/12") -> None:
+        self.service_cidr = service_cidr
+        self.network = VirtualNetwork(self._now, pod_cidr=pod_cidr, service_cidr=service_cidr)
+        self._clock = clock
+        self._elapsed = 0.0
+        self._ids = itertools.count(1)
+        self._nodes: dict[str, _Node] = {}
+        self._pods: dict[str, Pod] = {}
+        self._containers: dict[str, Container] = {}
+        self._images: dict[str, Image] = {}
+
+    def take_elapsed(self) -> float:
+        """The seconds that the calls since the last question would have cost."""
+        elapsed, self._elapsed = self._elapsed, 0.0
+        return elapsed
+
+    def _now(self) -> float:
+        """The caller's time: it has been waiting for as long as its calls cost."""
+        return self._clock.now() + self._elapsed
+
+    # nodes
+
+    def add_node(self, node: str) -> Network:
+        self._nodes.setdefault(node, _Node())
+        return self.network.add_node(node)
+
+    def remove_node(self, node: str) -> None:
+        record = self._nodes.get(node)
+        if record is None:
+            return
+        record.callbacks.clear()
+        for pod_id in list(record.pods):
+            self.remove_pod_sandbox(pod_id)
+        del self._nodes[node]
+        self.network.remove_node(node)
+
+    def events(self, node: str, callback: Callable[[str], None]) -> None:
+        self._node(node).callbacks.append(callback)
+
+    def _node(self, node: str) -> _Node:
+        if node not in self._nodes:
+            raise RuntimeFailure("NotFound", f'node "{node}" is not known to the simulated runtime: add it first')
+        return self._nodes[node]
+
+    def _tell(self, pod: Pod) -> None:
+        """Call the node's callbacks at the moment of the caller's time, which the clock may not have reached."""
+        if self._elapsed:
+            self._clock.after(self._elapsed, lambda: self._call_back(pod), label="runtime")
+        else:
+            self._call_back(pod)
+
+    def _call_back(self, pod: Pod) -> None:
+        record = self._nodes.get(pod.config.node)
+        for callback in list(record.callbacks) if record else ():
+            callback(pod.config.uid)
+
+    # sandboxes
+
+    def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
+        node = self._node(config.node)
+        self._elapsed += SANDBOX_SECONDS
+        pod = Pod(self._new_id(), config, self._now())
+        self.network.attach(pod)
+        self._pods[pod.id] = node.pods[pod.id] = pod
+        self._tell(pod)
+        return pod.id
+
+    def stop_pod_sandbox(self, sandbox_id: str) -> None:
+        pod = self._pods.get(sandbox_id)
+        if pod is None or pod.stopped_at <= self._now():
+            return
+        for container in pod.containers.values():
+            self._kill(container, self._now(), 137)
+        pod.stopped_at = self._now()
+        self.network.detach(pod)
+        self._tell(pod)
+
+    def remove_pod_sandbox(self, sandbox_id: str) -> None:
+        self.stop_pod_sandbox(sandbox_id)
+        pod = self._pods.pop(sandbox_id, None)
+        if pod is None:
+            return
+        for container_id in list(pod.containers):
+            self.remove_container(container_id)
+        self._node(pod.config.node).pods.pop(sandbox_id, None)
+
+    def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]:
+        return [self._sandbox_status(pod) for pod in self._node(node).pods.values()]
+
+    def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus:
+        return self._sandbox_status(self._pod(sandbox_id))
+
+    def _sandbox_status(self, pod: Pod) -> SandboxStatus:
+        config = pod.config
+        ready = pod.stopped_at > self._now()
+        return SandboxStatus(
+            id=pod.id, name=config.name, namespace=config.namespace, uid=config.uid, attempt=config.attempt,
+            state=SANDBOX_READY if ready else SANDBOX_NOTREADY, created_at=pod.created_at, ip=pod.ip if ready else "",
+        )  # fmt: skip
+
+    def _pod(self, sandbox_id: str) -> Pod:
+        pod = self._pods.get(sandbox_id)
+        if pod is None:
+            raise RuntimeFailure("NotFound", f'pod sandbox "{sandbox_id}" not found')
+        return pod
+
+    def _new_id(self) -> str:
+        return f"{next(self._ids):012x}"
+
+    # containers
+
+    def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
+        pod = self._pod(sandbox_id)
+        if pod.stopped_at <= self._now():
+            raise RuntimeFailure("CreateContainerError", f'the sandbox of pod "{pod.config.name}" is not running')
+        if self.image_status(config.image) is None:
+            raise RuntimeFailure("CreateContainerError", f'no such image: "{config.image}": pull it first')
+        image = find(config.image, [*config.command, *config.args])
+        container = Container(self._new_id(), pod, config, image, self._now())
+        self._containers[container.id] = pod.containers[container.id] = container
+        return container.id
+
+    def start_container(self, container_id: str) -> None:
+        container = self._container(container_id)
+        if container.started_at < math.inf:
+            raise RuntimeFailure("RunContainerError", f'container "{container.config.name}" was already started')
+        self._elapsed += container.image.start
+        container.started_at = self._now()
+        process = container.process = Process(container, self, container.started_at, main=True)
+
+        def out(data: bytes) -> None:
+            container.write_log(process.at, data)
+
+        process.begin(command_line(container.config, container.image), Streams(b"", out, out))
+        self._move(container)
+        self._tell(container.pod)
+
+    def stop_container(self, container_id: str, timeout: float) -> None:
+        """SIGTERM, then SIGKILL after `timeout` seconds: a first process without a handler takes all of them."""
+        container = self._containers.get(container_id)
+        now = self._now()
+        if container is None or container.finished_at <= now:
+            return
+        if container.state(now) != RUNNING:
+            self._finish(container, now, 137)
+        elif container.on_term is not None and timeout > 0:
+            self._finish(container, now, container.on_term)
+        else:
+            self._run_out(container, now + max(timeout, 0.0))
+        self._elapsed += container.finished_at - now
+
+    def _run_out(self, container: Container, deadline: float) -> None:
+        """Let a container that was told to end go on until it does, or until the deadline kills it."""
+        process, timer = container.process, container.timer
+        if process is not None and timer is not None:
+            process.interrupt()
+            wake = self._clock.now() + timer.due - self._clock.monotonic()
+            while wake <= deadline:
+                process.at = wake
+                wait = process.advance()
+                if wait is None:
+                    return self._finish(container, wake, process.code or 0)
+                wake += wait
+        self._finish(container, deadline, 137)
+
+    def remove_container(self, container_id: str) -> None:
+        container = self._containers.pop(container_id, None)
+        if container is None:
+            return
+        self._kill(container, self._now(), 137)
+        container.pod.containers.pop(container_id, None)
+        self._tell(container.pod)
+
+    def list_containers(self, node: str) -> list[ContainerStatus]:
+        pods = self._node(node).pods.values()
+        return [self._status(container) for pod in pods for container in pod.containers.values()]
+
+    def container_status(self, container_id: str) -> ContainerStatus:
+        return self._status(self._container(container_id))
+
+    def _status(self, container: Container) -> ContainerStatus:
+        return container.status(self._now(), _image_id(container.config.image))
+
+    def _container(self, container_id: str) -> Container:
+        container = self._containers.get(container_id)
+        if container is None:
+            raise RuntimeFailure("NotFound", f'container "{container_id}" not found')
+        return container
+
+    # a container's life
+
+    def _move(self, container: Container) -> None:
+        """Run the container's program to its next wait, and set the timer for what comes after."""
+        process = container.process
+        if process is None:
+            return
+        wait = process.advance()
+        if process.code is not None:
+            self._finish(container, process.at, process.code)
+        elif wait is None or wait == math.inf:
+            container.process = container.timer = None
+        else:
+            container.timer = self._later(container, process, process.at + wait)
+
+    def _later(self, container: Container, process: Process, wake: float) -> Timer:
+        background = process.shell.endless > 0 or wake - container.started_at > WAITED_FOR
+
+        def go_on() -> None:
+            if container.process is process:
+                process.at = wake
+                self._move(container)
+
+        return self._clock.after(wake - self._clock.now(), go_on, background=background, label="runtime")
+
+    def _finish(self, container: Container, at: float, code: int) -> None:
+        """The container ends at `at`, which the clock may not have reached."""
+        if container.timer is not None:
+            container.timer.cancel()
+        container.process = container.timer = None
+        container.finished_at, container.exit_code = at, code
+        container.reason = container.reason or ("Completed" if code == 0 else "Error")
+        delay = at - self._clock.now()
+        if delay > 0:
+            self._clock.after(delay, lambda: self._call_back(container.pod), label="runtime")
+        else:
+            self._call_back(container.pod)
+
+    def _kill(self, container: Container, at: float, code: int) -> None:
+        if container.finished_at > at:
+            self._finish(container, at, code)
+
+    # exec and logs
+
+    def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
+        """Run a command to its end; what it sleeps counts as time that the call costs. A `timeout` of 0 is none."""
+        container = self._container(container_id)
+        if container.state(self._now()) != RUNNING:
+            raise RuntimeFailure("ExecError", f'cannot exec in container "{container.config.name}": it is not running')
+        out, err = bytearray(), bytearray()
+        process = Process(container, self, self._now(), main=False)
+        process.begin(command, Streams(b"", out.extend, err.extend))
+        began, limit = process.at, timeout or 3600.0
+        while (wait := process.advance()) is not None:
+            if process.at + wait - began > limit:
+                self._elapsed += limit
+                raise RuntimeFailure("DeadlineExceeded", f'command "{" ".join(command)}" timed out after {limit:g}s')
+            process.at += wait
+        self._elapsed += process.at - began
+        return ExecResult(stdout=bytes(out), stderr=bytes(err), exit_code=process.code or 0)
+
+    def container_logs(
+        self,
+        container_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        since: float | None = None,
+        timestamps: bool = False,
+    ) -> Iterator[bytes]:
+        """The lines so far. With `follow`, an empty chunk means "nothing yet": the reader lets time pass, then asks."""
+        container = self._container(container_id)
+        return self._read_log(container, follow, tail, since, timestamps)
+
+    def _read_log(
+        self, container: Container, follow: bool, tail: int | None, since: float | None, timestamps: bool
+    ) -> Iterator[bytes]:
+        lines = container.log(self._now())
+        seen = container.dropped + len(lines)
+        shown = [entry for entry in lines if since is None or entry[0] >= since]
+        first = 0 if tail is None else max(len(shown) - tail, 0)
+        yield from (_log_line(entry, timestamps) for entry in shown[first:])
+        while follow and container.id in self._containers:
+            ended = container.finished_at <= self._now()
+            fresh = container.log(self._now(), seen)
+            if fresh and not ended and not fresh[-1][1].endswith(b"\n"):
+                fresh.pop()
+            seen += len(fresh)
+            yield from (_log_line(entry, timestamps) for entry in fresh)
+            if ended:
+                return
+            if not fresh:
+                yield b""
+
+    # images
+
+    def pull_image(self, image: str) -> Image:
+        name = canonical(image)
+        if not _REFERENCE.fullmatch(image):
+            raise RuntimeFailure("InvalidImageName", f'"{image}" is not an image name: lower case, as in nginx:1.25')
+        row = find(image)
+        self._elapsed += PRESENT_SECONDS if name in self._images else row.pull
+        if row.missing:
+            raise RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": {row.missing}')
+        return self._images.setdefault(name, Image(ref=image, id=_image_id(image)))
+
+    def image_status(self, image: str) -> Image | None:
+        return self._images.get(canonical(image))
+
+    def list_images(self) -> list[Image]:
+        return list(self._images.values())
+
+    # the virtual network, and what containers reach through it
+
+    def http(self, ip: str, port: int, path: str = "/", *, method: str = "GET", client: str = "") -> Http | None:
+        """What a container that serves at this pod address answers: status, headers, body. None: connection refused."""
+        return self.network.http(ip, port, path, method=method, client=client)
+
+    def fetch(self, container: Container, url: str) -> Answer:
+        return self.network.fetch(container, url)
+
+    def find_address(self, container: Container, name: str) -> str | None:
+        return self.network.find_address(container, name)
+
+    def kill(self, container: Container, number: int, at: float) -> None:
+        """A signal from inside: the first process only gets those it has a handler for."""
+        if number in _HANDLED and container.on_term is not None:
+            self._kill(container, at, container.on_term)
+
+    def close(self) -> None:
+        for node in list(self._nodes):
+            self.remove_node(node)
+        self._images.clear()
+
+
+def _image_id(image: str) -> str:
+    return "sha256:" + hashlib.sha256(canonical(image).encode()).hexdigest()
+
+
+def _log_line(entry: tuple[float, bytes], timestamps: bool) -> bytes:
+    moment = micro_timestamp(entry[0]).replace("Z", "000Z")
+    return f"{moment} ".encode() + entry[1] if timestamps else entry[1]

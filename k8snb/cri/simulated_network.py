@@ -1,0 +1,174 @@
+"""The virtual network: addresses of simulated pods, and what answers behind them.
+
+Interface: `VirtualNetwork`: `add_node`/`attach` hand addresses out, `http()` asks a pod, `fetch()` is what a container
+does with a URL. Names and Services are plugged in as `lookup(name, namespace)` and `route(ip, port)`.
+The rule not to break: an address belongs to at most one pod, and finding it costs the same however many there are.
+Real clusters have a CNI plug-in here: a bridge, routes between the nodes, and host-local for the addresses.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from urllib.parse import urlsplit
+
+from k8snb.cri import RUNNING, Network, RuntimeFailure
+from k8snb.cri.simulated_images import canonical
+from k8snb.cri.simulated_machine import Container, Pod, option_text
+from k8snb.cri.simulated_shell import Answer
+
+Http = tuple[int, dict[str, str], bytes]
+
+_NODES = ipaddress.IPv4Network("172.18.0.0/16")
+_OVERFLOW = ipaddress.IPv4Network("10.0.0.0/8")
+_PROTOCOLS = {"http": 80, "https": 443}
+_NOT_FOUND = b"<html><body><h1>404 Not Found</h1></body></html>\n"
+
+
+class _Range:
+    """One node's addresses. `last` is the one given last: the next search begins behind it."""
+
+    __slots__ = ("base", "host_pods", "last", "network", "size", "used")
+
+    def __init__(self, network: Network) -> None:
+        cidr = ipaddress.IPv4Network(network.pod_cidr)
+        self.network = network
+        self.base = int(cidr.network_address)
+        self.size = cidr.num_addresses - 3  # without the network, the gateway and the broadcast address
+        self.last = 1
+        self.used: set[int] = set()
+        self.host_pods: dict[str, Pod] = {}
+
+    def take(self) -> str:
+        for step in range(self.size):
+            number = 2 + (self.last - 1 + step) % self.size
+            if number not in self.used:
+                self.used.add(number)
+                self.last = number
+                return str(ipaddress.IPv4Address(self.base + number))
+        message = f"no free pod address in {self.network.pod_cidr}: {len(self.used)} pods run on this node"
+        raise RuntimeFailure("CreatePodSandboxError", message)
+
+    def give_back(self, ip: str) -> None:
+        self.used.discard(int(ipaddress.IPv4Address(ip)) - self.base)
+
+
+class VirtualNetwork:
+    """Who has which address. `now` gives the moment at which the network is asked."""
+
+    def __init__(self, now: Callable[[], float], *, pod_cidr: str, service_cidr: str) -> None:
+        self.lookup: Callable[[str, str], str | None] = lambda name, namespace: None
+        self.route: Callable[[str, int], tuple[str, int] | None] = lambda ip, port: None
+        self._now = now
+        self._unused = _networks(ipaddress.IPv4Network(pod_cidr), ipaddress.IPv4Network(service_cidr))
+        self._freed: list[Network] = []
+        self._nodes: dict[str, _Range] = {}
+        self._node_ips: dict[str, _Range] = {}
+        self._pods: dict[str, Pod] = {}
+
+    def add_node(self, node: str) -> Network:
+        if node not in self._nodes:
+            network = self._freed.pop() if self._freed else next(self._unused, None)
+            if network is None:
+                raise RuntimeFailure("NetworkNotReady", f'node "{node}": the cluster has no pod address range left')
+            self._nodes[node] = self._node_ips[network.node_ip] = _Range(network)
+        return self._nodes[node].network
+
+    def remove_node(self, node: str) -> None:
+        network = self._nodes.pop(node).network
+        del self._node_ips[network.node_ip]
+        self._freed.append(network)
+
+    def attach(self, pod: Pod) -> None:
+        """Give the pod its address: one of its node's range, or the node's own."""
+        node = self._nodes[pod.config.node]
+        if pod.config.host_network:
+            pod.ip = node.network.node_ip
+            node.host_pods[pod.id] = pod
+        else:
+            pod.ip = node.take()
+            self._pods[pod.ip] = pod
+
+    def detach(self, pod: Pod) -> None:
+        node = self._nodes[pod.config.node]
+        if node.host_pods.pop(pod.id, None) is None and self._pods.get(pod.ip) is pod:
+            del self._pods[pod.ip]
+            node.give_back(pod.ip)
+
+    # asking
+
+    def http(self, ip: str, port: int, path: str, *, method: str = "GET", client: str = "") -> Http | None:
+        """The answer of the container that serves there: status, headers, body. None: connection refused."""
+        now = self._now()
+        for pod in self._pods_at(ip):
+            for container in pod.containers.values():
+                if port in container.ports and container.state(now) == RUNNING:
+                    return _answer(container, path, method, client or ip, now)
+        return None
+
+    def _pods_at(self, ip: str) -> list[Pod]:
+        if ip in self._pods:
+            return [self._pods[ip]]
+        return list(self._node_ips[ip].host_pods.values()) if ip in self._node_ips else []
+
+    def fetch(self, container: Container, url: str) -> Answer:
+        """What a container gets for a URL, through names and Services."""
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        ip = self.find_address(container, parts.hostname or "")
+        if ip is None:
+            return Answer(0, b"", "address")
+        port = parts.port or _PROTOCOLS.get(parts.scheme, 80)
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        answer = self.http(*(self.route(ip, port) or (ip, port)), path, client=container.pod.ip)
+        return Answer(answer[0], answer[2]) if answer else Answer(0, b"", "refused")
+
+    def find_address(self, container: Container, name: str) -> str | None:
+        pod = container.pod
+        if name in ("localhost", "127.0.0.1", pod.hostname):
+            return pod.ip
+        return name if re.fullmatch(r"\d+(\.\d+){3}", name) else self.lookup(name, pod.config.namespace)
+
+
+def _networks(pods: ipaddress.IPv4Network, services: ipaddress.IPv4Network) -> Iterator[Network]:
+    """A /24 of the pods' range for each node, then of the rest of 10.0.0.0/8, never of the Services' range."""
+    own = pods.subnets(new_prefix=max(24, pods.prefixlen))
+    rest = _OVERFLOW.subnets(new_prefix=24)
+    ranges = itertools.chain(own, (each for each in rest if not (each.overlaps(pods) or each.overlaps(services))))
+    nodes = itertools.islice(_NODES.hosts(), 1, None)  # the first is the bridge's own
+    return (Network(node_ip=str(ip), pod_cidr=str(cidr)) for ip, cidr in zip(nodes, ranges, strict=False))
+
+
+def _answer(container: Container, path: str, method: str, client: str, now: float) -> Http:
+    status, body = _respond(container, path, method, now)
+    if container.image.access_log:
+        container.write_log(now, f'{client} - - "{method} {path} HTTP/1.1" {status} {len(body)}\n'.encode())
+    kind = "text/html" if body.lstrip().startswith(b"<") else "text/plain"
+    return status, {"Content-Type": kind, "Content-Length": str(len(body))}, body
+
+
+def _respond(container: Container, path: str, method: str, now: float) -> tuple[int, bytes]:
+    image, plain, age = container.image, urlsplit(path).path or "/", now - container.started_at
+    if image.sick_after is not None and plain == "/healthz" and age >= image.sick_after:
+        return 500, f"error: {age:.0f} seconds old\n".encode()
+    if image.web_root:
+        page = container.files.read(image.web_root + plain + ("index.html" if plain.endswith("/") else ""))
+        if page is not None:
+            return 200, page
+        if plain not in ("/", "/index.html"):
+            return 404, _NOT_FOUND
+    return 200, _fill(image.body, _facts(container, path, method)).encode()
+
+
+def _facts(container: Container, path: str, method: str) -> Mapping[str, str]:
+    image, pod = container.config.image, container.pod
+    return {
+        "pod": pod.config.name, "image": image, "tag": canonical(image).rpartition(":")[2].removeprefix("v"),
+        "path": path, "method": method, "ip": pod.ip, "text": option_text(container.config),
+    }  # fmt: skip
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    """Put values into a row's text; other braces stay as they are."""
+    return re.sub(r"\{(\w+)\}", lambda match: values.get(match[1], match[0]), template)
