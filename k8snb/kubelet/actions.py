@@ -1,0 +1,167 @@
+"""kubelet's decision: what has to happen next to a pod, given what it wants and what the runtime has.
+
+Interface: `next_action(pod, sandboxes, containers, backoff) -> Action | None`, pure; the pod worker does one action at
+a time.
+The rule not to break: the answer depends on nothing but the arguments.
+Source: `computePodActions` in pkg/kubelet/kuberuntime/kuberuntime_manager.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from k8snb.apimachinery.meta import Object, is_deleting
+from k8snb.cri import EXITED, RUNNING, SANDBOX_READY, ContainerStatus, SandboxStatus
+
+RUN_SANDBOX, PULL, START, KILL, STOP_SANDBOX, REMOVE, WAIT = (
+    "run sandbox", "pull", "start container", "kill container", "stop sandbox", "remove", "wait",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing to do: `sort` says what, to the container `name` or the runtime object `id`.
+
+    For WAIT, `seconds` says until when a back-off lasts.
+    """
+
+    sort: str
+    name: str = ""
+    id: str = ""
+    attempt: int = 0
+    seconds: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class PodState:
+    """What the runtime has of one pod, oldest first."""
+
+    sandboxes: Sequence[SandboxStatus] = ()
+    containers: Sequence[ContainerStatus] = ()
+
+    @property
+    def sandbox(self) -> SandboxStatus | None:
+        """The newest sandbox."""
+        return max(self.sandboxes, key=lambda sandbox: sandbox.attempt, default=None)
+
+    def newest(self, name: str) -> ContainerStatus | None:
+        """The newest container of this name."""
+        named = (container for container in self.containers if container.name == name)
+        return max(named, key=lambda container: (container.attempt, container.created_at), default=None)
+
+
+Wait = Callable[[str], float]
+
+
+def next_action(pod: Object, state: PodState, *, image_present: Callable[[str], bool], wait: Wait) -> Action | None:
+    """The next thing to do for a pod; None when all is as it should be.
+
+    `image_present(container name)` says whether the container's image is at hand; `wait(container name)` how many
+    seconds its back-off still lasts.
+    """
+    if is_deleting(pod):
+        return _end(state)
+    sandbox = state.sandbox
+    if sandbox is None or sandbox.state != SANDBOX_READY:
+        if _is_finished(pod, state):
+            return None
+        return Action(RUN_SANDBOX, attempt=sandbox.attempt + 1 if sandbox else 0)
+    waits = []
+    for container in _due(pod, state):
+        action = _container_action(container, state.newest(container["name"]), image_present, wait)
+        if action is not None and action.sort != WAIT:
+            return action
+        if action is not None:
+            waits.append(action)
+    if _is_finished(pod, state):
+        return Action(STOP_SANDBOX, id=sandbox.id)
+    return min(waits, key=lambda action: action.seconds, default=None)
+
+
+def _end(state: PodState) -> Action | None:
+    """First the containers, all at once, then the sandbox, then what is left of them."""
+    for container in state.containers:
+        if container.state == RUNNING:
+            return Action(KILL, container.name, container.id)
+    for sandbox in state.sandboxes:
+        if sandbox.state == SANDBOX_READY:
+            return Action(STOP_SANDBOX, id=sandbox.id)
+    if state.sandboxes or state.containers:
+        return Action(REMOVE)
+    return None
+
+
+def _due(pod: Object, state: PodState) -> Iterable[Object]:
+    """The containers that may run now: init containers one after the other, then all the others.
+
+    An init container with restartPolicy Always (a sidecar) lets the next one go as soon as it has started.
+    """
+    spec = pod["spec"]
+    due: list[Object] = []
+    for init in spec.get("initContainers") or ():
+        newest = state.newest(init["name"])
+        if init.get("restartPolicy") == "Always":
+            due.append(init)
+            if newest is None or not newest.started_at:
+                return due
+        elif not _has_succeeded(newest) and not _mains_have_run(pod, state):
+            return [*due, {**init, "restartPolicy": _init_policy(spec)}]
+    policy = spec.get("restartPolicy", "Always")
+    return [*due, *({**container, "restartPolicy": policy} for container in spec["containers"])]
+
+
+def _init_policy(spec: Object) -> str:
+    """An init container has to succeed: it is tried again unless the pod says Never."""
+    return "Never" if spec.get("restartPolicy") == "Never" else "OnFailure"
+
+
+def _has_succeeded(container: ContainerStatus | None) -> bool:
+    return container is not None and container.state == EXITED and container.exit_code == 0
+
+
+def _mains_have_run(pod: Object, state: PodState) -> bool:
+    return any(state.newest(container["name"]) for container in pod["spec"]["containers"])
+
+
+def _container_action(
+    container: Object, newest: ContainerStatus | None, image_present: Callable[[str], bool], wait: Wait
+) -> Action | None:
+    name = container["name"]
+    if newest is not None and newest.state == RUNNING:
+        return None
+    if newest is not None and newest.state == EXITED and not should_restart(container["restartPolicy"], newest):
+        return None
+    attempt = newest.attempt + 1 if newest is not None else 0
+    seconds = wait(name)
+    if seconds > 0:
+        return Action(WAIT, name, seconds=seconds)
+    if not image_present(name):
+        return Action(PULL, name)
+    return Action(START, name, attempt=attempt)
+
+
+def should_restart(policy: str, ended: ContainerStatus) -> bool:
+    """Always; OnFailure after an exit code that is not 0; Never."""
+    return policy == "Always" or (policy == "OnFailure" and ended.exit_code != 0)
+
+
+def _is_finished(pod: Object, state: PodState) -> bool:
+    """Whether no container will run any more."""
+    spec = pod["spec"]
+    policy = spec.get("restartPolicy", "Always")
+    for init in spec.get("initContainers") or ():
+        newest = state.newest(init["name"])
+        if newest is not None and newest.state == EXITED and newest.exit_code != 0 and policy == "Never":
+            return True
+    for container in spec["containers"]:
+        newest = state.newest(container["name"])
+        if newest is None or newest.state != EXITED or should_restart(policy, newest):
+            return False
+    return True
+
+
+def containers_of(pod: Object) -> Iterable[Object]:
+    spec = pod["spec"]
+    return [*(spec.get("initContainers") or ()), *spec["containers"]]

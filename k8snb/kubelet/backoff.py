@@ -1,0 +1,43 @@
+"""kubelet's back-off: how long a container that crashes, or an image that cannot be pulled, has to wait.
+
+Interface: `Backoff.failed`, `Backoff.seconds_left`.
+Source: `MaxContainerBackOff`, `backOffPeriod` in pkg/kubelet/kubelet.go: 10 s, doubled up to 5 min, forgotten after 10
+min.
+"""
+
+from __future__ import annotations
+
+INITIAL, MAXIMUM = 10.0, 300.0  # seconds
+
+
+class Backoff:
+    """One thing that may fail again and again. Times are seconds on one time line, the caller's."""
+
+    def __init__(self, *, first_is_free: bool = False) -> None:
+        self._first_is_free = first_is_free
+        self._failures = 0
+        self._since = 0.0
+
+    def failed(self, now: float) -> None:
+        """Count a failure. The first one costs nothing where `first_is_free` (a crash is first answered by a
+        restart).
+        """
+        self._failures += 1
+        self._since = now
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+    @property
+    def delay(self) -> float:
+        """Seconds to wait after the last failure."""
+        counted = self._failures - (1 if self._first_is_free else 0)
+        return min(INITIAL * 2 ** (counted - 1), MAXIMUM) if counted > 0 else 0.0
+
+    def seconds_left(self, now: float) -> float:
+        return max(self._since + self.delay - now, 0.0) if self._failures else 0.0
+
+    @property
+    def ends(self) -> float:
+        """When the next try is due."""
+        return self._since + self.delay

@@ -1,0 +1,118 @@
+"""kubelet's configs: a pod's spec in the words of the runtime interface.
+
+Interface: `Configs.sandbox`, `Configs.container`, `Configs.mapped_ports`.
+Source: `generatePodSandboxConfig`, `generateContainerConfig` in pkg/kubelet/kuberuntime.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from k8snb.apimachinery import quantity
+from k8snb.apimachinery.meta import Object, annotations_of, get_path, labels_of, name_of, namespace_of, uid_of
+from k8snb.client import Client
+from k8snb.client.informer import Informer
+from k8snb.cri import ContainerConfig, PodSandboxConfig
+from k8snb.kubelet.actions import PodState
+from k8snb.kubelet.env import ConfigError, container_environment, expand
+
+DOMAIN = "cluster.local"
+MASTER_SERVICES = ("kubernetes",)  # services of the default namespace that every pod is told of
+
+
+class Configs:
+    """What one node's containers are started with. `dns()` is the address of the cluster's DNS, "" where there is
+    none.
+    """
+
+    def __init__(self, node: str, client: Client, services: Informer, dns: Callable[[], str]) -> None:
+        self.host_ip = ""
+        self._node = node
+        self._client = client
+        self._services = services
+        self._dns = dns
+
+    def sandbox(self, pod: Object, attempt: int) -> PodSandboxConfig:
+        """The pod's common part: its names and its place in the network."""
+        spec = pod["spec"]
+        servers, searches, options = self._resolver(pod)
+        return PodSandboxConfig(
+            name=name_of(pod),
+            namespace=namespace_of(pod),
+            uid=uid_of(pod),
+            node=self._node,
+            attempt=attempt,
+            hostname=spec.get("hostname") or name_of(pod)[:63],
+            labels=labels_of(pod),
+            annotations=annotations_of(pod),
+            host_network=bool(spec.get("hostNetwork")),
+            share_process_namespace=bool(spec.get("shareProcessNamespace")),
+            dns_servers=servers,
+            dns_searches=searches,
+            dns_options=options,
+        )
+
+    def _resolver(self, pod: Object) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Name servers, search domains and options by the pod's dnsPolicy."""
+        spec, server = pod["spec"], self._dns()
+        own = spec.get("dnsConfig") or {}
+        options = tuple(
+            f"{option['name']}:{option['value']}" if option.get("value") else option["name"]
+            for option in own.get("options") or ()
+        )
+        servers, searches = tuple(own.get("nameservers") or ()), tuple(own.get("searches") or ())
+        policy = spec.get("dnsPolicy", "ClusterFirst")
+        if policy in ("Default", "None") or (policy == "ClusterFirst" and spec.get("hostNetwork")) or not server:
+            return servers, searches, options
+        namespace = namespace_of(pod)
+        cluster = (f"{namespace}.svc.{DOMAIN}", f"svc.{DOMAIN}", DOMAIN)
+        return (server, *servers), (*cluster, *searches), (options or ("ndots:5",))
+
+    def container(self, pod: Object, container: Object, attempt: int, state: PodState) -> ContainerConfig:
+        """One container. Raises ConfigError when something that it names is not there."""
+        if container.get("volumeMounts"):
+            names = ", ".join(mount["name"] for mount in container["volumeMounts"])
+            raise ConfigError(f"volumes ({names}): not implemented by k8snb")
+        env = self._environment(pod, container, state)
+        variables = dict(env)
+        resources, context = container.get("resources") or {}, _security(pod, container)
+        return ContainerConfig(
+            name=container["name"],
+            image=container["image"],
+            attempt=attempt,
+            command=tuple(expand(word, variables) for word in container.get("command") or ()),
+            args=tuple(expand(word, variables) for word in container.get("args") or ()),
+            working_dir=container.get("workingDir") or "",
+            env=tuple(env),
+            ports=tuple((port["containerPort"], port.get("protocol", "TCP")) for port in container.get("ports") or ()),
+            memory_limit=quantity.to_bytes(get_path(resources, "limits.memory", 0)),
+            cpu_limit=quantity.milli(get_path(resources, "limits.cpu", 0)) / 1000,
+            cpu_request=quantity.milli(get_path(resources, "requests.cpu", 0)) / 1000,
+            stdin=bool(container.get("stdin")),
+            tty=bool(container.get("tty")),
+            privileged=bool(context.get("privileged")),
+            run_as_user=context.get("runAsUser"),
+            read_only_root=bool(context.get("readOnlyRootFilesystem")),
+        )
+
+    def _environment(self, pod: Object, container: Object, state: PodState) -> list[tuple[str, str]]:
+        namespace = namespace_of(pod)
+        services = sorted(self._services.list(namespace), key=name_of)
+        masters = [service for name in MASTER_SERVICES if (service := self._services.get(name, "default"))]
+        shown = [*services, *(master for master in masters if namespace != "default")]
+        address = state.sandbox.ip if state.sandbox is not None else ""
+        return container_environment(
+            pod, container, services=shown,
+            lookup=lambda resource, name: self._client.find(resource, name, namespace),
+            addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip},
+        )  # fmt: skip
+
+    def mapped_ports(self, state: PodState) -> str:
+        """The container ports that are really found elsewhere, as JSON; "" for none."""
+        ports = state.sandbox.port_map if state.sandbox is not None else {}
+        return json.dumps({str(port): actual for port, actual in sorted(ports.items())}) if ports else ""
+
+
+def _security(pod: Object, container: Object) -> Object:
+    return {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}

@@ -1,0 +1,144 @@
+"""kubelet's environment: the variables, command and arguments that a container is started with.
+
+Interface: `container_environment(…)`, `expand(text, env)`, both pure but for the lookup they are given.
+Source: `makeEnvironmentVariables` in pkg/kubelet/kubelet_pods.go, `third_party/forked/golang/expansion`.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from k8snb.apimachinery import quantity
+from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
+
+Lookup = Callable[[str, str], Object | None]  # (resource, name) → object of the pod's namespace
+
+_REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
+_SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
+
+
+class ConfigError(Exception):
+    """A variable whose source is not there: the container waits with CreateContainerConfigError."""
+
+
+def container_environment(
+    pod: Object, container: Object, *, services: Iterable[Object], lookup: Lookup, addresses: dict[str, str]
+) -> list[tuple[str, str]]:
+    """Service variables, then `envFrom`, then `env`, later ones winning. Raises ConfigError.
+
+    `addresses` answers the field references that only the kubelet knows: status.podIP, status.hostIP.
+    """
+    env: dict[str, str] = {}
+    if pod["spec"].get("enableServiceLinks", True):
+        for service in services:
+            env.update(service_variables(service))
+    for source in container.get("envFrom") or ():
+        env.update(_from_source(source, lookup))
+    for variable in container.get("env") or ():
+        if "value" in variable or "valueFrom" not in variable:
+            env[variable["name"]] = expand(variable.get("value") or "", env)
+            continue
+        value = _from_reference(pod, container, variable["valueFrom"], lookup, addresses)
+        if value is not None:
+            env[variable["name"]] = value
+    return list(env.items())
+
+
+def expand(text: str, env: dict[str, str]) -> str:
+    """`$(NAME)` becomes the variable's value, `$$` a dollar sign; what is not known stays as it is."""
+
+    def value(match: re.Match[str]) -> str:
+        if match.group(1) is None:
+            return "$"
+        return env.get(match.group(1), match.group(0))
+
+    return _REFERENCE.sub(value, text)
+
+
+def service_variables(service: Object) -> Iterator[tuple[str, str]]:
+    """`NGINX_SERVICE_HOST` and its relatives, as Docker links once had them."""
+    spec = service["spec"]
+    address = spec.get("clusterIP")
+    ports = spec.get("ports") or ()
+    if not address or address == "None" or not ports:
+        return
+    prefix = name_of(service).upper().replace("-", "_")
+    yield f"{prefix}_SERVICE_HOST", address
+    yield f"{prefix}_SERVICE_PORT", str(ports[0]["port"])
+    for port in ports:
+        if port.get("name"):
+            yield f"{prefix}_SERVICE_PORT_{port['name'].upper().replace('-', '_')}", str(port["port"])
+    first = ports[0]
+    yield f"{prefix}_PORT", f"{first.get('protocol', 'TCP').lower()}://{address}:{first['port']}"
+    for port in ports:
+        protocol = port.get("protocol", "TCP")
+        base = f"{prefix}_PORT_{port['port']}_{protocol}"
+        yield base, f"{protocol.lower()}://{address}:{port['port']}"
+        yield f"{base}_PROTO", protocol.lower()
+        yield f"{base}_PORT", str(port["port"])
+        yield f"{base}_ADDR", address
+
+
+def _from_source(source: Object, lookup: Lookup) -> Iterator[tuple[str, str]]:
+    for field, resource in (("configMapRef", "configmaps"), ("secretRef", "secrets")):
+        reference = source.get(field)
+        if reference is None:
+            continue
+        obj = lookup(resource, reference["name"])
+        if obj is None and not reference.get("optional"):
+            raise ConfigError(f'{resource[:-1]} "{reference["name"]}" not found')
+        for key, value in _data(obj).items():
+            yield source.get("prefix", "") + key, value
+
+
+def _data(obj: Object | None) -> dict[str, str]:
+    """The keys of a ConfigMap, or of a Secret in the clear."""
+    data = (obj or {}).get("data") or {}
+    if obj is not None and obj["kind"] == "Secret":
+        return {key: base64.b64decode(value).decode(errors="replace") for key, value in data.items()}
+    return dict(data)
+
+
+def _from_reference(
+    pod: Object, container: Object, source: Object, lookup: Lookup, addresses: dict[str, str]
+) -> str | None:
+    if "fieldRef" in source:
+        return field_value(pod, source["fieldRef"]["fieldPath"], addresses)
+    if "resourceFieldRef" in source:
+        return _resource_value(pod, container, source["resourceFieldRef"])
+    field, resource = ("configMapKeyRef", "configmaps") if "configMapKeyRef" in source else ("secretKeyRef", "secrets")
+    reference = source[field]
+    obj = lookup(resource, reference["name"])
+    value = _data(obj).get(reference["key"])
+    if value is None and not reference.get("optional"):
+        if obj is None:
+            raise ConfigError(f'{resource[:-1]} "{reference["name"]}" not found')
+        where = f"{resource[:-1].capitalize()} {namespace_of(pod)}/{reference['name']}"
+        raise ConfigError(f"couldn't find key {reference['key']} in {where}")
+    return value
+
+
+def field_value(pod: Object, path: str, addresses: dict[str, str]) -> str:
+    """A field of the pod for the downward API: `metadata.name`, `metadata.labels['app']`, `status.podIP` …"""
+    if path in addresses:
+        return addresses[path]
+    subscript = _SUBSCRIPT.fullmatch(path)
+    if subscript is not None:
+        field, key = subscript.groups()
+        return str((pod["metadata"].get(field) or {}).get(key, ""))
+    value = get_path(pod, path, "")
+    if isinstance(value, dict):
+        return "\n".join(f'{key}="{text}"' for key, text in sorted(value.items()))
+    return str(value)
+
+
+def _resource_value(pod: Object, container: Object, reference: Object) -> str:
+    """A request or limit of a container, in units of the divisor, rounded up."""
+    name = reference.get("containerName") or container["name"]
+    chosen = next((c for c in pod["spec"]["containers"] if c["name"] == name), container)
+    amount = get_path(chosen, ["resources", *reference["resource"].split(".", 1)], "0")
+    divisor = quantity.parse(reference.get("divisor") or "1")
+    return str(math.ceil(quantity.parse(amount).milli / (divisor.milli or 1000)))

@@ -1,0 +1,120 @@
+"""kubelet: one node's agent, wired.
+
+Interface: `Kubelet(spec, context, …)`: `start()`, `stop()`; `connection` is what it hands to the apiserver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from k8snb.apimachinery.errors import bad_request, internal
+from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of
+from k8snb.client import Deferred
+from k8snb.client.context import Context
+from k8snb.client.informer import Informer, Informers
+from k8snb.cri import ContainerStatus, ExecResult, Network, Runtime, RuntimeFailure
+from k8snb.executor import Executor
+from k8snb.kubelet.configs import Configs
+from k8snb.kubelet.node_status import NodeSpec, NodeStatus
+from k8snb.kubelet.pleg import Pleg
+from k8snb.kubelet.pod_workers import PodWorkers
+from k8snb.kubelet.prober import Dialer, Prober
+
+EXEC_TIMEOUT = 60.0  # seconds
+
+
+class Kubelet:
+    """Runs the pods that are bound to its node. `informers` are the node's shared ones; `dns()` the cluster's
+    resolver.
+    """
+
+    def __init__(
+        self, spec: NodeSpec, context: Context, informers: Informers, *, runtime: Runtime, executor: Executor,
+        dialer: Dialer, network: Network, post: Callable[[Callable[[], None]], None], dns: Callable[[], str],
+    ) -> None:  # fmt: skip
+        self.name = spec.name
+        self._runtime = runtime
+        self._clock = context.clock
+        self._post = post
+        client = context.client(f"system:node:{self.name}", "system:nodes", "system:authenticated")
+        configs = Configs(self.name, client, informers.get("services"), dns)
+        prober = Prober(context.clock, executor, runtime, dialer)
+        self.pleg = Pleg(self.name, runtime, executor, context.clock)
+        self.workers = PodWorkers(
+            self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
+            configs=configs,
+        )  # fmt: skip
+        self.node_status = NodeStatus(spec, network, runtime, client, context.clock)
+        self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
+        self._pods.on_change(self._pod_changed)
+        self.pleg.on_change = self.workers.changed
+        prober.on_change = self.workers.changed
+        prober.on_dead = self.workers.restart
+        prober.events = self.workers.events
+        self.workers.host_ip = configs.host_ip = network.node_ip
+
+    def start(self) -> None:
+        self.node_status.start()
+        self._runtime.events(self.name, lambda uid: self._post(self._runtime_event))
+        self.pleg.start()
+        self._pods.start()
+
+    def stop(self) -> None:
+        """Fall silent. What runs on the node goes on running."""
+        self.node_status.stop()
+        self._pods.stop()
+        self.pleg.stopped = self.workers.stopped = True
+
+    def _runtime_event(self) -> None:
+        if not self.pleg.stopped:
+            self.pleg.relist()
+
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is not None:
+            if old is not None and uid_of(old) != uid_of(new):
+                self.workers.removed(old)
+            self.workers.update(new)
+        elif old is not None:
+            self.workers.removed(old)
+
+    # the way to its containers, for the apiserver
+
+    def logs(self, pod: Object, container: str, options: Mapping[str, Any]) -> Iterator[bytes]:
+        """A container's output. Raises BadRequest while there is no container yet."""
+        status = self._find(pod, container, previous=bool(options.get("previous")))
+        seconds = options.get("sinceSeconds")
+        return self._runtime.container_logs(
+            status.id,
+            follow=bool(options.get("follow")),
+            tail=options.get("tailLines"),
+            since=self._clock.now() - seconds if seconds is not None else None,
+            timestamps=bool(options.get("timestamps")),
+        )
+
+    def exec(self, pod: Object, container: str, command: list[str]) -> Deferred:
+        """A command in a running container; its result comes when the caller runs it."""
+        status = self._find(pod, container, previous=False)
+
+        def run() -> ExecResult:
+            try:
+                return self._runtime.exec_sync(status.id, command, EXEC_TIMEOUT)
+            except RuntimeFailure as error:
+                raise internal(error.message) from None
+
+        return Deferred(run)
+
+    def _find(self, pod: Object, container: str, *, previous: bool) -> ContainerStatus:
+        state = self.pleg.state(uid_of(pod))
+        newest = state.newest(container)
+        if previous:
+            older = [c for c in state.containers if c.name == container and c is not newest]
+            if not older and not (newest is not None and newest.state == "CONTAINER_EXITED"):
+                raise bad_request(f'previous terminated container "{container}" in pod "{name_of(pod)}" not found')
+            return max(older, key=lambda c: c.attempt) if older else newest  # type: ignore[return-value]
+        if newest is None:
+            statuses = get_path(pod, "status.containerStatuses") or ()
+            reason = next((get_path(s, "state.waiting.reason") for s in statuses if s["name"] == container), None)
+            why = f"is waiting to start: {reason or 'ContainerCreating'}"
+            raise bad_request(f'container "{container}" in pod "{name_of(pod)}" {why}')
+        return newest

@@ -1,0 +1,173 @@
+"""kubelet's node status: registers the node, says how it is, and shows by a lease that it lives.
+
+Interface: `NodeStatus.start()`, `stop()`.
+Source: `pkg/kubelet/kubelet_node_status.go`, `pkg/kubelet/nodestatus`; leases: KEP-589.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from k8snb.apimachinery import quantity
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.meta import Object, get_path, with_condition
+from k8snb.client import Client
+from k8snb.clock import Clock, Timer, micro_timestamp, timestamp
+from k8snb.cri import Network, Runtime
+
+LEASE_SECONDS = 40
+HEARTBEAT = 10.0  # seconds between two renewals of the lease
+REPORT = 300.0  # seconds between two reports of an unchanged status
+LEASES = "kube-node-lease"
+VERSION = "v1.33.0"  # the release whose API the nodes speak
+CONDITIONS = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+)
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """How a node presents itself. Empty `cpus` and `memory`: what the machine has."""
+
+    name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: Sequence[Object] = ()
+    cpus: str = ""
+    memory: str = ""
+    pods: int = 110
+    unschedulable: bool = False
+
+
+def machine_memory() -> int:
+    """Bytes of memory of this machine; 8 GiB where the platform does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 8 * 2**30
+
+
+class NodeStatus:
+    """One node's entry in the cluster, kept up to date until `stop`."""
+
+    def __init__(self, spec: NodeSpec, network: Network, runtime: Runtime, client: Client, clock: Clock) -> None:
+        self._spec = spec
+        self._network = network
+        self._runtime = runtime
+        self._client = client
+        self._clock = clock
+        self._timers: list[Timer] = []
+        self._stopped = False
+
+    def start(self) -> None:
+        self._register()
+        self._renew()
+        self._later(REPORT, self._report)
+
+    def stop(self) -> None:
+        """Fall silent, as a machine does whose power is cut: the node controller will notice."""
+        self._stopped = True
+
+    def _register(self) -> None:
+        existing = self._client.find("nodes", self._spec.name)
+        if existing is None:
+            self._client.create("nodes", self._node())
+        else:
+            self._client.update_status("nodes", {**existing, "status": self._status(existing)})
+
+    def _node(self) -> Object:
+        name = self._spec.name
+        labels = {
+            "kubernetes.io/hostname": name,
+            "kubernetes.io/os": platform.system().lower(),
+            "kubernetes.io/arch": _architecture(),
+            **self._spec.labels,
+        }
+        spec: Object = {"podCIDR": self._network.pod_cidr, "podCIDRs": [self._network.pod_cidr]}
+        if self._spec.taints:
+            spec["taints"] = list(self._spec.taints)
+        node: Object = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        return {**node, "status": self._status(node)}
+
+    def _status(self, node: Object) -> Object:
+        now = timestamp(self._clock.now())
+        conditions = list(get_path(node, "status.conditions") or ())
+        for sort, status, reason, message in CONDITIONS:
+            entry = {"type": sort, "status": status, "reason": reason, "message": message, "lastHeartbeatTime": now}
+            conditions = with_condition(conditions, entry, now)
+        capacity = {
+            "cpu": self._spec.cpus or str(os.cpu_count() or 1),
+            "memory": self._spec.memory or f"{machine_memory() // 1024}Ki",
+            "pods": str(self._spec.pods),
+            "ephemeral-storage": "100Gi",
+        }
+        capacity = {name: quantity.canonical(amount) for name, amount in capacity.items()}
+        return {
+            **(node.get("status") or {}),
+            "capacity": capacity,
+            "allocatable": capacity,
+            "conditions": conditions,
+            "addresses": [
+                {"type": "InternalIP", "address": self._network.node_ip},
+                {"type": "Hostname", "address": self._spec.name},
+            ],
+            "nodeInfo": self._node_info(),
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
+        }
+
+    def _node_info(self) -> Object:
+        return {
+            "architecture": _architecture(),
+            "operatingSystem": platform.system().lower(),
+            "osImage": f"{platform.system()} {platform.machine()}",
+            "kernelVersion": platform.release(),
+            "kubeletVersion": VERSION,
+            "kubeProxyVersion": VERSION,
+            "containerRuntimeVersion": self._runtime.cri_version,
+            "machineID": self._spec.name,
+            "systemUUID": self._spec.name,
+            "bootID": self._spec.name,
+        }
+
+    def _report(self) -> None:
+        if self._stopped:
+            return
+        try:
+            self._register()
+        except ApiError as error:
+            if error.code != 409:
+                raise
+        self._later(REPORT, self._report)
+
+    def _renew(self) -> None:
+        if self._stopped:
+            return
+        try:
+            self._renew_lease()
+        except ApiError as error:
+            if error.code not in (403, 404, 409):
+                raise
+        self._later(HEARTBEAT, self._renew)
+
+    def _renew_lease(self) -> None:
+        name = self._spec.name
+        spec = {"holderIdentity": name, "leaseDurationSeconds": LEASE_SECONDS,
+                "renewTime": micro_timestamp(self._clock.now())}  # fmt: skip
+        lease = self._client.find("leases", name, LEASES)
+        if lease is None:
+            self._client.create("leases", {"metadata": {"name": name, "namespace": LEASES}, "spec": spec})
+        else:
+            self._client.update("leases", {**lease, "spec": {**lease["spec"], **spec}})
+
+    def _later(self, seconds: float, run: object) -> None:
+        assert callable(run)
+        self._clock.after(seconds, run, background=True, label=f"kubelet {self._spec.name}")
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())

@@ -1,0 +1,215 @@
+"""kubelet's status: what a pod's status says, made from its spec and what the runtime has.
+
+Interface: `pod_status(…)`, pure.
+The rule not to break: status is computed whole each time, never edited.
+Source: `generateAPIPodStatus` in pkg/kubelet/kubelet_pods.go, `convertToAPIContainerStatuses`,
+`pkg/kubelet/status/generate.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from k8snb.apimachinery.meta import Object, get_path, with_condition
+from k8snb.clock import timestamp
+from k8snb.cri import EXITED, RUNNING, ContainerStatus
+from k8snb.kubelet.actions import PodState
+
+CREATING, INITIALIZING = "ContainerCreating", "PodInitializing"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Why a container does not run, in the words that kubectl shows."""
+
+    reason: str
+    message: str = ""
+
+    def as_state(self) -> Object:
+        return {"waiting": {"reason": self.reason, **({"message": self.message} if self.message else {})}}
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What the kubelet knows of a pod beside the runtime's listing.
+
+    `waiting`: why containers wait; `ready`, `started`: the probes' verdicts; `last`: how containers ended before.
+    """
+
+    state: PodState
+    host_ip: str
+    waiting: Mapping[str, Waiting] = field(default_factory=dict)
+    ready: Callable[[str], bool] = lambda name: True
+    started: Callable[[str], bool] = lambda name: True
+    last: Mapping[str, ContainerStatus] = field(default_factory=dict)
+
+
+def pod_status(pod: Object, observed: Observed, now: float) -> Object:
+    """The whole `status` of a pod that this node runs. `now`: seconds since the epoch."""
+    spec, old = pod["spec"], pod.get("status") or {}
+    inits = [_container_status(pod, c, observed, init=True) for c in spec.get("initContainers") or ()]
+    mains = [_container_status(pod, c, observed, init=False) for c in spec["containers"]]
+    phase = _phase(spec, inits, mains, old.get("phase", "Pending"))
+    status: Object = {
+        "phase": phase,
+        "qosClass": old.get("qosClass"),
+        "startTime": old.get("startTime") or timestamp(now),
+        "hostIP": observed.host_ip,
+        "hostIPs": [{"ip": observed.host_ip}],
+        "conditions": _conditions(pod, inits, mains, phase, observed, timestamp(now)),
+        "containerStatuses": mains,
+    }
+    if inits:
+        status["initContainerStatuses"] = inits
+    sandbox = observed.state.sandbox
+    address = observed.host_ip if spec.get("hostNetwork") else (sandbox.ip if sandbox else "") or old.get("podIP")
+    if address:
+        status["podIP"], status["podIPs"] = address, [{"ip": address}]
+    for kept in ("reason", "message"):
+        if kept in old and phase in ("Failed", old.get("phase")):
+            status[kept] = old[kept]
+    if "observedGeneration" in old or "generation" in pod["metadata"]:
+        status["observedGeneration"] = pod["metadata"].get("generation", 1)
+    return status
+
+
+def _container_status(pod: Object, container: Object, observed: Observed, *, init: bool) -> Object:
+    name = container["name"]
+    newest = observed.state.newest(name)
+    waiting = observed.waiting.get(name)
+    running = newest is not None and newest.state == RUNNING
+    state = _current_state(pod, newest, waiting, observed, init=init)
+    waits_again = newest is not None and newest.state == EXITED and "waiting" in state
+    previous = newest if waits_again else observed.last.get(name)
+    status: Object = {
+        "name": name,
+        "image": newest.image if newest is not None else container["image"],
+        "imageID": newest.image_id if newest is not None else "",
+        "restartCount": newest.attempt if newest is not None else 0,
+        "ready": _is_ready(newest, observed, init=init),
+        "started": running and observed.started(name),
+        "state": state,
+        "lastState": {"terminated": _terminated(previous)} if previous is not None else {},
+    }
+    if newest is not None:
+        status["containerID"] = newest.id
+    return status
+
+
+def _current_state(
+    pod: Object, newest: ContainerStatus | None, waiting: Waiting | None, observed: Observed, *, init: bool
+) -> Object:
+    if newest is not None and newest.state == RUNNING:
+        return {"running": {"startedAt": timestamp(newest.started_at)}}
+    if waiting is not None:
+        return waiting.as_state()
+    if newest is not None and newest.state == EXITED:
+        return {"terminated": _terminated(newest)}
+    if not init and pod["spec"].get("initContainers") and not _inits_done(pod, observed):
+        return Waiting(INITIALIZING).as_state()
+    return Waiting(CREATING).as_state()
+
+
+def _inits_done(pod: Object, observed: Observed) -> bool:
+    for init in pod["spec"].get("initContainers") or ():
+        newest = observed.state.newest(init["name"])
+        if newest is None or not (_completed(newest) or init.get("restartPolicy") == "Always"):
+            return False
+    return True
+
+
+def _completed(container: ContainerStatus) -> bool:
+    return container.state == EXITED and container.exit_code == 0
+
+
+def _is_ready(newest: ContainerStatus | None, observed: Observed, *, init: bool) -> bool:
+    if newest is None:
+        return False
+    if init and newest.state != RUNNING:
+        return _completed(newest)
+    return newest.state == RUNNING and observed.started(newest.name) and observed.ready(newest.name)
+
+
+def _terminated(container: ContainerStatus) -> Object:
+    state = {
+        "exitCode": container.exit_code,
+        "reason": container.reason or ("Completed" if container.exit_code == 0 else "Error"),
+        "startedAt": timestamp(container.started_at or container.created_at),
+        "finishedAt": timestamp(container.finished_at),
+        "containerID": container.id,
+    }
+    return {**state, "message": container.message} if container.message else state
+
+
+def _phase(spec: Object, inits: list[Object], mains: list[Object], old: str) -> str:
+    """Pending, Running, Succeeded or Failed. A phase that is an end stays.
+
+    Source: `getPhase` in pkg/kubelet/kubelet_pods.go.
+    """
+    if old in ("Succeeded", "Failed"):
+        return old
+    policy = spec.get("restartPolicy", "Always")
+    if policy == "Never" and any(_exit_code(status) not in (None, 0) for status in inits):
+        return "Failed"
+    if any("waiting" in status["state"] and not status["lastState"] for status in mains):
+        return "Pending"
+    codes = [_exit_code(status) for status in mains]
+    if any(code is None for code in codes):
+        return "Running"
+    restarts = policy == "Always" or (policy == "OnFailure" and any(codes))
+    if restarts:
+        return "Running"
+    return "Failed" if any(codes) else "Succeeded"
+
+
+def _exit_code(status: Object) -> int | None:
+    """The exit code of a container that has ended and does not wait for another start."""
+    code: int | None = get_path(status, "state.terminated.exitCode")
+    return code
+
+
+def _conditions(
+    pod: Object, inits: list[Object], mains: list[Object], phase: str, observed: Observed, now: str
+) -> list[Object]:
+    """The pod's conditions in upstream's order; PodScheduled is the scheduler's and stays."""
+    generation = pod["metadata"].get("generation", 1)
+    conditions = list(get_path(pod, "status.conditions") or ())
+    wanted = (
+        ("PodReadyToStartContainers", _unless(observed.state.sandbox, "", "")),
+        ("Initialized", _all_of(inits, phase, "ContainersNotInitialized", "containers with incomplete status")),
+        ("Ready", _readiness(pod, mains, phase)),
+        ("ContainersReady", _all_of(mains, phase, "ContainersNotReady", "containers with unready status")),
+    )
+    for sort, (status, reason, message) in wanted:
+        entry: Object = {"type": sort, "status": status, "observedGeneration": generation}
+        entry.update({key: text for key, text in (("reason", reason), ("message", message)) if text})
+        conditions = with_condition(conditions, entry, now)
+    return conditions
+
+
+Verdict = tuple[str, str, str]
+
+
+def _unless(good: object, reason: str, message: str) -> Verdict:
+    return ("True", "", "") if good else ("False", reason, message)
+
+
+def _all_of(statuses: list[Object], phase: str, reason: str, words: str) -> Verdict:
+    if phase == "Succeeded":
+        return ("True" if reason == "ContainersNotInitialized" else "False", "PodCompleted", "")
+    unready = [status["name"] for status in statuses if not status["ready"]]
+    return _unless(not unready, reason, f"{words}: [{' '.join(unready)}]")
+
+
+def _readiness(pod: Object, mains: list[Object], phase: str) -> Verdict:
+    verdict = _all_of(mains, phase, "ContainersNotReady", "containers with unready status")
+    if verdict[0] != "True":
+        return verdict
+    for gate in pod["spec"].get("readinessGates") or ():
+        entry = next((c for c in get_path(pod, "status.conditions") or () if c["type"] == gate["conditionType"]), None)
+        if entry is None or entry["status"] != "True":
+            name = gate["conditionType"]
+            message = f'corresponding condition of pod readiness gate "{name}" does not exist or is not True'
+            return ("False", "ReadinessGatesNotReady", message)
+    return verdict

@@ -1,0 +1,317 @@
+"""kubelet: what happens to a pod on its node, on the simulated runtime and virtual time."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from k8snb.apiserver import ApiServer
+from k8snb.client import Client
+from k8snb.client.context import Context
+from k8snb.client.informer import Informers
+from k8snb.clock import VirtualClock
+from k8snb.cri.simulated import SimulatedRuntime
+from k8snb.etcd.guard import GuardedStore
+from k8snb.executor import ClockExecutor
+from k8snb.kubelet import Kubelet
+from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.dialer import VirtualDialer
+from k8snb.kubelet.env import expand
+from k8snb.kubelet.node_status import NodeSpec
+from k8snb.pump import Pump
+
+Object = dict[str, Any]
+
+
+class Lab:
+    """One node with a kubelet, and an apiserver; no controllers."""
+
+    def __init__(self) -> None:
+        self.clock = VirtualClock()
+        self.pump = Pump(self.clock)
+        self.pump.on_failure = self._fail
+        self.store = GuardedStore()
+        dice = random.Random(0)
+        self.server = ApiServer(self.store, self.clock, dice=dice, service_cidr="10.96.0.0/16")
+        self.server.bootstrap()
+        self.client = Client(self.server)
+        self.runtime = SimulatedRuntime(self.clock)
+        context = Context(self.server, self.clock, self.pump.add, dice)
+        informers = Informers(context.client("system:nodes"), context)
+        self.kubelet = Kubelet(
+            NodeSpec("node-1", cpus="2", memory="4Gi"),
+            context,
+            informers,
+            runtime=self.runtime,
+            executor=ClockExecutor(self.clock, self.runtime.take_elapsed),
+            dialer=VirtualDialer(lambda ip, port, path: self.runtime.http(ip, port, path)),
+            network=self.runtime.add_node("node-1"),
+            post=self.pump.post,
+            dns=lambda: "10.96.0.10",
+        )
+        informers.start()
+        self.server.connect_node("node-1", self.kubelet)
+        self.kubelet.start()
+        self.pump.settle()
+
+    @staticmethod
+    def _fail(component: str, details: str) -> None:
+        raise AssertionError(f"{component}: {details}")
+
+    def run(self, *command: str, name: str = "web", image: str = "busybox", **spec: Any) -> Object:
+        container: Object = {"name": "main", "image": image, **spec.pop("container", {})}
+        if command:
+            container["command"] = list(command)
+        pod = {"metadata": {"name": name}, "spec": {"nodeName": "node-1", "containers": [container], **spec}}
+        self.client.create("pods", pod, "default")
+        self.pump.settle()
+        return self.pod(name)
+
+    def pod(self, name: str = "web") -> Object:
+        return self.client.get("pods", name, "default")
+
+    def container(self, name: str = "web") -> Object:
+        return self.pod(name)["status"]["containerStatuses"][0]
+
+    def reasons(self, name: str = "web") -> list[str]:
+        events = self.client.items("events", "default", fieldSelector=f"involvedObject.name={name}")
+        return [event["reason"] for event in sorted(events, key=lambda e: int(e["metadata"]["resourceVersion"]))]
+
+    def messages(self, name: str = "web") -> str:
+        events = self.client.items("events", "default", fieldSelector=f"involvedObject.name={name}")
+        return "\n".join(event["message"] for event in events)
+
+
+@pytest.fixture
+def lab() -> Iterator[Lab]:
+    lab = Lab()
+    yield lab
+    lab.store.check()
+
+
+def test_a_node_registers_with_addresses_capacity_and_a_lease(lab: Lab) -> None:
+    node = lab.client.get("nodes", "node-1")
+    assert node["status"]["capacity"]["cpu"] == "2"
+    assert node["status"]["addresses"][0]["type"] == "InternalIP"
+    before = lab.client.get("leases", "node-1", "kube-node-lease")["spec"]["renewTime"]
+    lab.pump.run_for(11)
+    assert lab.client.get("leases", "node-1", "kube-node-lease")["spec"]["renewTime"] > before
+
+
+def test_a_pod_is_pulled_started_and_reported_running(lab: Lab) -> None:
+    pod = lab.run(name="web", image="nginx:1.7.9")
+    assert pod["status"]["phase"] == "Running"
+    assert pod["status"]["podIP"]
+    assert lab.container()["ready"]
+    assert {c["type"]: c["status"] for c in pod["status"]["conditions"]}["Ready"] == "True"
+    assert lab.reasons()[:4] == ["Pulling", "Pulled", "Created", "Started"]
+
+
+def test_a_quiet_pod_costs_no_writes(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    before = [r for r in lab.store.history() if "/leases/" not in r.key]
+    lab.pump.run_for(250)
+    assert [r for r in lab.store.history() if "/leases/" not in r.key] == before
+
+
+def test_a_container_that_ends_well_leaves_a_succeeded_pod(lab: Lab) -> None:
+    pod = lab.run("sh", "-c", "echo done", restartPolicy="Never")
+    assert pod["status"]["phase"] == "Succeeded"
+    assert lab.container()["state"]["terminated"]["reason"] == "Completed"
+
+
+def test_a_container_that_fails_leaves_a_failed_pod(lab: Lab) -> None:
+    pod = lab.run("sh", "-c", "exit 3", restartPolicy="Never")
+    assert pod["status"]["phase"] == "Failed"
+    assert lab.container()["state"]["terminated"]["exitCode"] == 3
+
+
+def test_a_crashing_container_is_restarted_ever_more_slowly(lab: Lab) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "busybox", "command": ["false"]}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(8)
+    assert lab.container()["restartCount"] == 1  # the first restart is at once
+    waiting = lab.container()["state"]["waiting"]
+    assert waiting["reason"] == "CrashLoopBackOff"
+    assert "back-off 10s restarting failed container=main" in waiting["message"]
+    assert "next try at 22:13:" in waiting["message"]
+    lab.pump.run_for(10)
+    assert lab.container()["restartCount"] == 2
+    lab.pump.run_for(10)
+    assert lab.container()["restartCount"] == 2
+    lab.pump.run_for(12)
+    assert lab.container()["restartCount"] == 3
+    assert lab.container()["lastState"]["terminated"]["exitCode"] == 1
+    assert lab.pod()["status"]["phase"] == "Running"
+
+
+def test_an_image_that_is_not_there_is_tried_again_and_said(lab: Lab) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:doesnotexist"}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(2)
+    assert lab.container()["state"]["waiting"]["reason"] == "ErrImagePull"
+    lab.pump.run_for(5)
+    waiting = lab.container()["state"]["waiting"]
+    assert waiting["reason"] == "ImagePullBackOff"
+    assert "next try at" in waiting["message"]
+    assert lab.pod()["status"]["phase"] == "Pending"
+    assert 'Failed to pull image "nginx:doesnotexist"' in lab.messages()
+
+
+def test_never_pulling_needs_the_image_to_be_there(lab: Lab) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:1.7.9", "imagePullPolicy": "Never"}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(3)
+    assert lab.container()["state"]["waiting"]["reason"] == "ErrImageNeverPull"
+
+
+def test_a_deleted_pod_is_stopped_and_let_go(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    lab.client.delete("pods", "web", "default")
+    lab.pump.settle()
+    assert lab.client.find("pods", "web", "default") is None
+    assert lab.runtime.list_pod_sandboxes("node-1") == []
+    assert "Killing" in lab.reasons()
+
+
+def test_a_pod_that_vanished_from_the_apiserver_is_stopped(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    lab.client.delete("pods", "web", "default", gracePeriodSeconds=0)
+    lab.pump.settle()
+    assert lab.runtime.list_containers("node-1") == []
+
+
+def test_a_second_pod_of_the_same_name_waits_for_nothing_of_the_first(lab: Lab) -> None:
+    lab.run("sh", "-c", "sleep 3600")
+    lab.client.delete("pods", "web", "default", gracePeriodSeconds=0)
+    lab.run(image="nginx:1.7.9")
+    assert lab.pod()["status"]["phase"] == "Running"
+    assert len(lab.runtime.list_pod_sandboxes("node-1")) == 1
+
+
+def test_init_containers_run_one_after_the_other_before_the_rest(lab: Lab) -> None:
+    inits = [{"name": name, "image": "busybox", "command": ["sh", "-c", "sleep 2"]} for name in ("first", "second")]
+    pod = lab.run(image="nginx:1.7.9", initContainers=inits)
+    assert pod["status"]["phase"] == "Running"
+    ended = [s["state"]["terminated"]["finishedAt"] for s in pod["status"]["initContainerStatuses"]]
+    started = lab.container()["state"]["running"]["startedAt"]
+    assert ended[0] < ended[1] <= started
+
+
+def test_a_failing_init_container_fails_a_pod_that_never_restarts(lab: Lab) -> None:
+    inits = [{"name": "first", "image": "busybox", "command": ["false"]}]
+    pod = lab.run(image="nginx:1.7.9", initContainers=inits, restartPolicy="Never")
+    assert pod["status"]["phase"] == "Failed"
+    assert "running" not in lab.container()["state"]
+
+
+def test_environment_comes_from_everywhere(lab: Lab) -> None:
+    lab.client.create("configmaps", {"metadata": {"name": "conf"}, "data": {"COLOUR": "blue"}}, "default")
+    lab.client.create("secrets", {"metadata": {"name": "pass"}, "data": {"word": "b3Blbg=="}}, "default")
+    env = [
+        {"name": "WHO", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "WHERE", "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}}},
+        {"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "pass", "key": "word"}}},
+        {"name": "BOTH", "value": "$(WHO)-$(WORD)-$(NOBODY)-$$(WHO)"},
+    ]
+    source = [{"configMapRef": {"name": "conf"}}]
+    lab.run("sh", "-c", "echo $COLOUR $BOTH $KUBERNETES_SERVICE_PORT", container={"env": env, "envFrom": source})
+    text = b"".join(lab.client.logs("web", "default")).decode()
+    assert text == "blue web-open-$(NOBODY)-$(WHO) 443\n"
+
+
+def test_a_missing_config_map_holds_the_container_until_it_comes(lab: Lab) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:1.7.9", "envFrom": [{"configMapRef": {"name": "conf"}}]}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(4)
+    waiting = lab.container()["state"]["waiting"]
+    assert waiting == {"reason": "CreateContainerConfigError", "message": 'configmap "conf" not found'}
+    lab.client.create("configmaps", {"metadata": {"name": "conf"}, "data": {"A": "b"}}, "default")
+    lab.pump.run_for(6)
+    assert lab.pod()["status"]["phase"] == "Running"
+
+
+def test_a_readiness_probe_decides_on_ready_and_a_liveness_probe_on_life(lab: Lab) -> None:
+    probe = {"httpGet": {"path": "/", "port": 8080}, "periodSeconds": 1, "failureThreshold": 2}
+    container = {"readinessProbe": {"httpGet": {"path": "/", "port": 80}, "initialDelaySeconds": 5}}
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:1.7.9", **container}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(3)
+    assert not lab.container()["ready"]
+    lab.pump.run_for(5)
+    assert lab.container()["ready"]
+    sick = {"metadata": {"name": "sick"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:1.7.9", "livenessProbe": probe}]}}  # fmt: skip
+    lab.client.create("pods", sick, "default")
+    lab.pump.run_for(8)
+    assert lab.container("sick")["restartCount"] >= 1
+    assert "Unhealthy" in lab.reasons("sick")
+    assert "Liveness probe failed" in lab.messages("sick")
+
+
+def test_a_startup_probe_holds_the_others_back(lab: Lab) -> None:
+    container = {
+        "startupProbe": {"exec": {"command": ["false"]}, "periodSeconds": 2, "failureThreshold": 30},
+        "livenessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 1, "failureThreshold": 1},
+    }
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:1.7.9", **container}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(20)
+    assert lab.container()["restartCount"] == 0
+    assert not lab.container()["started"]
+    assert not lab.container()["ready"]
+
+
+def test_logs_of_this_run_and_of_the_one_before(lab: Lab) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "busybox", "command": ["sh", "-c", "echo hello; exit 1"]}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(6)
+    assert b"".join(lab.client.logs("web", "default", previous=True)) == b"hello\n"
+
+
+def test_a_command_can_be_run_in_a_container(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    answer = lab.client.exec("web", "default", ["sh", "-c", "echo hi; exit 4"])
+    result = answer.run()
+    assert (result.stdout, result.exit_code) == (b"hi\n", 4)
+
+
+def test_volumes_are_refused_by_name_and_not_ignored(lab: Lab) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "volumes": [{"name": "data", "emptyDir": {}}],
+        "containers": [{"name": "main", "image": "nginx:1.7.9",
+                        "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(4)
+    assert "not implemented by k8snb" in lab.container()["state"]["waiting"]["message"]
+
+
+def test_a_silent_kubelet_writes_nothing_more(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    lab.kubelet.stop()
+    before = lab.store.revision
+    lab.client.delete("pods", "web", "default")
+    lab.pump.run_for(60)
+    assert lab.store.revision == before + 1
+
+
+def test_the_back_off_doubles_up_to_five_minutes() -> None:
+    crash = Backoff(first_is_free=True)
+    delays = []
+    for _ in range(8):
+        crash.failed(now=0.0)
+        delays.append(crash.delay)
+    assert delays == [0, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_references_expand_as_upstream_says() -> None:
+    assert expand("$(A)-$$(A)-$A-$(B)", {"A": "x"}) == "x-$(A)-$A-$(B)"
