@@ -1,0 +1,93 @@
+"""The controller reference manager: which objects are a controller's own.
+
+Interface: `claim(...)` returns them, after adopting what matches and has no controller, and releasing what matches no
+more; `claimants(...)` turns the question round: whose business is a change of this object?
+The rule not to break: an object has at most one controller; nobody takes what belongs to another.
+Source: `pkg/controller/controller_ref_manager.go` in the kubernetes repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.meta import (
+    Object,
+    controller_of,
+    controller_reference,
+    is_deleting,
+    key_of,
+    labels_of,
+    name_of,
+    namespace_of,
+    uid_of,
+)
+from k8snb.apimachinery.selectors import Selector
+from k8snb.client.client import MERGE
+from k8snb.client.controller import OWNER, Controller
+from k8snb.client.informer import Informer
+from k8snb.controllers.selecting import SelectorOf, orphans, selecting
+
+
+def owned(informer: Informer, owner: Object) -> Iterator[Object]:
+    """The objects whose controller is `owner`, from the cache."""
+    uid = uid_of(owner)
+    for obj in list(informer.by_index(OWNER, uid)):
+        reference = controller_of(obj)
+        if reference is not None and reference["uid"] == uid:
+            yield obj
+
+
+def claimants(informer: Informer, kind: str, selector_of: SelectorOf, obj: Object) -> Iterator[str]:
+    """The keys of the owners of a kind that care about `obj`: its controller, or for an orphan who would adopt it."""
+    reference = controller_of(obj)
+    if reference is None:
+        yield from map(key_of, selecting(informer, selector_of, obj))
+    elif reference["kind"] == kind:
+        yield f"{namespace_of(obj)}/{reference['name']}"
+
+
+def claim(controller: Controller, key: str, owner: Object, selector: Selector, informer: Informer) -> list[Object]:
+    """The objects of `owner`: it adopts what `selector` picks and nobody controls, and releases the rest."""
+    kept = []
+    for obj in owned(informer, owner):
+        if selector.matches(labels_of(obj)):
+            kept.append(obj)
+        elif not is_deleting(obj) and not is_deleting(owner):
+            _rewrite(controller, key, informer, obj, released(obj, uid_of(owner)))
+    if is_deleting(owner):
+        return kept
+    return [*kept, *_adopt(controller, key, owner, informer, orphans(informer, namespace_of(owner), selector))]
+
+
+def _adopt(
+    controller: Controller, key: str, owner: Object, informer: Informer, found: list[Object]
+) -> Iterator[Object]:
+    for obj in found:
+        if is_deleting(obj):
+            continue
+        references = [*(obj["metadata"].get("ownerReferences") or ()), controller_reference(owner)]
+        adopted = _rewrite(controller, key, informer, obj, references)
+        if adopted is not None:
+            yield adopted
+
+
+def released(obj: Object, uid: str) -> list[Object]:
+    """An object's owner references without those to one owner."""
+    return [reference for reference in obj["metadata"].get("ownerReferences") or () if reference["uid"] != uid]
+
+
+def _rewrite(
+    controller: Controller, key: str, informer: Informer, obj: Object, references: list[Object]
+) -> Object | None:
+    """Set the owner references of exactly this object; None when it is gone."""
+    patch = {"metadata": {"uid": uid_of(obj), "ownerReferences": references or None}}
+    patch["metadata"]["resourceVersion"] = obj["metadata"]["resourceVersion"]
+    try:
+        written = controller.client.patch(informer.resource, name_of(obj), patch, namespace_of(obj), content_type=MERGE)
+    except ApiError as error:
+        if error.code == 404:
+            return None
+        raise
+    controller.wrote(key, informer, written)
+    return written

@@ -1,0 +1,63 @@
+"""Why here, why not there: what the scheduler found out about each node when it looked for one.
+
+Interface: `Decision`, and `Decisions`, which keeps the latest by pod uid.
+The rule not to break: bounded: of a large cluster a decision keeps the nodes that were best, and counts the refusals.
+Real Kubernetes logs this at verbosity 10 and forgets it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+KEPT_DECISIONS = 10_000
+KEPT_NODES = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One attempt to find a node. `node` is "" where there was none; `refusals` is {node: (plug-in, reason)}, `scores`
+    {node: {plug-in: weighed score}}, each of at most 25 nodes; `counts` has all refusals: {reason: nodes}."""
+
+    key: str
+    uid: str
+    time: float
+    node: str = ""
+    message: str = ""
+    refusals: dict[str, tuple[str, str]] = field(default_factory=dict)
+    scores: dict[str, dict[str, int]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def total(self, node: str) -> int:
+        """A node's score; the highest got the pod, and among equals the dice."""
+        return sum(self.scores[node].values())
+
+    def __str__(self) -> str:
+        if not self.node:
+            return f"{self.key}: {self.message}"
+        ranked = sorted(self.scores, key=self.total, reverse=True)
+        return f"{self.key} → {self.node} (" + ", ".join(f"{node} {self.total(node)}" for node in ranked) + ")"
+
+
+class Decisions:
+    """The newest decision about each pod; the oldest are forgotten first."""
+
+    def __init__(self, limit: int = KEPT_DECISIONS) -> None:
+        self._limit = limit
+        self._by_uid: dict[str, Decision] = {}
+
+    def keep(self, decision: Decision) -> None:
+        self._by_uid.pop(decision.uid, None)
+        self._by_uid[decision.uid] = decision
+        if len(self._by_uid) > self._limit:
+            self._by_uid.pop(next(iter(self._by_uid)))
+
+    def get(self, uid: str) -> Decision | None:
+        return self._by_uid.get(uid)
+
+    def __len__(self) -> int:
+        return len(self._by_uid)
+
+    def __iter__(self) -> Iterator[Decision]:
+        return iter(list(self._by_uid.values()))

@@ -1,0 +1,40 @@
+"""kube-scheduler's plug-ins: which rules there are, whether they may say no, and how much their score weighs.
+
+Interface: `PLUGINS`. The rule not to break: the cheap and likely refusals come first; a score of weight 0 is not
+asked for.
+Source: `pkg/scheduler/framework/plugins/registry.go` and `apis/config/v1/default_plugins.go` in the kubernetes
+repository.
+Upstream's ImageLocality, InterPodAffinity, VolumeBinding and its kin, DynamicResources and DefaultPreemption are not
+implemented by k8snb.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from k8snb.scheduler.framework import Plugin
+from k8snb.scheduler.node_affinity import NodeAffinity
+from k8snb.scheduler.node_name import NodeName
+from k8snb.scheduler.node_ports import NodePorts
+from k8snb.scheduler.node_resources import NodeResourcesBalancedAllocation, NodeResourcesFit
+from k8snb.scheduler.node_unschedulable import NodeUnschedulable
+from k8snb.scheduler.pod_topology_spread import PodTopologySpread
+from k8snb.scheduler.taint_toleration import TaintToleration
+
+
+class Row(NamedTuple):
+    plugin: type[Plugin]
+    filters: bool
+    weight: int
+
+
+PLUGINS: tuple[Row, ...] = (
+    Row(NodeUnschedulable, filters=True, weight=0),
+    Row(NodeName, filters=True, weight=0),
+    Row(TaintToleration, filters=True, weight=3),
+    Row(NodeAffinity, filters=True, weight=2),
+    Row(NodePorts, filters=True, weight=0),
+    Row(NodeResourcesFit, filters=True, weight=1),
+    Row(NodeResourcesBalancedAllocation, filters=False, weight=1),
+    Row(PodTopologySpread, filters=False, weight=2),
+)

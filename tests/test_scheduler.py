@@ -1,0 +1,487 @@
+"""kube-scheduler: the right node, said why, and a pod that waits is tried again when it makes sense."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from typing import Any
+
+import pytest
+from controllers_lab import Lab, container, pod
+
+from k8snb.apimachinery.meta import Object, condition, name_of
+from k8snb.clock import VirtualClock
+from k8snb.scheduler import PLUGINS, Plugin, Scheduler
+from k8snb.scheduler.algorithm import Algorithm, feasible_to_find
+from k8snb.scheduler.cache import Cache, NodeInfo
+from k8snb.scheduler.decision import Decision, Decisions
+from k8snb.scheduler.plugins import Row
+from k8snb.scheduler.queue import ACTIVE, BACK_OFF, UNSCHEDULABLE, SchedulingQueue
+from k8snb.scheduler.requests import request_of
+
+CONTROL_PLANE = {"key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule"}
+
+
+def lab(nodes: int = 3, **more: Any) -> Lab:
+    one = Lab(Scheduler).start()
+    for number in range(nodes):
+        one.node(f"n{number}", **more)
+    return one.run()
+
+
+def asking(cpu: str = "100m", memory: str = "64Mi", **more: Any) -> Object:
+    return container(resources={"requests": {"cpu": cpu, "memory": memory}}, **more)
+
+
+def owned(name: str, owner: str = "set", **spec: Any) -> Object:
+    one = pod(name, **spec)
+    reference = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner, "controller": True}
+    one["metadata"]["ownerReferences"] = [reference]
+    return one
+
+
+def node_of(one: Lab, name: str) -> str:
+    found = one.get("pods", name)["spec"].get("nodeName", "")
+    assert isinstance(found, str)
+    return found
+
+
+def put(one: Lab, wanted: Object) -> str:
+    """Create a pod; the node it got, or ""."""
+    one.client.create("pods", wanted)
+    one.run()
+    return node_of(one, name_of(wanted))
+
+
+def why(one: Lab, name: str) -> str:
+    entry = condition(one.get("pods", name), "PodScheduled") or {}
+    return str(entry.get("message", ""))
+
+
+# binding
+
+
+def test_a_pod_gets_a_node_and_an_event() -> None:
+    one = lab()
+    node = put(one, pod("a"))
+    assert node in ("n0", "n1", "n2")
+    assert one.events("Scheduled") == [f"Successfully assigned default/a to {node}"]
+    assert condition(one.get("pods", "a"), "PodScheduled")["status"] == "True"
+
+
+def test_the_binding_names_the_pods_revision_as_its_cause() -> None:
+    one = lab()
+    made = one.client.create("pods", pod("a"))
+    one.run()
+    binding = next(each for each in one.store.history() if each.origin.verb == "create binding")
+    assert binding.origin.actor == "system:kube-scheduler"
+    assert binding.origin.cause == int(made["metadata"]["resourceVersion"])
+
+
+def test_a_pod_for_another_scheduler_is_left_alone() -> None:
+    assert put(lab(), pod("a", schedulerName="mine")) == ""
+
+
+def test_a_gated_pod_is_not_even_looked_at() -> None:
+    one = lab()
+    assert put(one, pod("a", schedulingGates=[{"name": "example.com/wait"}])) == ""
+    assert one.controller.queue.place_of("default/a") == ""
+    assert one.controller.why(one.get("pods", "a")) is None
+
+
+def test_two_pods_never_get_the_same_last_place() -> None:
+    one = lab(1, cpu="1")
+    for name in ("a", "b"):
+        one.client.create("pods", pod(name, containers=[asking("600m")]))
+    one.run()
+    assert sorted((node_of(one, "a"), node_of(one, "b"))) == ["", "n0"]
+
+
+# filters: each refusal in upstream's words
+
+
+@pytest.mark.parametrize(
+    ("node", "spec", "reason"),
+    [
+        ({"unschedulable": True}, {}, "node(s) were unschedulable"),
+        ({"taints": [CONTROL_PLANE]}, {}, "node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }"),
+        ({}, {"nodeSelector": {"disk": "ssd"}}, "node(s) didn't match Pod's node affinity/selector"),
+        ({"cpu": "1"}, {"containers": [asking("2")]}, "Insufficient cpu"),
+        ({}, {"containers": [asking("1", "64Gi")]}, "Insufficient memory"),
+        ({"pods": "0"}, {}, "Too many pods"),
+        (
+            {},
+            {
+                "containers": [
+                    container(resources={"requests": {"example.com/gpu": "1"}, "limits": {"example.com/gpu": "1"}})
+                ]
+            },
+            "Insufficient example.com/gpu",
+        ),
+    ],
+)
+def test_a_node_is_refused_for_a_reason(node: Object, spec: Object, reason: str) -> None:
+    one = lab(1, **node)
+    assert put(one, pod("a", **spec)) == ""
+    assert why(one, "a") == f"0/1 nodes are available: 1 {reason}."
+    assert one.events("FailedScheduling") == [f"0/1 nodes are available: 1 {reason}."]
+
+
+def test_reasons_are_counted_over_all_nodes() -> None:
+    one = lab(3, cpu="1")
+    one.node("cp", taints=[CONTROL_PLANE])
+    one.run()
+    put(one, pod("a", containers=[asking("5")]))
+    taint = "node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }"
+    assert why(one, "a") == f"0/4 nodes are available: 1 {taint}, 3 Insufficient cpu."
+    assert condition(one.get("pods", "a"), "PodScheduled")["reason"] == "Unschedulable"
+
+
+def test_without_nodes_it_says_so() -> None:
+    one = lab(0)
+    put(one, pod("a"))
+    assert why(one, "a") == "no nodes available to schedule pods"
+
+
+def test_a_host_port_can_be_had_once_per_node() -> None:
+    one = lab(2)
+    ports = [{"containerPort": 80, "hostPort": 8080}]
+    got = [put(one, pod(name, containers=[container(ports=ports)])) for name in "abc"]
+    assert sorted(got) == ["", "n0", "n1"]
+    assert "didn't have free ports for the requested pod ports" in why(one, "abc"[got.index("")])
+
+
+def test_a_toleration_opens_a_tainted_node() -> None:
+    one = lab(0)
+    one.node("cp", taints=[CONTROL_PLANE])
+    toleration = {"key": CONTROL_PLANE["key"], "operator": "Exists"}
+    assert put(one, pod("a", tolerations=[toleration])) == "cp"
+
+
+def test_required_affinity_joins_terms_by_or_and_expressions_by_and() -> None:
+    one = lab(0)
+    one.node("n0", labels={"zone": "a"})
+    one.node("n1", labels={"zone": "b", "disk": "ssd"})
+    terms = [
+        {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["c"]}]},
+        {"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["a"]},
+                              {"key": "disk", "operator": "Exists"}]},
+    ]  # fmt: skip
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    assert put(one, pod("a", affinity={"nodeAffinity": required})) == "n1"
+
+
+def test_what_a_pod_asks_for_is_the_larger_of_containers_and_init_containers() -> None:
+    spec = {
+        "containers": [asking("200m", "10Mi"), asking("300m", "10Mi")],
+        "initContainers": [asking("100m", "10Mi", restartPolicy="Always"), asking("600m", "10Mi")],
+        "overhead": {"cpu": "10m"},
+    }
+    needed = request_of({"spec": spec}).needed
+    assert needed == {"cpu": 710, "memory": 30 * 1024 * 1024}
+
+
+def test_a_container_without_requests_needs_nothing_and_still_weighs_something() -> None:
+    found = request_of(pod("a"))
+    assert (found.needed, found.cpu, found.memory) == ({}, 100, 200 * 1024 * 1024)
+
+
+# scores
+
+
+def test_pods_go_to_the_emptier_node() -> None:
+    one = lab(0)
+    one.node("small", cpu="1")
+    one.node("large", cpu="16")
+    assert put(one, pod("a", containers=[asking("500m")])) == "large"
+
+
+def test_pods_of_one_controller_are_spread() -> None:
+    one = lab(4)
+    got = Counter(put(one, owned(f"p{number}")) for number in range(8))
+    assert set(got.values()) == {2}
+
+
+def test_pods_of_one_controller_are_spread_over_zones() -> None:
+    one = lab(0)
+    for number in range(4):
+        one.node(f"a{number}", labels={"topology.kubernetes.io/zone": "a"})
+    one.node("b0", labels={"topology.kubernetes.io/zone": "b"})
+    got = Counter(put(one, owned(f"p{number}"))[0] for number in range(4))
+    assert got["b"] >= 1 and got["a"] >= 2
+
+
+def test_preferred_affinity_prefers() -> None:
+    one = lab(3)
+    one.node("best", labels={"disk": "ssd"})
+    preference = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
+    preferred = [{"weight": 10, "preference": preference}]
+    affinity = {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}
+    assert put(one, pod("a", affinity=affinity)) == "best"
+
+
+def test_a_mild_taint_is_avoided_and_does_not_forbid() -> None:
+    mild = {"key": "old", "effect": "PreferNoSchedule"}
+    one = lab(0)
+    one.node("n0", taints=[mild])
+    assert put(one, pod("a")) == "n0"
+    one.node("n1")
+    one.run()
+    assert put(one, pod("b")) == "n1"
+
+
+def test_the_same_seed_makes_the_same_choices() -> None:
+    def choices(seed: int) -> list[str]:
+        one = Lab(Scheduler, seed=seed).start()
+        for number in range(10):
+            one.node(f"n{number}")
+        one.run()
+        return [put(one, pod(f"p{number}")) for number in range(5)]
+
+    assert choices(7) == choices(7)
+
+
+def test_of_a_large_cluster_only_a_share_is_scored() -> None:
+    assert [feasible_to_find(nodes) for nodes in (5, 100, 200, 500, 5000, 20_000)] == [5, 100, 100, 230, 500, 1000]
+
+
+# why
+
+
+def test_a_decision_tells_the_scores_of_every_node() -> None:
+    one = lab()
+    node = put(one, owned("a"))
+    decision = one.controller.why(one.get("pods", "a"))
+    assert decision.node == node
+    assert set(decision.scores) == {"n0", "n1", "n2"}
+    assert set(decision.scores[node]) >= {"NodeResourcesFit", "PodTopologySpread"}
+    assert decision.total(node) == max(map(decision.total, decision.scores))
+
+
+def test_a_decision_tells_why_each_node_was_refused() -> None:
+    one = lab(2, cpu="1")
+    put(one, pod("a", containers=[asking("5")]))
+    decision = one.controller.why(one.get("pods", "a"))
+    assert decision.refusals == dict.fromkeys(("n0", "n1"), ("NodeResourcesFit", "Insufficient cpu"))
+
+
+def test_old_decisions_are_forgotten() -> None:
+    kept = Decisions(limit=2)
+    for name in "abc":
+        kept.keep(Decision(name, name, 0.0))
+    assert [each.uid for each in kept] == ["b", "c"]
+
+
+# waiting
+
+
+def test_a_pod_that_waits_is_tried_again_when_a_node_comes() -> None:
+    one = lab(1, cpu="1")
+    assert put(one, pod("a", containers=[asking("2")])) == ""
+    one.node("big", cpu="8")
+    one.run()
+    assert node_of(one, "a") == "big"
+
+
+def test_a_pod_that_waits_is_tried_again_when_room_is_made() -> None:
+    one = lab(1, cpu="1")
+    put(one, pod("first", containers=[asking("800m")]))
+    assert put(one, pod("second", containers=[asking("800m")])) == ""
+    one.client.delete("pods", "first", "default", gracePeriodSeconds=0)
+    one.run()
+    assert node_of(one, "second") == "n0"
+
+
+def test_a_finished_pod_makes_room() -> None:
+    one = lab(1, cpu="1")
+    put(one, pod("first", containers=[asking("800m")]))
+    put(one, pod("second", containers=[asking("800m")]))
+    one.set_ready(one.get("pods", "first"), False, phase="Succeeded")
+    one.run()
+    assert node_of(one, "second") == "n0"
+
+
+def test_an_uncordoned_node_is_tried_again() -> None:
+    one = lab(1, unschedulable=True)
+    assert put(one, pod("a")) == ""
+    one.client.patch("nodes", "n0", {"spec": {"unschedulable": False}})
+    one.run()
+    assert node_of(one, "a") == "n0"
+
+
+def test_what_does_not_matter_wakes_nobody() -> None:
+    one = lab(1, cpu="1")
+    put(one, pod("a", containers=[asking("2")]))
+    one.client.patch("nodes", "n0", {"metadata": {"labels": {"color": "blue"}}})
+    one.run()
+    assert one.controller.queue.place_of("default/a") == UNSCHEDULABLE
+    assert len(one.events("FailedScheduling")) == 1
+
+
+def test_after_five_minutes_a_waiting_pod_is_tried_anyway() -> None:
+    one = lab(1, cpu="1")
+    put(one, pod("a", containers=[asking("2")]))
+    before = one.controller.why(one.get("pods", "a")).time
+    one.wait(400)
+    assert one.controller.why(one.get("pods", "a")).time >= before + 300
+
+
+def test_waiting_pods_do_not_hold_up_settling() -> None:
+    one = lab(0)
+    put(one, pod("a"))
+    assert one.clock.now() < 1_700_000_000 + 5
+
+
+def test_a_pod_that_can_not_be_placed_is_written_about_once() -> None:
+    one = lab(1, cpu="1")
+    put(one, pod("a", containers=[asking("2")]))
+    revision = one.get("pods", "a")["metadata"]["resourceVersion"]
+    one.wait(1000)
+    assert one.get("pods", "a")["metadata"]["resourceVersion"] == revision
+
+
+def test_a_restarted_scheduler_counts_what_runs_and_binds_nothing_twice() -> None:
+    one = lab(1, cpu="1")
+    put(one, pod("a", containers=[asking("800m")]))
+    one.restart()
+    assert put(one, pod("b", containers=[asking("800m")])) == ""
+
+
+def test_what_is_not_implemented_is_said() -> None:
+    one = lab()
+    terms = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}]
+    anti = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    assert put(one, pod("a", affinity=anti))
+    (message,) = one.events("NotImplemented")
+    assert message.startswith("spec.affinity.podAntiAffinity: not implemented by k8snb")
+
+
+# the queue alone
+
+
+def queue() -> tuple[SchedulingQueue, VirtualClock]:
+    clock = VirtualClock()
+    return SchedulingQueue(clock, lambda: None, lambda event: ["Fit"] if event == "room" else []), clock
+
+
+def queued(name: str, priority: int = 0) -> Object:
+    return {"metadata": {"name": name, "namespace": "default", "uid": name}, "spec": {"priority": priority}}
+
+
+def test_higher_priority_first_then_the_older() -> None:
+    waiting, _ = queue()
+    for name, priority in (("a", 0), ("b", 10), ("c", 0), ("d", 10)):
+        waiting.add(queued(name, priority))
+    order = [name_of(each.pod) for _ in range(4) if (each := waiting.pop())]
+    assert order == ["b", "d", "a", "c"]
+
+
+def test_back_off_doubles_up_to_ten_seconds() -> None:
+    waiting, clock = queue()
+    waiting.add(queued("a"))
+    pauses = []
+    for _ in range(6):
+        tried = waiting.pop()
+        assert tried is not None
+        waiting.gave_up(tried, ["Fit"])
+        waiting.happened("room")
+        assert waiting.place_of("default/a") == BACK_OFF
+        due = clock.next_due(foreground=True)
+        assert due is not None
+        pauses.append(round(due - clock.monotonic()))
+        clock.advance_to(due)
+        while timer := clock.pop_due():
+            if timer.callback:
+                timer.callback()
+    assert pauses == [1, 2, 4, 8, 10, 10]
+    assert waiting.place_of("default/a") == ACTIVE
+
+
+def test_only_events_that_matter_to_the_refusing_plugin_wake_a_pod() -> None:
+    waiting, clock = queue()
+    waiting.add(queued("a"))
+    tried = waiting.pop()
+    assert tried is not None
+    waiting.gave_up(tried, ["Taint"])
+    clock.advance_to(clock.monotonic() + 60)
+    waiting.happened("room")
+    assert waiting.place_of("default/a") == UNSCHEDULABLE
+
+
+def test_a_removed_pod_is_not_popped() -> None:
+    waiting, _ = queue()
+    waiting.add(queued("a"))
+    waiting.remove("default/a")
+    assert waiting.pop() is None and len(waiting) == 0
+
+
+# the cache and the algorithm alone
+
+
+def node_object(name: str, cpu: str = "4") -> Object:
+    return {"metadata": {"name": name}, "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "110"}}}
+
+
+def test_the_cache_returns_to_nothing() -> None:
+    cache = Cache()
+    cache.set_node(node_object("n0"))
+    one = {**owned("a", containers=[asking()]), "metadata": {**owned("a")["metadata"], "uid": "a"}}
+    cache.place("default/a", one, "n0")
+    cache.place("default/a", one, "n0")
+    info = cache.node("n0")
+    assert info is not None and (info.pods, info.requested["cpu"]) == (1, 100)
+    cache.displace("default/a")
+    assert (info.pods, info.requested["cpu"], dict(info.groups), dict(cache.zone_groups)) == (0, 0, {}, {})
+
+
+def test_a_pod_on_a_node_that_comes_later_counts() -> None:
+    cache = Cache()
+    one = {**pod("a", containers=[asking()]), "metadata": {"name": "a", "namespace": "default", "uid": "a"}}
+    cache.place("default/a", one, "n0")
+    cache.set_node(node_object("n0"))
+    info = cache.node("n0")
+    assert info is not None and info.free("cpu") == 3900
+
+
+class Odd(Plugin):
+    """A learner's own rule."""
+
+    name = "Odd"
+    asked = 0
+
+    def filter(self, pod: Object, node: NodeInfo) -> str | None:
+        Odd.asked += 1
+        return None if int(node.name[1:]) % 2 else "node(s) were even"
+
+
+def test_a_plugin_of_ones_own_is_a_class_with_one_method() -> None:
+    cache = Cache()
+    for number in range(4):
+        cache.set_node(node_object(f"n{number}"))
+    algorithm = Algorithm(cache, random.Random(1), (*PLUGINS, Row(Odd, filters=True, weight=0)))
+    one = {**pod("a"), "metadata": {"name": "a", "namespace": "default", "uid": "a"}}
+    result = algorithm.choose(one, 0.0)
+    assert result.node in ("n1", "n3")
+    assert result.decision.counts == {"node(s) were even": 2}
+
+
+def test_pods_of_one_template_share_answers_until_a_node_changes() -> None:
+    cache = Cache()
+    for number in range(10):
+        cache.set_node(node_object(f"n{number}"))
+    algorithm = Algorithm(cache, random.Random(1), (Row(Odd, filters=True, weight=0),))
+    Odd.asked = 0
+    for number in range(5):
+        one = owned(f"p{number}")
+        one["metadata"]["uid"] = name_of(one)
+        result = algorithm.choose(one, 0.0)
+        cache.place(name_of(one), one, result.node)
+    assert Odd.asked == 10 + 4
+
+
+def test_old_news_of_a_pod_that_is_being_bound_is_ignored() -> None:
+    one = lab()
+    waiting = one.client.create("pods", pod("a"))
+    one.run()
+    one.controller._pod_changed(None, waiting)
+    assert len(one.controller.queue) == 0
