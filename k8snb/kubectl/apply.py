@@ -1,0 +1,161 @@
+"""kubectl apply: declarative management, "make it so".
+
+Interface: `COMMANDS`.
+The rule not to break: what the user wrote last time is in an annotation; only what the user wrote then and does not
+write any more is removed, and the fields of others stay.
+Source: `kubectl/pkg/cmd/apply`. Real kubectl has `--server-side` besides, where the server keeps who wrote which field.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from k8snb.apimachinery import patch as patches
+from k8snb.apimachinery import schema
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.meta import Object, annotations_of, is_deleting, labels_of, name_of, with_metadata
+from k8snb.apimachinery.selectors import parse_selector
+from k8snb.client.client import STRATEGIC
+from k8snb.kubectl import flags
+from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied, without_last_applied
+from k8snb.kubectl.formats import resource_name, to_json, to_yaml
+from k8snb.kubectl.grammar import Arguments, Command, usage_error
+from k8snb.kubectl.output import KubectlError, Output
+from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.resources import select
+from k8snb.kubectl.results import Results
+from k8snb.kubectl.session import CLIENT, NONE, Session, dry_run, options
+from k8snb.kubectl.sources import Item, documents
+
+_MANAGER = "kubectl-client-side-apply"
+
+
+def run(session: Session, args: Arguments) -> Output:
+    if args.words:
+        raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
+    if not args.texts("filename"):
+        raise KubectlError("error: must specify one of -f and -k")
+    items, errors = documents(session, args)
+    results = Results(session, args)
+    results.errors = errors
+    for item in items:
+        if not parse_selector(args.text("selector")).matches(labels_of(item.object)):
+            continue
+        try:
+            obj, done = _apply(session, args, item)
+            results.add(obj, done)
+        except KubectlError as error:
+            results.fail(error)
+    output = results.output(as_list=len(results.objects) > 1)
+    return with_hints(session, output, results.objects, args)
+
+
+def _apply(session: Session, args: Arguments, item: Item) -> tuple[Object, str]:
+    """Bring one object about: what it is then, and the word for what was done."""
+    wanted = with_last_applied(with_metadata(item.object, namespace=item.namespace or None))
+    if not name_of(wanted):
+        line = item.document.line_of("metadata")
+        raise KubectlError(f'error: error when retrieving current configuration of "{item.source}": '
+                           "resource name may not be empty", line=line, source=item.source)  # fmt: skip
+    doing = "retrieving current configuration of"
+    try:
+        current = session.client.find(item.kind, name_of(wanted), item.namespace)
+        if current is None:
+            doing = "creating"
+            return _create(session, args, item, wanted), "created"
+        doing = "applying patch to"
+        return _patch(session, args, item, wanted, current)
+    except ApiError as error:
+        raise refused(error, doing=doing, source=item.source, document=item.document) from None
+
+
+def _create(session: Session, args: Arguments, item: Item, wanted: Object) -> Object:
+    if dry_run(args) == CLIENT:
+        return wanted
+    return session.client.create(item.kind, wanted, item.namespace, **options(args, _MANAGER))
+
+
+def _patch(session: Session, args: Arguments, item: Item, wanted: Object, current: Object) -> tuple[Object, str]:
+    _remark(session, current)
+    change = three_way(_last_applied(current), wanted, current)
+    if not change:
+        return current, "unchanged"
+    if dry_run(args) == CLIENT:
+        return current, "configured"
+    patched = session.client.patch(
+        item.kind, name_of(wanted), change, item.namespace, content_type=STRATEGIC, **options(args, _MANAGER)
+    )
+    same = dry_run(args) == NONE and patched["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"]
+    return patched, "unchanged" if same else "configured"
+
+
+def three_way(original: Object | None, modified: Object, current: Object) -> Object:
+    """The patch from the live object to what is wanted; {} where there is nothing to do."""
+    shape = schema.load().definition(modified["apiVersion"], modified["kind"])
+    change: Object = patches.three_way_merge(original, modified, current, shape)
+    return change
+
+
+def _last_applied(current: Object) -> Object | None:
+    text = annotations_of(current).get(LAST_APPLIED)
+    if text is None:
+        return None
+    try:
+        original: Any = json.loads(text)
+    except ValueError:
+        return None
+    return original if isinstance(original, dict) else None
+
+
+def _remark(session: Session, current: Object) -> None:
+    name = resource_name(current)
+    if LAST_APPLIED not in annotations_of(current):
+        session.warnings.append(
+            f"resource {name} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl "
+            "apply should only be used on resources created declaratively by either kubectl create --save-config or "
+            "kubectl apply. The missing annotation will be patched automatically."
+        )
+    if is_deleting(current):
+        session.warnings.append(f"Detected changes to resource {name} which is currently being deleted.")
+
+
+def view_last_applied(session: Session, args: Arguments) -> Output:
+    """`apply view-last-applied`: the manifest as it was applied last."""
+    texts, objects = [], []
+    for found in select(session, args).require():
+        original = _last_applied(found.object)
+        if original is None:
+            raise KubectlError(f"error: no last-applied-configuration annotation found on resource: {found.name}")
+        objects.append(original)
+        texts.append((to_json if args.text("output") == "json" else to_yaml)(without_last_applied(original)))
+    return Output(text="---\n".join(texts), objects=objects)
+
+
+_GROUP = "Advanced Commands"
+
+COMMANDS = (
+    Command(
+        name="apply",
+        usage="-f FILENAME [flags]",
+        help="Bring the cluster to what manifests say: create what is missing, change what differs.",
+        group=_GROUP,
+        run=run,
+        flags=(*flags.FILES, flags.SELECTOR, flags.VALIDATE, *flags.WRITING),
+        missing=("all", "cascade", "force", "force-conflicts", "grace-period", "kustomize", "openapi-patch",
+                 "overwrite", "prune", "prune-allowlist", "server-side", "subresource", "template", "timeout", "wait"),
+        examples=("kubectl apply -f web.yaml", "kubectl apply -f config/ -R", "kubectl apply -f - --dry-run=server"),
+    ),
+    Command(
+        name="apply view-last-applied",
+        usage="(TYPE NAME | TYPE/NAME | -f FILENAME) [flags]",
+        help="Show the manifest that was applied last.",
+        group=_GROUP,
+        run=view_last_applied,
+        flags=(*flags.FILES, flags.SELECTOR, flags.ALL, flags.OUTPUT),
+        words="resources",
+        missing=("kustomize",),
+    ),
+    *(Command(name=f"apply {name}", help="Work on the last-applied annotation.", group=_GROUP, missing_command=True)
+      for name in ("edit-last-applied", "set-last-applied")),
+)  # fmt: skip

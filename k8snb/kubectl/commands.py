@@ -1,0 +1,80 @@
+"""kubectl's commands: the table of all of them.
+
+Interface: `COMMANDS`, by name and by alias; `""` is kubectl itself.
+The rule not to break: a command is a row and a function; what is not here, kubectl does not know either.
+Source: `kubectl/pkg/cmd/cmd.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from k8snb.kubectl import (
+    apply,
+    create,
+    delete,
+    describe,
+    exec,
+    explain,
+    expose,
+    get,
+    info,
+    label,
+    logs,
+    nodes,
+    patch,
+    rollout,
+    run_pod,
+    scale,
+    set_image,
+    wait,
+)
+from k8snb.kubectl.events import COMMANDS as EVENTS
+from k8snb.kubectl.grammar import Command
+
+
+def _absent(group: str, **commands: str) -> tuple[Command, ...]:
+    """Commands of kubectl that k8snb does not have, so that it can say so by name."""
+    return tuple(Command(name=name.replace("_", "-"), help=help, group=group, missing_command=True)
+                 for name, help in commands.items())  # fmt: skip
+
+
+ROWS: tuple[Command, ...] = (
+    Command(name="", usage="COMMAND [flags]", help="kubectl controls the cluster."),
+    *create.COMMANDS,
+    *expose.COMMANDS,
+    *run_pod.COMMANDS,
+    *set_image.COMMANDS,
+    *explain.COMMANDS,
+    *get.COMMANDS,
+    *delete.COMMANDS,
+    *_absent("Basic Commands (Intermediate)", edit="Edit an object in an editor."),
+    *rollout.COMMANDS,
+    *scale.COMMANDS,
+    *_absent("Deploy Commands", autoscale="Let the number of pods follow their load."),
+    *info.CLUSTER,
+    *nodes.COMMANDS,
+    *_absent("Cluster Management Commands", certificate="Approve or deny certificate requests.",
+             top="Show what nodes and pods use.", drain="Empty a node for maintenance.",
+             taint="Set taints on nodes."),
+    *describe.COMMANDS,
+    *logs.COMMANDS,
+    *exec.COMMANDS,
+    *EVENTS,
+    *_absent("Troubleshooting and Debugging Commands", attach="Attach to a running container.",
+             port_forward="Forward local ports to a pod.", proxy="Run a proxy to the apiserver.",
+             cp="Copy files to and from containers.", auth="Ask who may do what.",
+             debug="Start containers to look into others."),
+    *apply.COMMANDS,
+    *patch.COMMANDS,
+    *wait.COMMANDS,
+    *_absent("Advanced Commands", diff="Show what apply would change.", kustomize="Build a kustomization."),
+    *label.COMMANDS,
+    *_absent("Settings Commands", completion="Print completion code for a shell."),
+    *info.OTHER,
+    *_absent("Other Commands", config="Change the kubeconfig.", plugin="Work with plugins."),
+)  # fmt: skip
+
+COMMANDS: Mapping[str, Command] = {
+    name: command for command in reversed(ROWS) for name in (command.name, *command.aliases)
+}

@@ -1,0 +1,98 @@
+"""kubectl describe for Services and Endpoints.
+
+Interface: `describe_service`, `describe_endpoints`.
+The rule not to break: the endpoints shown are those that are there, never those that the selector would find.
+Source: `kubectl/pkg/describe/describe.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
+from k8snb.kubectl.describe_page import Page, meta_lines
+from k8snb.kubectl.printers import labels_text
+from k8snb.kubectl.session import Session
+
+_MOST = 3
+
+
+def describe_service(session: Session, obj: Object, page: Page) -> None:
+    spec = obj.get("spec") or {}
+    meta_lines(page, obj)
+    page.line(0, f"Selector:\t{labels_text(spec.get('selector'))}")
+    page.line(0, f"Type:\t{spec.get('type', 'ClusterIP')}")
+    if spec.get("ipFamilyPolicy"):
+        page.line(0, f"IP Family Policy:\t{spec['ipFamilyPolicy']}")
+    page.line(0, f"IP Families:\t{','.join(spec.get('ipFamilies') or ()) or '<none>'}")
+    page.line(0, f"IP:\t{spec.get('clusterIP', '')}")
+    page.line(0, f"IPs:\t{','.join(spec.get('clusterIPs') or ()) or '<none>'}")
+    _outside(obj, page)
+    slices = _slices(session, obj)
+    for port in spec.get("ports") or ():
+        _port(page, port, slices)
+    page.line(0, f"Session Affinity:\t{spec.get('sessionAffinity', 'None')}")
+    for name, field in (("External", "externalTrafficPolicy"), ("Internal", "internalTrafficPolicy")):
+        if spec.get(field):
+            page.line(0, f"{name} Traffic Policy:\t{spec[field]}")
+
+
+def _outside(obj: Object, page: Page) -> None:
+    spec = obj.get("spec") or {}
+    if spec.get("externalIPs"):
+        page.line(0, f"External IPs:\t{','.join(spec['externalIPs'])}")
+    if spec.get("loadBalancerIP"):
+        page.line(0, f"Desired LoadBalancer IP:\t{spec['loadBalancerIP']}")
+    if spec.get("externalName"):
+        page.line(0, f"External Name:\t{spec['externalName']}")
+    ingress = get_path(obj, "status.loadBalancer.ingress") or ()
+    if ingress:
+        page.line(0, "LoadBalancer Ingress:\t" + ", ".join(_ingress(entry) for entry in ingress))
+
+
+def _ingress(entry: Object) -> str:
+    mode = f" ({entry['ipMode']})" if entry.get("ipMode") else ""
+    return f"{entry.get('ip') or entry.get('hostname', '')}{mode}"
+
+
+def _port(page: Page, port: Object, slices: list[Object]) -> None:
+    name, protocol = port.get("name") or "<unset>", port.get("protocol", "TCP")
+    page.line(0, f"Port:\t{name}\t{port['port']}/{protocol}")
+    page.line(0, f"TargetPort:\t{port.get('targetPort', port['port'])}/{protocol}")
+    if port.get("nodePort"):
+        page.line(0, f"NodePort:\t{name}\t{port['nodePort']}/{protocol}")
+    listed = list(_addresses(slices, port.get("name") or ""))
+    if not slices:
+        listed = ["<none>"]
+    extra = f" + {len(listed) - _MOST} more..." if len(listed) > _MOST else ""
+    page.line(0, f"Endpoints:\t{','.join(listed[:_MOST])}{extra}")
+
+
+def _slices(session: Session, service: Object) -> list[Object]:
+    label = f"kubernetes.io/service-name={name_of(service)}"
+    return session.client.items("endpointslices", namespace_of(service), labelSelector=label)
+
+
+def _addresses(slices: list[Object], port_name: str) -> Iterator[str]:
+    """The ready endpoints behind one port."""
+    for each in slices:
+        for port in each.get("ports") or ():
+            if (port.get("name") or "") != port_name:
+                continue
+            for endpoint in each.get("endpoints") or ():
+                if get_path(endpoint, "conditions.ready", True) is not False:
+                    yield from (f"{address}:{port.get('port')}" for address in endpoint.get("addresses") or ())
+
+
+def describe_endpoints(session: Session, obj: Object, page: Page) -> None:
+    meta_lines(page, obj)
+    page.line(0, "Subsets:")
+    for subset in obj.get("subsets") or ():
+        for label, field in (("Addresses", "addresses"), ("NotReadyAddresses", "notReadyAddresses")):
+            ips = ",".join(entry["ip"] for entry in subset.get(field) or ())
+            page.line(1, f"{label}:\t{ips or '<none>'}")
+        if subset.get("ports"):
+            page.line(1, "Ports:")
+            rows = [(p.get("name") or "<unset>", str(p["port"]), p.get("protocol", "TCP")) for p in subset["ports"]]
+            page.table(2, ("Name", "Port", "Protocol"), rows)
+        page.line(0, "")

@@ -1,0 +1,175 @@
+"""kubectl's `-o` formats: objects as JSON, YAML, names, JSONPath or columns of one's choice.
+
+Interface: `render(objects, format, …)`, `to_yaml`, `to_json`, `resource_name`.
+The rule not to break: what is printed as YAML or JSON can be applied again.
+Source: `cli-runtime/pkg/genericclioptions` and `kubectl/pkg/cmd/get/customcolumn.go`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Any
+
+import yaml
+
+from k8snb.apimachinery.kinds import BY_GVK
+from k8snb.apimachinery.meta import Object, name_of
+from k8snb.kubectl import jsonpath
+from k8snb.kubectl.output import KubectlError, columns_text
+
+STRUCTURED = ("json", "yaml", "name", "jsonpath", "jsonpath-as-json", "jsonpath-file")
+COLUMNS = ("custom-columns", "custom-columns-file")
+TEMPLATES = ("go-template", "go-template-file", "template", "templatefile")
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML in block style, without aliases, quoting as Kubernetes' tools do."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    tag = "tag:yaml.org,2002:str"
+    if "\n" in text:
+        return dumper.represent_scalar(tag, text, style="|")
+    ambiguous = dumper.resolve(yaml.ScalarNode, text, (True, False)) != tag  # type: ignore[no-untyped-call]
+    return dumper.represent_scalar(tag, text, style='"' if ambiguous or _like_a_number(text) else None)
+
+
+def _like_a_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in ("y", "n", "")
+    return True
+
+
+_Dumper.add_representer(str, _string)
+
+
+def to_yaml(value: Any) -> str:
+    """An object as `kubectl get -o yaml` prints it: keys sorted, lists not indented."""
+    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=10**9, allow_unicode=True)
+    return text
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def kind_name(obj: Object) -> str:
+    """`pod`, `deployment.apps`: the type in messages such as `deployment.apps/web created`."""
+    row = BY_GVK.get((obj.get("apiVersion", ""), obj.get("kind", "")))
+    group = row.group if row else obj.get("apiVersion", "").rpartition("/")[0]
+    kind: str = obj.get("kind", "").lower()
+    return f"{kind}.{group}" if group else kind
+
+
+def resource_name(obj: Object) -> str:
+    """`deployment.apps/web`."""
+    return f"{kind_name(obj)}/{name_of(obj)}"
+
+
+def without_managed_fields(obj: Object) -> Object:
+    if "items" in obj and obj.get("kind", "").endswith("List"):
+        return {**obj, "items": [without_managed_fields(item) for item in obj["items"]]}
+    metadata = obj.get("metadata") or {}
+    if "managedFields" not in metadata:
+        return obj
+    return {**obj, "metadata": {key: value for key, value in metadata.items() if key != "managedFields"}}
+
+
+def as_list(objects: Sequence[Object]) -> Object:
+    """Several objects as the one List that kubectl prints."""
+    return {"apiVersion": "v1", "items": list(objects), "kind": "List", "metadata": {"resourceVersion": ""}}
+
+
+def split_format(format: str) -> tuple[str, str]:
+    """The name and the argument of `jsonpath={.x}`; raises KubectlError for a format that is not there."""
+    name, _, argument = format.partition("=")
+    if name in TEMPLATES:
+        raise KubectlError(f"error: -o {name}: not implemented by k8snb; use -o jsonpath= or -o custom-columns=")
+    return name, argument
+
+
+def render(
+    objects: Sequence[Object],
+    format: str,
+    *,
+    single: bool = False,
+    missing_ok: bool = True,
+    managed_fields: bool = False,
+    headers: bool = True,
+) -> str:
+    """The objects in a format that `-o` names, other than the tables. `single`: not as a List, if there is just one."""
+    name, argument = split_format(format)
+    shown = list(objects) if managed_fields else [without_managed_fields(obj) for obj in objects]
+    if name == "name":
+        return "".join(resource_name(obj) + "\n" for obj in shown)
+    if name in COLUMNS:
+        return custom_columns(shown, _argument(name, argument), headers=headers)
+    value = shown[0] if single and len(shown) == 1 else as_list(shown)
+    if name == "json":
+        return to_json(value)
+    if name == "yaml":
+        return to_yaml(value)
+    if name in STRUCTURED:
+        return _jsonpath(name, _argument(name, argument), value, missing_ok)
+    tables = () if name == "wide" else (*COLUMNS, "wide")
+    allowed = ",".join(sorted((*STRUCTURED, *tables)))
+    text = f'unable to match a printer suitable for the output format "{name}", allowed formats are: {allowed}'
+    raise KubectlError(f"error: {text}")
+
+
+def _argument(name: str, argument: str) -> str:
+    if not argument:
+        what = "custom-columns" if name in COLUMNS else "template"
+        raise KubectlError(f"error: {what} format specified but no {what} given: -o {name}=…")
+    if not name.endswith("-file"):
+        return argument
+    try:
+        return FilePath(argument).read_text(encoding="utf-8")
+    except OSError as error:
+        raise KubectlError(f"error: error reading {argument}: {error.strerror}") from None
+
+
+def _jsonpath(name: str, text: str, value: Any, missing_ok: bool) -> str:
+    try:
+        template = jsonpath.Template(text)
+        if name == "jsonpath-as-json":
+            return to_json(template.values(value))
+        return template.render(value, missing_ok=missing_ok)
+    except jsonpath.MissingFieldError as error:
+        raise KubectlError(f'error: error executing jsonpath "{text}": {error}') from None
+    except jsonpath.JsonPathError as error:
+        raise KubectlError(f"error: {error}") from None
+
+
+def custom_columns(objects: Sequence[Object], spec: str, *, headers: bool = True) -> str:
+    """`NAME:.metadata.name,IMAGES:.spec.containers[*].image` as columns."""
+    names, paths = _column_spec(spec)
+    lines = [names] if headers else []
+    return columns_text(lines + [[_cell(path, obj) for path in paths] for obj in objects])
+
+
+def _column_spec(spec: str) -> tuple[list[str], list[str]]:
+    if "\n" in spec.strip():
+        first, second = spec.strip().splitlines()[:2]
+        return first.split(), second.split()
+    pairs = [part.partition(":") for part in spec.split(",")]
+    for name, colon, path in pairs:
+        if not colon or not name or not path:
+            text = f"unexpected custom-columns spec: {':'.join((name, path)) if colon else name}"
+            raise KubectlError(f"error: {text}, expected <header>:<json-path-expr>")
+    return [name for name, _, _ in pairs], [path for _, _, path in pairs]
+
+
+def _cell(path: str, obj: Object) -> str:
+    try:
+        values = jsonpath.find(path, obj)
+    except jsonpath.JsonPathError as error:
+        raise KubectlError(f"error: {error}") from None
+    return ",".join(jsonpath.text_of(value) for value in values) or "<none>"

@@ -1,0 +1,292 @@
+"""kubectl's grammar: commands and flags as rows of a table, and the one parser that reads them.
+
+Interface: `Command` and `Flag` rows; `parse(words, commands) -> Arguments`.
+The rule not to break: parsing, help, completion and the keyword methods come from the rows; nothing else knows a flag.
+Real kubectl builds the same from cobra commands and pflag flags.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from k8snb.kubectl import duration
+from k8snb.kubectl.output import KubectlError, Output
+
+if TYPE_CHECKING:
+    from k8snb.kubectl.session import Session
+
+    Run = Callable[[Session, "Arguments"], Output]
+
+BOOL, STRING, INT, DURATION, STRINGS, ARRAY = "bool", "string", "int", "duration", "strings", "array"
+_EMPTY: Mapping[str, Any] = {BOOL: False, STRING: "", INT: 0, DURATION: 0.0, STRINGS: (), ARRAY: ()}
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One flag. `sort` is bool, string, int, duration, strings (repeatable, commas part) or array (repeatable).
+
+    `bare` is what it means without a value (`--dry-run`); `values` are offered by completion and, with `strict`, the
+    only ones allowed; `values` may also name what to look up: `:namespaces`, `:labels`, `:containers`.
+    """
+
+    name: str
+    sort: str = STRING
+    help: str = ""
+    short: str = ""
+    default: Any = None
+    bare: str | None = None
+    values: tuple[str, ...] = ()
+    required: bool = False
+
+    @property
+    def initial(self) -> Any:
+        return _EMPTY[self.sort] if self.default is None else self.default
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether the next word is its value when there is no `=`."""
+        return self.sort != BOOL and self.bare is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """One command. `name` has a space in it for a subcommand (`create deployment`).
+
+    `run` is None for a command that only groups others, or that k8snb does not have (then `missing_command`).
+    `missing` names flags that kubectl has and this does not. `words` says what the positional words are, for
+    completion: resources, kinds, pods, nodes, or nothing.
+    """
+
+    name: str
+    usage: str = ""
+    help: str = ""
+    group: str = ""
+    run: Run | None = None
+    flags: tuple[Flag, ...] = ()
+    examples: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    words: str = ""
+    missing_command: bool = False
+
+
+GLOBAL_FLAGS: tuple[Flag, ...] = (
+    Flag("namespace", help="The namespace to work in.", short="n", values=(":namespaces",)),
+    Flag("help", BOOL, "Show what a command does.", short="h"),
+    Flag("context", help="The kubeconfig context to use."),
+    Flag("kubeconfig", help="The kubeconfig file to use."),
+)
+_NOT_HERE = ("context", "kubeconfig")
+# Flags that every command of the real kubectl has beside those above.
+MISSING_EVERYWHERE = (
+    "as", "as-group", "as-uid", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster",
+    "disable-compression", "insecure-skip-tls-verify", "kuberc", "log-flush-frequency", "match-server-version",
+    "password", "profile", "profile-output", "request-timeout", "server", "tls-server-name", "token", "user",
+    "username", "v", "vmodule", "warnings-as-errors",
+)  # fmt: skip
+_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "k": ("kustomize",), "q": ("quiet",),
+                     "s": ("server",), "v": ("v",)}  # fmt: skip
+
+
+@dataclass
+class Arguments:
+    """A command line that has been read. `rest` is what stands after `--`, None where there is no `--`."""
+
+    command: Command
+    words: list[str] = field(default_factory=list)
+    rest: list[str] | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    given: set[str] = field(default_factory=set)
+
+    def text(self, name: str) -> str:
+        return str(self.values.get(name) or "")
+
+    def on(self, name: str) -> bool:
+        return bool(self.values.get(name))
+
+    def number(self, name: str) -> int:
+        return int(self.values.get(name) or 0)
+
+    def seconds(self, name: str) -> float:
+        return float(self.values.get(name) or 0.0)
+
+    def texts(self, name: str) -> list[str]:
+        return list(self.values.get(name) or ())
+
+    @property
+    def verb(self) -> str:
+        return self.command.name.split()[0]
+
+
+def usage_error(message: str, command: Command | str) -> KubectlError:
+    """A complaint about the command line, with where to read on."""
+    name = command if isinstance(command, str) else command.name
+    return KubectlError(f"error: {message}\nSee 'kubectl {name} -h' for help and examples")
+
+
+def nearest(word: str, words: Sequence[str]) -> str:
+    """` (did you mean "x"?)`, or nothing where no word is near."""
+    found = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
+    return f' (did you mean "{found[0]}"?)' if found else ""
+
+
+def parse(words: Sequence[str], commands: Mapping[str, Command]) -> Arguments:
+    """Read a command line; `commands` are the rows by name and alias. Raises KubectlError."""
+    command, consumed = find_command(words, commands)
+    arguments = Arguments(command)
+    if command.missing_command and not {"-h", "--help"} & set(words):
+        raise KubectlError(f"error: kubectl {command.name}: not implemented by k8snb")
+    for flag in flags_of(command):
+        arguments.values[flag.name] = flag.initial
+    _read(_without(words, consumed), arguments)
+    for name in _NOT_HERE:
+        if name in arguments.given:
+            raise KubectlError(f"error: --{name}: not implemented by k8snb: a client is made for one cluster")
+    if not arguments.on("help"):
+        _check_required(arguments)
+    return arguments
+
+
+def flags_of(command: Command) -> tuple[Flag, ...]:
+    return (*command.flags, *GLOBAL_FLAGS)
+
+
+def find_command(words: Sequence[str], commands: Mapping[str, Command]) -> tuple[Command, list[int]]:
+    """The command that the words name, and the places of the words that name it."""
+    name = ""
+    places: list[int] = []
+    for place in _bare_places(words):
+        longer = f"{name} {words[place]}".strip()
+        if longer not in commands:
+            break
+        name, places = commands[longer].name, [*places, place]
+    if name:
+        return commands[name], places
+    bare = [words[place] for place in _bare_places(words)]
+    if not bare:
+        return commands[""], []
+    top = [other for other in commands if other and " " not in other]
+    raise KubectlError(f'error: unknown command "{bare[0]}" for "kubectl"{nearest(bare[0], top)}')
+
+
+def _bare_places(words: Sequence[str]) -> list[int]:
+    """Where words stand that are neither flags nor, for the flags that every command has, their values."""
+    valued = {form for flag in GLOBAL_FLAGS if flag.takes_value for form in (f"--{flag.name}", f"-{flag.short}")}
+    places, skip = [], False
+    for place, word in enumerate(words):
+        if word == "--":
+            break
+        if not skip and not (word.startswith("-") and word != "-"):
+            places.append(place)
+        skip = not skip and word in valued
+    return places
+
+
+def _without(words: Sequence[str], places: Sequence[int]) -> list[str]:
+    return [word for place, word in enumerate(words) if place not in places]
+
+
+def _read(words: list[str], arguments: Arguments) -> None:
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            arguments.rest = words
+            return
+        if word.startswith("--"):
+            _read_long(word[2:], words, arguments)
+        elif word.startswith("-") and word != "-" and not _is_number(word):
+            _read_short(word[1:], words, arguments)
+        else:
+            arguments.words.append(word)
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"-\d+", word) is not None
+
+
+def _read_long(body: str, words: list[str], arguments: Arguments) -> None:
+    name, equals, value = body.partition("=")
+    flag = next((flag for flag in flags_of(arguments.command) if flag.name == name), None)
+    if flag is None:
+        raise _unknown_flag(name, arguments.command)
+    _set(flag, value if equals else _value(flag, f"--{name}", words), arguments)
+
+
+def _read_short(body: str, words: list[str], arguments: Arguments) -> None:
+    """`-l x`, `-lx`, `-l=x`, and several booleans together (`-it`)."""
+    flags = {flag.short: flag for flag in flags_of(arguments.command) if flag.short}
+    while body:
+        letter, body = body[0], body[1:]
+        flag = flags.get(letter)
+        if flag is None:
+            raise _unknown_short_flag(letter, body, arguments.command)
+        if body.startswith("="):
+            value, body = body[1:], ""
+        elif flag.takes_value and body:
+            value, body = body, ""
+        else:
+            value = _value(flag, f"-{letter}", words)
+        _set(flag, value, arguments)
+
+
+def _value(flag: Flag, shown: str, words: list[str]) -> str:
+    if flag.bare is not None:
+        return flag.bare
+    if flag.sort == BOOL:
+        return "true"
+    if not words:
+        raise KubectlError(f"error: flag needs an argument: {shown}")
+    return words.pop(0)
+
+
+def _unknown_short_flag(letter: str, body: str, command: Command) -> KubectlError:
+    missing = set(_SHORT_OF_MISSING.get(letter, ())) & {*command.missing, *MISSING_EVERYWHERE}
+    if missing:
+        return _unknown_flag(missing.pop(), command)
+    text = f"error: unknown shorthand flag: {letter!r} in -{letter}{body}"
+    return KubectlError(f"{text}\nSee 'kubectl {command.name} --help' for usage.")
+
+
+def _unknown_flag(name: str, command: Command) -> KubectlError:
+    if name in command.missing or name in MISSING_EVERYWHERE:
+        return KubectlError(f"error: kubectl {command.name} --{name}: not implemented by k8snb")
+    known = [f"--{flag.name}" for flag in flags_of(command)]
+    text = f"error: unknown flag: --{name}{nearest(f'--{name}', known)}"
+    return KubectlError(f"{text}\nSee 'kubectl {command.name} --help' for usage.")
+
+
+_BOOLS = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+
+
+def _set(flag: Flag, value: str, arguments: Arguments) -> None:
+    try:
+        read = _READERS[flag.sort](value)
+    except (ValueError, KeyError):
+        shown = f"-{flag.short}, --{flag.name}" if flag.short else f"--{flag.name}"
+        raise KubectlError(f'error: invalid argument "{value}" for "{shown}" flag: not {_WANTED[flag.sort]}') from None
+    if flag.sort in (STRINGS, ARRAY) and flag.name in arguments.given:
+        read = (*arguments.values[flag.name], *read)
+    arguments.values[flag.name] = read
+    arguments.given.add(flag.name)
+
+
+_READERS: Mapping[str, Callable[[str], Any]] = {
+    BOOL: lambda text: _BOOLS[text.lower()],
+    STRING: lambda text: text,
+    INT: int,
+    DURATION: duration.parse,
+    STRINGS: lambda text: tuple(text.split(",")),
+    ARRAY: lambda text: (text,),
+}
+_WANTED = {BOOL: "true or false", INT: "a whole number", DURATION: "a time such as 30s, 5m or 1h"}
+
+
+def _check_required(arguments: Arguments) -> None:
+    absent = [f.name for f in arguments.command.flags if f.required and f.name not in arguments.given]
+    if absent:
+        names = ", ".join(f'"{name}"' for name in absent)
+        raise usage_error(f"required flag(s) {names} not set", arguments.command)

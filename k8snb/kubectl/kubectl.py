@@ -1,0 +1,158 @@
+"""kubectl: what a user can say to a cluster.
+
+Interface: `Kubectl(client).run("get pods -o wide")`, or the same as a method: `kubectl.get("pods", output="wide")`.
+The rule not to break: a command line comes in and an `Output` goes out; nothing is printed and nothing remembered.
+Real kubectl is a program that reads a kubeconfig; this one is given its client.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from k8snb.apimachinery.errors import ApiError
+from k8snb.client import Client
+from k8snb.clock import RealClock
+from k8snb.kubectl import completion, help, sources
+from k8snb.kubectl.commands import COMMANDS, ROWS
+from k8snb.kubectl.grammar import Arguments, Command, parse
+from k8snb.kubectl.output import KubectlError, Output
+from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.session import Session, Wait
+
+
+def look_once(until: Callable[[], bool], timeout: float) -> bool:
+    """A `Wait` that cannot let the cluster run: it looks, and that is all."""
+    return until()
+
+
+class Kubectl:
+    """kubectl for one client.
+
+    `namespace` is the one that commands work in unless `-n` names another. `wait(until, timeout)` lets the cluster run
+    until something is true; `clock_now` gives the cluster's time; `open_url` fetches the text of a manifest's URL.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        namespace: str = "default",
+        wait: Wait | None = None,
+        clock_now: Callable[[], float] | None = None,
+        open_url: Callable[[str], str] | None = None,
+    ) -> None:
+        self.client, self.namespace = client, namespace
+        self._wait = wait or look_once
+        self._now, self._open_url = clock_now or RealClock().now, open_url or sources.fetch
+
+    def run(self, argv: str | Sequence[str], stdin: str | None = None) -> Output:
+        """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError."""
+        args = parse(split(argv), COMMANDS)
+        if args.on("help") or not args.command.name:
+            return Output(text=help.page(args.command, ROWS))
+        run = args.command.run
+        if run is None:
+            raise KubectlError(_needs_subcommand(args))
+        session = self._session(args, stdin)
+        session.client.take_warnings()
+        try:
+            output = run(session, args)
+        except (ApiError, KubectlError) as error:
+            failure = refused(error) if isinstance(error, ApiError) else error
+            failure.warnings = [*session.client.take_warnings(), *session.warnings]
+            raise failure from None
+        output.warnings = [*session.client.take_warnings(), *session.warnings, *output.warnings]
+        return output
+
+    def complete(self, words: Sequence[str]) -> list[str]:
+        """What the last of these words could become; the words are those after `kubectl`."""
+        return completion.complete(list(words), COMMANDS, self.client, self.namespace)
+
+    def _session(self, args: Arguments, stdin: str | None) -> Session:
+        return Session(
+            client=self.client,
+            namespace=args.text("namespace") or self.namespace,
+            now=self._now,
+            wait=self._wait,
+            open_url=self._open_url,
+            stdin=stdin,
+        )
+
+    def __getattr__(self, verb: str) -> Callable[..., Output]:
+        name = verb.strip("_").replace("_", "-")
+        command = COMMANDS.get(name)
+        if not name or command is None or verb.startswith("_"):
+            raise AttributeError(f"kubectl has no command {verb!r}")
+        return self._method(command)
+
+    def __dir__(self) -> list[str]:
+        verbs = [row.name.replace("-", "_") for row in ROWS if row.name and " " not in row.name]
+        return [*super().__dir__(), *verbs]
+
+    def _method(self, command: Command) -> Callable[..., Output]:
+        def method(*words: Any, **options: Any) -> Output:
+            argv, stdin = _argv(command, words, options)
+            return self.run(argv, stdin)
+
+        method.__name__ = command.name
+        method.__doc__ = help.page(command, ROWS)
+        return method
+
+
+def split(argv: str | Sequence[str]) -> list[str]:
+    """A command line as words, as a shell would. Raises KubectlError for an open quote."""
+    if not isinstance(argv, str):
+        return list(argv)
+    try:
+        words = shlex.split(argv)
+    except ValueError as error:
+        raise KubectlError(f"error: cannot split the command line into words: {str(error).lower()}") from None
+    return words[1:] if words[:1] == ["kubectl"] else words
+
+
+def _needs_subcommand(args: Arguments) -> str:
+    name = args.command.name
+    below = [row.name.removeprefix(f"{name} ") for row in ROWS if row.name.startswith(f"{name} ")]
+    what = f'unknown subcommand "{args.words[0]}"' if args.words else "a subcommand is required"
+    return f"error: {what} for \"kubectl {name}\": {', '.join(below)}\nSee 'kubectl {name} -h' for help and examples"
+
+
+# keyword methods
+
+
+def _argv(command: Command, words: Sequence[Any], options: dict[str, Any]) -> tuple[list[str], str | None]:
+    """A method call as a command line, and what its `-f -` reads: a positional manifest (text, dict or list)."""
+    flags = [word for name, value in options.items() for word in _flag(name.rstrip("_").replace("_", "-"), value)]
+    stdin, plain = None, []
+    for word in words:
+        if _is_manifest(word):
+            stdin = word if isinstance(word, str) else json.dumps(_as_list(word))
+            flags += ["--filename=-"]
+        else:
+            plain.append(str(word))
+    subcommand: list[str] = []
+    while plain and f"{' '.join([command.name, *subcommand])} {plain[0]}" in COMMANDS:
+        subcommand.append(plain.pop(0))
+    return [command.name, *subcommand, *flags, *plain], stdin
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [f"--{name}={str(value).lower()}"]
+    if isinstance(value, dict):
+        return [f"--{name}=" + ",".join(f"{key}={entry}" for key, entry in value.items())]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    return [f"--{name}={entry}" for entry in values]
+
+
+def _is_manifest(word: Any) -> bool:
+    return isinstance(word, (dict, list)) or (isinstance(word, str) and ("\n" in word or word.lstrip().startswith("{")))
+
+
+def _as_list(value: Any) -> Any:
+    return {"apiVersion": "v1", "kind": "List", "items": value} if isinstance(value, list) else value

@@ -1,0 +1,247 @@
+"""kubectl logs: what containers wrote.
+
+Interface: `COMMANDS`.
+The rule not to break: whose lines they are is never in doubt: of several containers, each line says so if asked.
+Source: `kubectl/pkg/cmd/logs`, `kubectl/pkg/polymorphichelpers/logsforobject.go`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.meta import Object, annotations_of, get_path, is_deleting, is_true, name_of, namespace_of
+from k8snb.apimachinery.selectors import from_label_selector, from_set
+from k8snb.clock import parse_timestamp
+from k8snb.kubectl import flags
+from k8snb.kubectl.grammar import BOOL, DURATION, INT, Arguments, Command, Flag
+from k8snb.kubectl.output import KubectlError, Output, Stream
+from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.resources import Found, list_options, one
+from k8snb.kubectl.session import Session
+from k8snb.kubectl.watch import PATIENCE
+
+_DEFAULT = "kubectl.kubernetes.io/default-container"
+_USAGE = "error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
+
+
+class _Source(NamedTuple):
+    pod: Object
+    container: str
+
+
+def run(session: Session, args: Arguments) -> Output:
+    notes: list[str] = []
+    pods = _pods(session, args, notes)
+    sources = [_Source(pod, container) for pod in pods for container in _containers(args, pod, notes)]
+    query = _query(session, args)
+    streams = [(source, _open(session, source, query)) for source in sources]
+    if args.on("follow"):
+        return _follow(session, args, streams, Output(text=_notes(notes), objects=pods))
+    text = "".join(line for source, stream in streams for line in _lines(args, source, stream))
+    limit = args.number("limit-bytes")
+    text = text.encode()[:limit].decode(errors="ignore") if limit else text
+    return Output(text=_notes(notes) + text, objects=[source.pod for source in sources])
+
+
+def _notes(notes: list[str]) -> str:
+    return "".join(note + "\n" for note in notes)
+
+
+def _query(session: Session, args: Arguments) -> dict[str, Any]:
+    query: dict[str, Any] = {name: True for name in ("follow", "previous", "timestamps") if args.on(name)}
+    tail = args.number("tail")
+    if args.text("selector") and "tail" not in args.given:
+        tail = 10
+    if tail >= 0:
+        query["tailLines"] = tail
+    if args.seconds("since") and args.text("since-time"):
+        raise KubectlError("error: at most one of `sinceTime` or `sinceSeconds` may be specified")
+    if args.seconds("since"):
+        query["sinceSeconds"] = max(int(args.seconds("since")), 1)
+    if args.text("since-time"):
+        query["sinceSeconds"] = max(int(session.now() - _moment(args.text("since-time"))), 1)
+    return query
+
+
+def _moment(text: str) -> float:
+    try:
+        return parse_timestamp(text)
+    except ValueError:
+        wanted = "an RFC 3339 time such as 2024-05-01T10:00:00Z"
+        raise KubectlError(f"error: --since-time: {text} is not {wanted}") from None
+
+
+# which pods
+
+
+def _pods(session: Session, args: Arguments, notes: list[str]) -> list[Object]:
+    if args.text("selector"):
+        if args.words:
+            raise KubectlError("error: only a selector (-l) or a POD name is allowed")
+        pods = session.client.items("pods", session.namespace, **list_options(args))
+        if not pods:
+            raise KubectlError(f"No resources found in {session.namespace} namespace.", exit_code=0)
+        return pods
+    if not args.words:
+        raise KubectlError(f"{_USAGE}POD or TYPE/NAME is a required argument for the logs command\n"
+                           "See 'kubectl logs -h' for help and examples")  # fmt: skip
+    if len(args.words) > 2:
+        raise KubectlError(_USAGE + "See 'kubectl logs -h' for help and examples")
+    found = one(session, args, args.words[0])
+    if found.kind.kind == "Pod":
+        return [found.object]
+    return _of_workload(session, args, found, notes)
+
+
+def _of_workload(session: Session, args: Arguments, found: Found, notes: list[str]) -> list[Object]:
+    pods = pods_of(session, found)
+    if not pods:
+        raise KubectlError(f"error: {found.kind.singular}/{found.name} has no pods, so there are no logs")
+    if args.on("all-pods"):
+        return pods
+    if len(pods) > 1:
+        notes.append(f"Found {len(pods)} pods, using pod/{name_of(pods[0])}")
+    return pods[:1]
+
+
+def pods_of(session: Session, found: Found) -> list[Object]:
+    """The pods that a workload or a Service selects: those that are ready first, those that are ending last."""
+    raw = get_path(found.object, "spec.selector")
+    if not raw:
+        raise KubectlError(f"error: cannot get the logs from {found.kind.qualified}/{found.name}: it selects no pods")
+    labels_only = found.kind.kind in ("Service", "ReplicationController")
+    selector = from_set(raw) if labels_only else from_label_selector(raw)
+    pods = session.client.items("pods", found.namespace, labelSelector=str(selector))
+    return sorted(pods, key=lambda pod: (is_deleting(pod), not is_true(pod, "Ready"), name_of(pod)))
+
+
+def _containers(args: Arguments, pod: Object, notes: list[str]) -> list[str]:
+    """The names of the containers that are meant, init containers first where all are."""
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    if args.on("all-containers"):
+        return [container["name"] for container in pod["spec"].get("initContainers") or ()] + names
+    wanted = args.text("container") or (args.words[1] if len(args.words) > 1 else "")
+    if wanted:
+        return [wanted]
+    return [default_container(pod, notes)]
+
+
+def default_container(pod: Object, notes: list[str]) -> str:
+    """The container that is meant when none is named; with several, says which it took."""
+    names = [container["name"] for container in pod["spec"]["containers"]]
+    annotated = annotations_of(pod).get(_DEFAULT)
+    if annotated in names:
+        return str(annotated)
+    others = [f"{container['name']} (init)" for container in pod["spec"].get("initContainers") or ()]
+    if len(names) + len(others) > 1:
+        notes.append(f'Defaulted container "{names[0]}" out of: {", ".join([*names, *others])}')
+    return str(names[0])
+
+
+# reading
+
+
+def _open(session: Session, source: _Source, query: dict[str, Any]) -> Iterator[bytes]:
+    pod = source.pod
+    try:
+        return session.client.logs(name_of(pod), namespace_of(pod), container=source.container, **query)
+    except ApiError as error:
+        raise refused(error) from None
+
+
+def _lines(args: Arguments, source: _Source, stream: Iterator[bytes]) -> Iterator[str]:
+    """Whole lines, each with where it comes from if `--prefix` asks for it; "" where there is nothing yet."""
+    shown = args.on("prefix") or args.on("all-pods")
+    prefix = f"[pod/{name_of(source.pod)}/{source.container}] " if shown else ""
+    rest = b""
+    for piece in stream:
+        if not piece:
+            yield ""
+        *lines, rest = (rest + piece).split(b"\n")
+        yield from (prefix + line.decode(errors="replace") + "\n" for line in lines)
+    if rest:
+        yield prefix + rest.decode(errors="replace")
+
+
+def _follow(session: Session, args: Arguments, streams: list[tuple[_Source, Iterator[bytes]]], first: Output) -> Stream:
+    most = args.number("max-log-requests")
+    if len(streams) > most:
+        raise KubectlError(f"error: you are attempting to follow {len(streams)} log streams, but maximum allowed "
+                           f"concurrency is {most}, use --max-log-requests to increase the limit")  # fmt: skip
+    follower = _Follower(session, [_lines(args, source, stream) for source, stream in streams])
+    return Stream(first, follower.poll, more=follower.more, stop=lambda: _close(streams))
+
+
+class _Follower:
+    """The lines of several logs as they come, at most one of each log at a time.
+
+    A log that has nothing yet says so with an empty line, or blocks: that is the runtime's choice.
+    """
+
+    def __init__(self, session: Session, logs: list[Iterator[str]]) -> None:
+        self._session, self._logs = session, logs
+        self._quiet, self._heard = 0.0, False
+
+    def poll(self) -> list[Output]:
+        outputs = []
+        for log in list(self._logs):
+            line = next(log, None)
+            if line is None:
+                self._logs.remove(log)
+            elif line:
+                outputs.append(Output(text=line))
+        self._heard = bool(outputs)
+        self._quiet = 0.0 if outputs else self._quiet
+        return outputs
+
+    def more(self) -> bool:
+        """Let a second pass if nothing came; no after a long silence."""
+        if not self._logs or self._quiet >= PATIENCE:
+            return False
+        if not self._heard:
+            self._session.wait(lambda: False, 1.0)
+            self._quiet += 1.0
+        return True
+
+
+def _close(streams: list[tuple[_Source, Iterator[bytes]]]) -> None:
+    for _, stream in streams:
+        close = getattr(stream, "close", None)
+        if close is not None:
+            close()
+
+
+COMMANDS = (
+    Command(
+        name="logs",
+        usage="[-f] [-p] (POD | TYPE/NAME) [-c CONTAINER] [flags]",
+        help="Print what a container wrote.",
+        group="Troubleshooting and Debugging Commands",
+        run=run,
+        flags=(
+            Flag("follow", BOOL, "Go on and print what is written.", short="f"),
+            Flag("previous", BOOL, "The container as it ran before its last restart.", short="p"),
+            Flag("container", help="The container; the first one if not given.", short="c", values=(":containers",)),
+            Flag("all-containers", BOOL, "All containers of the pod."),
+            Flag("all-pods", BOOL, "All pods of the workload; each line says which."),
+            Flag("prefix", BOOL, "Begin each line with the pod and container."),
+            flags.SELECTOR,
+            Flag("tail", INT, "How many of the last lines; -1 for all, 10 with a selector.", default=-1),
+            Flag("since", DURATION, "Only what is not older: 5s, 2m, 3h."),
+            Flag("since-time", help="Only what was written after an RFC 3339 time."),
+            Flag("timestamps", BOOL, "Begin each line with its time."),
+            Flag("limit-bytes", INT, "At most so many bytes."),
+            Flag("max-log-requests", INT, "How many logs may be followed at once.", default=5),
+        ),
+        missing=("ignore-errors", "insecure-skip-tls-verify-backend", "pod-running-timeout"),
+        words="pods",
+        examples=(
+            "kubectl logs web",
+            "kubectl logs deployment/web -c nginx --tail=20",
+            "kubectl logs -f web",
+            "kubectl logs -l app=nginx --all-containers --prefix",
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,177 @@
+"""kubectl patch and replace: part of an object, or the whole of it.
+
+Interface: `COMMANDS`.
+The rule not to break: `replace` keeps nothing of what was there; `patch` keeps all that it does not name.
+Source: `kubectl/pkg/cmd/patch`, `kubectl/pkg/cmd/replace`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from k8snb.apimachinery import manifest, schema
+from k8snb.apimachinery import patch as patches
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.manifest import ManifestError
+from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of, with_metadata
+from k8snb.client.client import JSON, MERGE, STRATEGIC
+from k8snb.kubectl import flags
+from k8snb.kubectl.create import with_last_applied
+from k8snb.kubectl.grammar import Arguments, Command, Flag, usage_error
+from k8snb.kubectl.output import KubectlError, Output
+from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.resources import Found, select
+from k8snb.kubectl.results import Results
+from k8snb.kubectl.session import CLIENT, Session, dry_run, options
+from k8snb.kubectl.sources import Item, documents
+
+_TYPES = {"strategic": STRATEGIC, "merge": MERGE, "json": JSON}
+
+
+def run_patch(session: Session, args: Arguments) -> Output:
+    content_type = _TYPES.get(args.text("type").lower())
+    if content_type is None:
+        raise KubectlError(f'error: --type must be one of [json merge strategic], not "{args.text("type")}"')
+    body = _body(args, content_type)
+    selection = select(session, args, names_only=True)
+    results = Results(session, args)
+    results.errors = selection.errors
+    for found in selection.found:
+        try:
+            changed = _patch(session, args, found, body, content_type)
+            same = changed == found.object
+            results.add(changed, "patched (no change)" if same else "patched")
+        except ApiError as error:
+            results.fail(refused(error))
+    return results.output()
+
+
+def _body(args: Arguments, content_type: str) -> Any:
+    """The patch, from YAML or JSON. Raises KubectlError."""
+    text = args.text("patch")
+    if args.text("patch-file"):
+        try:
+            text = Path(args.text("patch-file")).expanduser().read_text(encoding="utf-8")
+        except OSError as error:
+            raise KubectlError(f"error: unable to read patch file: {error.strerror}") from None
+    if not text:
+        raise usage_error("must specify --patch or --patch-file containing the contents of the patch", args.command)
+    try:
+        loaded = manifest.load('{"patch": ' + text + "}" if text.lstrip()[:1] in "{[" else _indented(text), "patch")
+    except ManifestError as error:
+        raise KubectlError(f"error: unable to parse {text!r}: {error.message}") from None
+    body = loaded[0].object["patch"] if loaded else None
+    if isinstance(body, list) is not (content_type == JSON):
+        wanted = "a list of operations" if content_type == JSON else "an object"
+        raise KubectlError(f"error: a patch of --type={args.text('type')} has to be {wanted}")
+    return body
+
+
+def _indented(text: str) -> str:
+    return "patch:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+
+
+def _patch(session: Session, args: Arguments, found: Found, body: Any, content_type: str) -> Object:
+    if dry_run(args) == CLIENT:
+        return _locally(found.object, body, content_type)
+    return session.client.patch(
+        found.kind, found.name, body, found.namespace, content_type=content_type,
+        subresource=args.text("subresource"), **options(args),
+    )  # fmt: skip
+
+
+def _locally(obj: Object, body: Any, content_type: str) -> Object:
+    if content_type == JSON:
+        changed: Object = patches.json_patch(obj, body)
+    elif content_type == MERGE:
+        changed = patches.merge_patch(obj, body)
+    else:
+        shape = schema.load().definition(obj["apiVersion"], obj["kind"])
+        changed = patches.strategic_merge(obj, body, shape)
+    return changed
+
+
+# replace
+
+
+def run_replace(session: Session, args: Arguments) -> Output:
+    if not args.texts("filename"):
+        raise KubectlError("error: must specify one of -f and -k")
+    items, errors = documents(session, args)
+    results = Results(session, args)
+    results.errors = errors
+    for item in items:
+        try:
+            results.add(_replace(session, args, item), "replaced")
+        except ApiError as error:
+            results.fail(refused(error, doing="replacing", source=item.source, document=item.document))
+        except KubectlError as error:
+            results.fail(error)
+    return results.output()
+
+
+def _replace(session: Session, args: Arguments, item: Item) -> Object:
+    name = name_of(item.object)
+    obj = with_last_applied(item.object) if args.on("save-config") else item.object
+    obj = with_metadata(obj, namespace=item.namespace or None)
+    if dry_run(args) == CLIENT:
+        return obj
+    if args.on("force"):
+        _delete_first(session, item, name)
+        return session.client.create(item.kind, obj, item.namespace, **options(args))
+    live = session.client.get(item.kind, name, item.namespace)
+    if not get_path(obj, "metadata.resourceVersion"):
+        obj = with_metadata(obj, resourceVersion=live["metadata"]["resourceVersion"])
+    return session.client.update(item.kind, obj, **options(args))
+
+
+def _delete_first(session: Session, item: Item, name: str) -> None:
+    live = session.client.find(item.kind, name, item.namespace)
+    if live is None:
+        return
+    session.client.delete(item.kind, name, item.namespace, gracePeriodSeconds=0, propagationPolicy="Background")
+
+    def gone() -> bool:
+        now = session.client.find(item.kind, name, item.namespace)
+        return now is None or uid_of(now) != uid_of(live)
+
+    if not session.wait(gone, 60.0):
+        raise KubectlError(f"error: timed out waiting for the condition on {item.kind.qualified}/{name}")
+
+
+COMMANDS = (
+    Command(
+        name="patch",
+        usage="(-f FILENAME | TYPE NAME) [-p PATCH|--patch-file FILE] [flags]",
+        help="Change some fields of an object.",
+        group="Advanced Commands",
+        run=run_patch,
+        flags=(
+            Flag("patch", help="The patch, as JSON or YAML.", short="p"),
+            Flag("patch-file", help="A file with the patch."),
+            Flag("type", help="The format of the patch.", default="strategic", values=tuple(_TYPES)),
+            Flag("subresource", help="The subresource to patch.", values=("status", "scale")),
+            *flags.FILES, *flags.WRITING,
+        ),
+        missing=("kustomize", "local", "template"),
+        words="resources",
+        examples=(
+            "kubectl patch node node-1 -p '{\"spec\":{\"unschedulable\":true}}'",
+            "kubectl patch deployment web -p 'spec: {replicas: 3}'",
+            "kubectl patch pod web --type=json -p '[{\"op\":\"remove\",\"path\":\"/metadata/labels/app\"}]'",
+        ),
+    ),
+    Command(
+        name="replace",
+        usage="-f FILENAME [flags]",
+        help="Put the object of a manifest in the place of the one that is there.",
+        group="Advanced Commands",
+        run=run_replace,
+        flags=(
+            *flags.FILES, flags.FORCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING,
+        ),
+        missing=("cascade", "grace-period", "kustomize", "raw", "subresource", "template", "timeout", "wait"),
+        examples=("kubectl replace -f pod.yaml", "kubectl replace --force -f pod.yaml"),
+    ),
+)  # fmt: skip

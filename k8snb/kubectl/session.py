@@ -1,0 +1,90 @@
+"""A session: what a command has at hand while it runs.
+
+Interface: `Session`; `kind_for(word)`, `options(args)`.
+The rule not to break: a command reaches the cluster through `client`, the time through `now` and waits through `wait`.
+Real kubectl keeps the same in its `Factory` and `IOStreams`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.meta import Object
+from k8snb.client import Client
+from k8snb.kubectl.grammar import Arguments, nearest
+from k8snb.kubectl.output import KubectlError
+
+NONE, CLIENT, SERVER = "none", "client", "server"
+_VALIDATION = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
+
+
+class Wait(Protocol):
+    """Lets the cluster run until `until()` is true or `timeout` seconds have passed; says whether it came true."""
+
+    def __call__(self, until: Callable[[], bool], timeout: float) -> bool: ...
+
+
+@dataclass(kw_only=True)
+class Session:
+    """One command's surroundings. `namespace` is the one to work in, `stdin` what `-f -` reads."""
+
+    client: Client
+    namespace: str
+    now: Callable[[], float]
+    wait: Wait
+    open_url: Callable[[str], str]
+    stdin: str | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    def find_kind(self, word: str) -> Kind | None:
+        """The kind that the server has for `po`, `pods`, `Pod`, `deployments.v1.apps`."""
+        kinds, lower = self.client.kinds(), word.lower()
+        return next((kind for kind in kinds if lower in kind.words() or word == kind.kind), None)
+
+    def kind_for(self, word: str) -> Kind:
+        """The same; raises KubectlError where there is none."""
+        kind = self.find_kind(word)
+        if kind is None:
+            known = [known for kind in self.client.kinds() for known in (kind.plural, kind.singular, *kind.short_names)]
+            hint = nearest(word.lower(), known)
+            raise KubectlError(f'error: the server doesn\'t have a resource type "{word}"{hint}')
+        return kind
+
+    def kind_of(self, obj: Object) -> Kind:
+        """The kind that an object says it is. Raises KubectlError where the server has none such."""
+        version, word = obj.get("apiVersion", ""), obj.get("kind", "")
+        for kind in self.client.kinds():
+            if (kind.api_version, kind.kind) == (version, word):
+                return kind
+        raise KubectlError(f'error: no matches for kind "{word}" in version "{version}"')
+
+    def in_category(self, category: str) -> list[Kind]:
+        """The kinds that `all` stands for."""
+        return [kind for kind in self.client.kinds() if category in kind.categories]
+
+
+def dry_run(args: Arguments) -> str:
+    """none, client or server. Raises KubectlError for anything else."""
+    mode = args.text("dry-run") or NONE
+    if mode not in (NONE, CLIENT, SERVER):
+        raise KubectlError(f'error: Invalid dry-run value ({mode}). Must be "none", "server", or "client".')
+    return mode
+
+
+def options(args: Arguments, manager: str = "") -> dict[str, Any]:
+    """The query of a write: who owns the fields, how strictly to read them, and whether to keep anything."""
+    chosen: dict[str, Any] = {"fieldManager": args.text("field-manager") or manager or f"kubectl-{args.verb}"}
+    if "validate" in args.values:
+        mode = _VALIDATION.get(args.text("validate").lower())
+        if mode is None:
+            raise KubectlError(
+                f'error: invalid - validate option "{args.text("validate")}"; must be one of: strict (or true), warn, '
+                "ignore (or false)"
+            )
+        chosen["fieldValidation"] = mode
+    if dry_run(args) == SERVER:
+        chosen["dryRun"] = True
+    return chosen

@@ -1,0 +1,111 @@
+"""kubectl get -w: a table that goes on.
+
+Interface: `watch(session, args, show)`.
+The rule not to break: one line for each event, in columns that keep the width they have had.
+Source: `kubectl/pkg/cmd/get/get.go` and its tab writer, which remembers widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.meta import uid_of
+from k8snb.client import Watch
+from k8snb.client.client import Event
+from k8snb.kubectl import printers
+from k8snb.kubectl.grammar import Arguments
+from k8snb.kubectl.output import Column, KubectlError, Output, Stream, Table
+from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.resources import Found, Selection, Wanted, list_options, wanted
+from k8snb.kubectl.session import Session
+
+Show = Callable[[Session, Arguments, Selection], Output]
+PATIENCE = 600.0  # seconds without an event after which a watch ends
+_GAP, _LEAST = 3, 6
+_SHOWN = ("ADDED", "MODIFIED", "DELETED")
+
+
+def watch(session: Session, args: Arguments, show: Show) -> Stream:
+    """`get --watch`; `show` is how `get` shows a selection."""
+    if args.texts("filename"):
+        raise KubectlError("error: kubectl get -f with --watch: not implemented by k8snb; name the objects")
+    asked = wanted(session, args)
+    kinds = list(dict.fromkeys(each.kind for each in asked))
+    if len(kinds) > 1:
+        raise KubectlError("error: you may only specify a single resource type")
+    watcher = _Watcher(session, args, kinds[0], [_open(session, args, each) for each in asked], show)
+    return Stream(Output(), watcher.poll, more=watcher.more, stop=watcher.stop)
+
+
+def _open(session: Session, args: Arguments, asked: Wanted) -> Watch:
+    chosen = list_options(args)
+    try:
+        if asked.name:
+            session.client.get(asked.kind, asked.name, asked.namespace)
+            chosen["fieldSelector"] = f"metadata.name={asked.name}"
+        if args.on("watch-only"):
+            listed = session.client.list(asked.kind, asked.namespace, **chosen)
+            chosen["resourceVersion"] = listed["metadata"]["resourceVersion"]
+        return session.client.watch(asked.kind, asked.namespace, **chosen)
+    except ApiError as error:
+        raise refused(error) from None
+
+
+class _Watcher:
+    """The events of one kind as outputs. What is there at the beginning comes as one table, then each event alone."""
+
+    def __init__(self, session: Session, args: Arguments, kind: Kind, watches: Sequence[Watch], show: Show) -> None:
+        self._session, self._args, self._kind = session, args, kind
+        self._watches, self._show = watches, show
+        self._widths: list[int] = []
+        self._begun = False
+
+    def poll(self) -> list[Output]:
+        events: list[Event] = []
+        for each in self._watches:
+            while event := each.pop():
+                events.append(event)
+        events = [event for event in events if event.sort in _SHOWN]
+        if not events:
+            return []
+        if self._begun:
+            return [self._output([event], headers=False) for event in events]
+        self._begun = True
+        initial = 0
+        while initial < len(events) and events[initial].sort == "ADDED":
+            initial += 1
+        first = max(initial, 1)
+        rest = [self._output([event], headers=False) for event in events[first:]]
+        return [self._output(events[:first], headers=True), *rest]
+
+    def more(self) -> bool:
+        return self._session.wait(lambda: any(each.events for each in self._watches), PATIENCE)
+
+    def stop(self) -> None:
+        for each in self._watches:
+            each.stop()
+
+    def _output(self, events: Sequence[Event], *, headers: bool) -> Output:
+        found = [Found(self._kind, event.object) for event in events]
+        output = self._show(self._session, self._args, Selection(found, kinds=[self._kind], single=len(found) == 1))
+        if not output.tables:
+            return output
+        table = replace(output.tables[0], headers=headers and output.tables[0].headers)
+        if self._args.on("output-watch-events"):
+            sorts = {uid_of(event.object): event.sort for event in events}
+            table = printers.with_column(table, Column("EVENT"), lambda obj: sorts[uid_of(obj)], first=True)
+        return replace(output, tables=[table], text=self._text(table))
+
+    def _text(self, table: Table) -> str:
+        lines = [*([table.header] if table.headers else []), *table.cells]
+        for line in lines:
+            wide = [max(len(cell) + _GAP, _LEAST) for cell in line[:-1]]
+            self._widths = [max(pair) for pair in zip(wide, self._widths or wide, strict=True)]
+        return "".join(_padded(line, self._widths) + "\n" for line in lines)
+
+
+def _padded(line: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) + line[-1]
