@@ -1,0 +1,420 @@
+"""The cluster: wires the components in boot order and owns the only loop. What kubeadm is to real machines.
+
+Interface: `Cluster(name, nodes=…, runtime=…)`: `start`, `stop`, `delete`, `status`, `client`, `kubectl`; `pause`,
+`unpause`, `step`; on a virtual clock also `settle`, `run_for`.
+The rule not to break: only the cluster wires; components never meet but in the apiserver.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from k8snb import hosts
+from k8snb.apimachinery.errors import unavailable
+from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.meta import Object, get_path, is_true
+from k8snb.apiserver import ApiServer, Identity
+from k8snb.client import ADMIN, Client, Deferred, Request, User
+from k8snb.client.context import Context
+from k8snb.client.informer import Informers
+from k8snb.clock import Clock, RealClock
+from k8snb.controllers import CONTROLLERS, identity_controllers
+from k8snb.coredns import CoreDNS
+from k8snb.cri import Network
+from k8snb.etcd.memory import MemoryStore
+from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
+from k8snb.kubelet import Kubelet
+from k8snb.kubelet.node_status import NodeSpec
+from k8snb.pump import SYNC, Pump, Step
+from k8snb.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from k8snb.cri import Runtime
+    from k8snb.hosts import Host
+    from k8snb.kubectl import Kubectl
+
+CONTROL_PLANE = "control-plane"
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service range
+
+
+class Entrance:
+    """The transport for everybody outside the pump: one request at a time, under the pump's lock.
+
+    An interrupt that arrives during a request is held back until the request is over: no write is left half done.
+    While the cluster is stopped, every request is refused in the words of a client that finds nobody at home.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def handle(self, request: Request) -> Any:
+        self._check()
+        with uninterrupted(), self._cluster.pump.lock:
+            answer = self._cluster.apiserver.handle(request)
+        return answer.run() if isinstance(answer, Deferred) else answer
+
+    def kinds(self) -> tuple[Kind, ...]:
+        self._check()
+        return self._cluster.apiserver.kinds()
+
+    def _check(self) -> None:
+        if not self._cluster.running:
+            raise unavailable(f'the cluster "{self._cluster.name}" is stopped: start it with %kcluster start')
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back while a short piece of work is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[Any] = []
+    before = signal.signal(signal.SIGINT, lambda *details: arrived.append(details))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if arrived and callable(before):
+        before(*arrived[0])
+
+
+@dataclass
+class Node:
+    """A machine of the cluster: its spec, its addresses, and its two agents while it is switched on."""
+
+    spec: NodeSpec
+    network: Network
+    kubelet: Kubelet | None = None
+    proxy: KubeProxy | None = None
+
+
+class Cluster:
+    """A whole Kubernetes cluster in this process.
+
+    `runtime` is auto, docker, process or simulated; `clock` a VirtualClock for tests and time travel; `seed` makes
+    names and choices repeat. `nodes` counts the workers; the control plane has a node of its own.
+    """
+
+    def __init__(
+        self, name: str = "k8snb", *, nodes: int = 3, runtime: str = hosts.AUTO, clock: Clock | None = None,
+        seed: int | None = None, cpus: str = "", memory: str = "",
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.runtime_name, self.why = hosts.choose(runtime)
+        self.clock = clock or RealClock()
+        self.pump = Pump(self.clock)
+        self.store = MemoryStore()
+        self.identity = Identity(self.clock)
+        self.nodes: dict[str, Node] = {}
+        self._dice = random.Random(seed)
+        self._cpus, self._memory = cpus, memory
+        self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
+        self._host: Host | None = None
+        self._runtime: Runtime | None = None
+        self._dns_address = ""
+        self.running = False
+
+    # life
+
+    def start(self, *, wait: float = 30.0) -> None:
+        """Boot; return when every node is Ready, or after `wait` seconds. A stopped cluster goes on where it was."""
+        if self.running:
+            return
+        with self.pump.lock:
+            self._boot()
+        self.running = True
+        self.pump.start()
+        if wait:
+            self.wait(self.is_ready, wait)
+
+    def _boot(self) -> None:
+        """The components, in the order in which they need each other."""
+        self._host = hosts.HOSTS[self.runtime_name](self.name, self.pump, self._dice, self._runtime)
+        self._runtime = self._host.runtime
+        self.apiserver = ApiServer(
+            self.store, self.clock, dice=self._dice, service_cidr=self.runtime.service_cidr, identity=self.identity
+        )
+        self.apiserver.bootstrap()
+        self.context = Context(self.apiserver, self.clock, self.pump.add, self._dice)
+
+        manager = Informers(self.context.client("system:kube-controller-manager"), self.context)
+        identity = identity_controllers(root_ca=self.identity.root_ca, sign=self.identity.secret_token)
+        self.controllers = {name: make(self.context, manager) for name, make in {**CONTROLLERS, **identity}.items()}
+        scheduling = Informers(self.context.client("system:kube-scheduler"), self.context)
+        self.scheduler = Scheduler(self.context, scheduling)
+        self._shared = Informers(self.context.client("system:nodes"), self.context)
+        self.rule_book = RuleBook(self.context, self._shared, self._host.plane, post=self.pump.post)
+        self.dns = CoreDNS(self.context, self._shared)
+        self._dns_address = self._host.serve_dns(self.dns.zone, self._dns_service())
+
+        for informers in (manager, scheduling, self._shared):
+            informers.start()
+        for controller in self.controllers.values():
+            controller.start()
+        self.scheduler.start()
+        for spec in self._specs.values():
+            self._switch_on(spec)
+
+    def stop(self) -> None:
+        """Switch everything off. What etcd holds stays, containers end."""
+        if not self.running:
+            return
+        self.running = False
+        self.pump.stop()
+        with self.pump.lock:
+            self._end_pods()
+            assert self._host is not None
+            for node in self.nodes.values():
+                self._fall_silent(node)
+            self.pump.clear()
+        self._host.pause()
+        self._host = None
+
+    def delete(self) -> None:
+        """Stop, and forget everything."""
+        self.stop()
+        if self._runtime is not None:
+            self._runtime.close()
+        self._runtime = None
+        self.store = MemoryStore()
+        self.nodes.clear()
+
+    def __enter__(self) -> Cluster:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.delete()
+
+    def is_ready(self) -> bool:
+        """Whether every node that is switched on is Ready."""
+        on = [name for name, node in self.nodes.items() if node.kubelet is not None]
+        found = [self.store.get(f"/registry/nodes/{name}") for name in on]
+        return all(record is not None and _is_schedulable(record.value) for record in found)
+
+    # talking to it
+
+    @property
+    def runtime(self) -> Runtime:
+        assert self._runtime is not None, "the cluster has not been started"
+        return self._runtime
+
+    @functools.cached_property
+    def client(self) -> Client:
+        """The API as the cluster's administrator."""
+        return self.client_for(ADMIN)
+
+    def client_for(self, user: User) -> Client:
+        return Client(Entrance(self), user)
+
+    @functools.cached_property
+    def kubectl(self) -> Kubectl:
+        """kubectl's commands as methods, and `run` for a whole line."""
+        from k8snb.kubectl import Kubectl
+
+        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now)
+
+    def lookup(self, name: str, namespace: str = "default") -> list[str]:
+        """The addresses behind a name, as a pod of the namespace would resolve it."""
+        return [record.data for record in self.dns.zone.lookup(name, namespace).records if record.type == "A"]
+
+    def address(self, ip: str, port: int) -> tuple[str, int]:
+        """Where this machine really finds an address of the cluster."""
+        assert self._host is not None, "the cluster is stopped"
+        return self._host.plane.actual(ip, port)
+
+    def service_urls(self, name: str, namespace: str = "default") -> list[str]:
+        """A URL for each port of a Service, as reached from here: its node ports, else its cluster IP."""
+        service = self.client.get("services", name, namespace)
+        spec = service["spec"]
+        node = next((node for node in self._workers() if node.kubelet is not None), None)
+        urls = []
+        for port in spec.get("ports") or ():
+            if port.get("nodePort") and node is not None:
+                ip, number = self.address(node.network.node_ip, port["nodePort"])
+            elif spec.get("clusterIP") not in (None, "", "None"):
+                ip, number = self.address(spec["clusterIP"], port["port"])
+            else:
+                continue
+            scheme = "https" if "https" in (port.get("name") or "") or port["port"] == 443 else "http"
+            urls.append(f"{scheme}://{ip}:{number}")
+        return urls
+
+    def visit(self, url: str) -> tuple[int, str]:
+        """A GET from outside the cluster: status and text. Raises OSError where nobody answers.
+
+        On simulated nodes this goes through the virtual network, which no browser reaches.
+        """
+        assert self._host is not None, "the cluster is stopped"
+        return self._host.visit(url)
+
+    def status(self) -> list[tuple[str, str, str]]:
+        """One row for each component: its name, its state, and what there is to say about it."""
+        state = "Running" if self.running else "Stopped"
+        if self.pump.failure:
+            state = "Failed"
+        if self.running and self.pump.paused:
+            state = "Paused"
+        rows = [
+            ("etcd", state, f"revision {self.store.revision}"),
+            ("kube-apiserver", state, "in this kernel"),
+            ("kube-controller-manager", state, f"{len(self.controllers)} controllers" if self.running else ""),
+            ("kube-scheduler", state, ""),
+            ("coredns", state, f"at {self._dns_address}" if self._dns_address else ""),
+        ]
+        if self.pump.failure:
+            rows.append(("pump", "Failed", self.pump.failure.strip().splitlines()[-1]))
+        return [*rows, *(self._node_row(node) for node in self.nodes.values())]
+
+    def _node_row(self, node: Node) -> tuple[str, str, str]:
+        record = self.store.get(f"/registry/nodes/{node.spec.name}")
+        ready = record is not None and is_true(record.value, "Ready")
+        state = "Stopped" if node.kubelet is None or not self.running else "Ready" if ready else "NotReady"
+        parts = f"kubelet, kube-proxy, {self.runtime_name} runtime at {node.network.node_ip}"
+        return (f"node {node.spec.name}", state, parts)
+
+    # time
+
+    def wait(self, until: Callable[[], bool], timeout: float) -> bool:
+        """Wait until a condition holds; whether it came true within `timeout` seconds. Ctrl-C ends the wait only."""
+        return self.pump.wait(until, timeout)
+
+    def settle(self, *, limit: float = 600.0) -> bool:
+        """On a virtual clock: run until nothing is left to do. Whether that was within `limit` seconds of its time."""
+        with self.pump.lock:
+            return self.pump.settle(limit=limit)
+
+    def run_for(self, seconds: float) -> None:
+        """On a virtual clock: let time pass."""
+        with self.pump.lock:
+            self.pump.run_for(seconds)
+
+    def pause(self) -> None:
+        """Nothing in the cluster moves, except by `step`. The apiserver still answers."""
+        with self.pump.lock:
+            self.pump.paused = True
+
+    def unpause(self) -> None:
+        with self.pump.lock:
+            self.pump.paused = False
+
+    def step(self) -> Step | None:
+        """Run until one component has worked on one key: what that was, or None when there is nothing to do now."""
+        with self.pump.lock:
+            while (step := self.pump.step()) is not None and step.sort != SYNC:
+                pass
+            return step
+
+    # machines
+
+    def add_node(
+        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = ""
+    ) -> str:
+        """A new worker joins. Returns its name."""
+        numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
+        name = name or f"node-{next(numbers)}"
+        if name in self._specs:
+            raise ValueError(f'node "{name}" exists already')
+        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory)
+        self._specs[name] = spec
+        with self.pump.lock:
+            self._switch_on(spec)
+        return name
+
+    def stop_node(self, name: str) -> None:
+        """Pull the plug: the node falls silent and its containers end. The node controller will notice."""
+        node = self._node(name)
+        with self.pump.lock:
+            self._fall_silent(node)
+        for sandbox in self.runtime.list_pod_sandboxes(name):
+            self.runtime.stop_pod_sandbox(sandbox.id)
+            self.runtime.remove_pod_sandbox(sandbox.id)
+
+    def start_node(self, name: str) -> None:
+        """Switch a stopped node on again."""
+        node = self._node(name)
+        if node.kubelet is None:
+            with self.pump.lock:
+                self._switch_on(node.spec)
+
+    def delete_node(self, name: str) -> None:
+        """Take a machine away for good, with its Node object."""
+        self.stop_node(name)
+        self.runtime.remove_node(name)
+        del self.nodes[name], self._specs[name]
+        if self.client.find("nodes", name) is not None:
+            self.client.delete("nodes", name)
+
+    def _node(self, name: str) -> Node:
+        if name not in self.nodes:
+            raise ValueError(f'there is no node "{name}"; there are {", ".join(self.nodes)}')
+        return self.nodes[name]
+
+    def _workers(self) -> list[Node]:
+        return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
+
+    def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
+        taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
+        labels = {CONTROL_PLANE_LABEL: ""}
+        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
+        for number in range(1, workers + 1):
+            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
+
+    def _switch_on(self, spec: NodeSpec) -> None:
+        assert self._host is not None, "the cluster is stopped"
+        node = Node(spec, self.runtime.add_node(spec.name))
+        self.nodes[spec.name] = node
+        node.kubelet = Kubelet(
+            spec, self.context, self._shared, runtime=self.runtime, executor=self._host.executor,
+            dialer=self._host.dialer, network=node.network, post=self.pump.post, dns=lambda: self._dns_address,
+        )  # fmt: skip
+        node.proxy = KubeProxy(spec.name, node.network.node_ip, self.rule_book)
+        self.apiserver.connect_node(spec.name, node.kubelet)
+        node.kubelet.start()
+        node.proxy.start()
+
+    def _fall_silent(self, node: Node) -> None:
+        if node.kubelet is None or node.proxy is None:
+            return
+        self.apiserver.disconnect_node(node.spec.name)
+        node.kubelet.stop()
+        node.proxy.stop()
+        node.kubelet = node.proxy = None
+
+    def _end_pods(self) -> None:
+        for name in self.nodes:
+            for sandbox in self.runtime.list_pod_sandboxes(name):
+                self.runtime.stop_pod_sandbox(sandbox.id)
+                self.runtime.remove_pod_sandbox(sandbox.id)
+
+    def _dns_service(self) -> str:
+        """The Service kube-system/kube-dns, and its address. It has no selector: the resolver answers at the
+        address.
+        """
+        client = self.context.client("system:apiserver")
+        existing = client.find("services", "kube-dns", "kube-system")
+        if existing is not None:
+            return str(existing["spec"]["clusterIP"])
+        ports = [{"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
+                 {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53}]  # fmt: skip
+        address = self.apiserver.allocator.address(DNS_INDEX)
+        service: Object = {
+            "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
+            "spec": {"clusterIP": address, "ports": ports},
+        }
+        client.create("services", service)
+        return address
+
+
+def _is_schedulable(node: Object) -> bool:
+    taints = get_path(node, "spec.taints") or ()
+    waiting = any(taint["key"].startswith("node.kubernetes.io/not-ready") for taint in taints)
+    return is_true(node, "Ready") and not waiting

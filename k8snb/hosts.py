@@ -1,0 +1,177 @@
+"""Hosts: what the nodes of a cluster stand on. For each runtime, the things that go with it.
+
+Interface: `choose(wish) -> (name, why)`, and `HOSTS`, a table from a runtime's name to what builds its `Host`.
+The rule not to break: nothing is started before it is needed, and `close` leaves nothing behind.
+Real Kubernetes finds all of this on the machines: containerd, the CNI plug-in, iptables, resolv.conf.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from k8snb.coredns import Zone
+from k8snb.cri import Runtime
+from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
+from k8snb.ioloop import IoLoop
+from k8snb.kube_proxy import DataPlane
+from k8snb.kubelet.prober import Dialer
+from k8snb.pump import Pump
+
+AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
+DNS_PORT = 53
+VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
+QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
+
+
+@dataclass
+class Host:
+    """A runtime and its surroundings.
+
+    `serve_dns(zone, ip)` starts a resolver and says where pods find it ("" = nowhere). `visit(url)` is a GET from the
+    machine that the nodes stand on: status and text; OSError where nobody answers.
+    """
+
+    runtime: Runtime
+    executor: Executor
+    plane: DataPlane
+    dialer: Dialer
+    serve_dns: Callable[[Zone, str], str]
+    visit: Callable[[str], tuple[int, str]]
+    closers: list[Callable[[], None]] = field(default_factory=list)
+
+    def pause(self) -> None:
+        """End what runs, keep the addresses: the cluster may be started again."""
+        for close in (self.plane.close, self.executor.close, *self.closers):
+            close()
+
+    def close(self) -> None:
+        self.pause()
+        self.runtime.close()
+
+
+def choose(wish: str = AUTO) -> tuple[str, str]:
+    """The runtime for a wish, and one sentence on why. Raises ValueError for a word that is none."""
+    wish = wish or AUTO
+    if wish == AUTO and os.environ.get("K8SNB_RUNTIME"):
+        wish = os.environ["K8SNB_RUNTIME"]
+    if wish != AUTO:
+        if wish not in HOSTS:
+            raise ValueError(f'"{wish}" is not a runtime: choose auto, docker, process or simulated')
+        return wish, "you asked for it"
+    if sys.platform == "win32":
+        return SIMULATED, "Windows has no process groups, which the process runtime needs"
+    from k8snb.cri.docker import engine_answers, has_images
+
+    version = engine_answers()
+    if version is None:
+        return PROCESS, "no Docker engine answers"
+    if not has_images(QUICKSTART_IMAGES):
+        return PROCESS, f"Docker {version} answers, but has not the images of the quick start"
+    return DOCKER, f"Docker {version} answers and has the images of the quick start"
+
+
+def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
+    """Everything is a table: no thread, no socket, no process."""
+    from k8snb.cri.simulated import SimulatedRuntime
+    from k8snb.kube_proxy.virtual import VirtualDataPlane
+    from k8snb.kubelet.dialer import CONNECTION_REFUSED, VirtualDialer
+
+    simulation = runtime if isinstance(runtime, SimulatedRuntime) else SimulatedRuntime(pump.clock)
+    plane = VirtualDataPlane(dice, pump.clock.monotonic)
+    simulation.network.route = lambda ip, port: plane.connect(ip, port)
+
+    def serve_dns(zone: Zone, address: str) -> str:
+        simulation.network.lookup = zone.address
+        return address
+
+    def visit(url: str) -> tuple[int, str]:
+        parts = urlsplit(url)
+        spot = plane.connect(parts.hostname or "", parts.port or 80)
+        answer = simulation.http(*spot, parts.path or "/") if spot else None
+        if answer is None:
+            raise ConnectionRefusedError(CONNECTION_REFUSED)
+        return answer[0], answer[2].decode(errors="replace")
+
+    return Host(
+        runtime=simulation,
+        executor=ClockExecutor(pump.clock, simulation.take_elapsed),
+        plane=plane,
+        dialer=VirtualDialer(lambda ip, port, path: simulation.http(ip, port, path)),
+        serve_dns=serve_dns,
+        visit=visit,
+    )
+
+
+def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
+    """Real processes on this machine's loopback addresses."""
+    from k8snb.cri.process import ProcessRuntime
+
+    processes = runtime if isinstance(runtime, ProcessRuntime) else ProcessRuntime(cluster, clock=pump.clock)
+    return _on_sockets(processes, pump, dice, forwards=processes.forwards_file)
+
+
+def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
+    """Containers of a Docker engine."""
+    from k8snb.cri.docker import DockerRuntime
+    from k8snb.cri.janitor import Janitor
+
+    if not isinstance(runtime, DockerRuntime):
+        runtime = DockerRuntime(cluster, janitor=Janitor())
+        runtime.open_service_network()
+    return _on_sockets(runtime, pump, dice, forwards=None)
+
+
+def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object) -> Host:
+    from pathlib import Path
+
+    from k8snb.kube_proxy.forwarder import SocketDataPlane
+    from k8snb.kubelet.dialer import SocketDialer
+
+    io = IoLoop(on_failure=lambda component, details: pump.post(lambda: pump.on_failure(component, details)))
+    forwards_file = forwards if isinstance(forwards, Path) else None
+    plane = SocketDataPlane(io, forwards_file=forwards_file, seed=dice.getrandbits(32))
+    host = Host(
+        runtime=runtime,
+        executor=ThreadExecutor(pump.post),
+        plane=plane,
+        dialer=SocketDialer(),
+        serve_dns=lambda zone, address: "",
+        visit=visit,
+    )
+
+    def serve_dns(zone: Zone, address: str) -> str:
+        from k8snb.coredns.server import DnsServer
+
+        server = DnsServer(io, zone, (address, DNS_PORT))
+        server.start()
+        host.closers.insert(0, server.close)
+        ip, port = server.address
+        return ip if port == DNS_PORT else f"{ip}:{port}"
+
+    host.serve_dns = serve_dns
+    host.closers.append(io.close)
+    return host
+
+
+def visit(url: str) -> tuple[int, str]:
+    """A GET over a real connection."""
+    import urllib.error
+    import urllib.request
+
+    try:
+        with urllib.request.urlopen(url, timeout=VISIT_SECONDS) as answer:
+            return answer.status, answer.read(MAX_VISIT).decode(errors="replace")
+    except urllib.error.HTTPError as error:
+        return error.code, error.reason
+
+
+HOSTS: dict[str, Callable[[str, Pump, random.Random, Runtime | None], Host]] = {
+    DOCKER: docker,
+    PROCESS: process,
+    SIMULATED: simulated,
+}

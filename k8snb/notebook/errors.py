@@ -1,0 +1,69 @@
+"""Errors as a learner sees them: one readable line, and the line of the cell that it is about.
+
+Interface: `readable(cell)`, a context in which a magic runs; `usage_error(text)`.
+The rule not to break: an error of the user's never shows a traceback of ours; an error of ours always shows it, and
+says whose it is.
+IPython prints a `UsageError` without a traceback, but only this very class and none derived from it: hence a factory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from IPython.core.error import UsageError
+
+from k8snb.apimachinery.errors import ApiError
+from k8snb.kubectl.output import KubectlError
+
+OURS = "This is a mistake in k8snb, not in your cell. Please report it, with the lines above."
+INTERRUPTED = "interrupted: the wait is over, and the cluster goes on"
+_CELL = (None, "", "-", "STDIN")
+_PLACE = re.compile(r"\s*\(line \d+\)|line \d+, column \d+: ")
+
+
+def usage_error(text: str) -> UsageError:
+    """An error that IPython shows as this text alone."""
+    return UsageError(text.strip())
+
+
+@contextmanager
+def readable(cell: str | None = None) -> Iterator[None]:
+    """Within it, refusals and interrupts become a line to read; anything else keeps its traceback and a remark."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except KubectlError as error:
+        raise usage_error(explain(error, cell)) from None
+    except ApiError as error:
+        raise usage_error(_refusal(error)) from None
+    except KeyboardInterrupt:
+        raise usage_error(INTERRUPTED) from None
+    except Exception as error:
+        error.add_note(OURS)
+        raise
+
+
+def explain(error: KubectlError, cell: str | None) -> str:
+    """The message, and beneath it the line of the cell where there is one to blame."""
+    message = error.message.replace('"STDIN"', "the cell").replace("parsing STDIN", "parsing the cell")
+    place = _quoted(error.line, cell) if error.source in _CELL else ""
+    if not place:
+        return message
+    first, newline, rest = _PLACE.sub("", message).partition("\n")
+    return f"{first} (cell line {(error.line or 0) + 1}){newline}{rest}\n{place}"
+
+
+def _quoted(line: int | None, cell: str | None) -> str:
+    """The line of the cell's body; the magic itself is the cell's line 1."""
+    lines = (cell or "").splitlines()
+    if not line or line > len(lines):
+        return ""
+    return f"  line {line + 1}: {lines[line - 1].rstrip()}"
+
+
+def _refusal(error: ApiError) -> str:
+    reason = f" ({error.reason})" if error.reason else ""
+    return f"Error from server{reason}: {error.message}"

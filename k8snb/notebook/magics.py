@@ -1,0 +1,172 @@
+"""The magics: one per kubectl verb, `%kubectl` for any line, `%kcluster` and `%kdraw`.
+
+Interface: `KubernetesMagics(shell, clusters)`; `%kVERB …` and, with a body, `%%kVERB …`.
+The rule not to break: a magic returns an object and prints nothing; its words are kubectl's, read by kubectl's table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, magics_class, no_var_expand, output_can_be_silenced
+
+from k8snb.kubectl import help
+from k8snb.kubectl.commands import COMMANDS, ROWS
+from k8snb.kubectl.grammar import Command, find_command
+from k8snb.kubectl.output import KubectlError, Stream
+from k8snb.notebook import kcluster, kdraw, live
+from k8snb.notebook.clusters import Clusters
+from k8snb.notebook.errors import readable
+from k8snb.notebook.expansion import fill, split
+from k8snb.notebook.results import Result
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+NO_EXPAND = "--no-expand"
+Magic = Callable[..., Any]
+
+
+@magics_class
+class KubernetesMagics(Magics):
+    """The magics of one notebook. `clusters` is the hold on the clusters that they mean."""
+
+    def __init__(self, shell: InteractiveShell, clusters: Clusters) -> None:
+        super().__init__(shell)
+        self.shell: InteractiveShell = shell
+        self.clusters = clusters
+        self._verbs = {name: command.name for command in ROWS for name in names_of(command)}
+        made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
+        made |= {"kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
+        self.magics = {"line": made, "cell": dict(made)}
+
+    # making
+
+    def _verb(self, command: Command) -> Magic:
+        return self._magic(lambda words, cell: self.kubectl([command.name, *words], cell), _about(command))
+
+    def _kubectl(self) -> Magic:
+        return self._magic(self.kubectl, "Any line of kubectl's: %kubectl get pods -o wide")
+
+    def _kcluster(self) -> Magic:
+        return self._magic(lambda words, cell: kcluster.run(self.clusters, words), "The cluster itself: %kcluster -h")
+
+    def _kdraw(self) -> Magic:
+        return self._magic(lambda words, cell: kdraw.draw(self.clusters.current, words), _about(kdraw.COMMAND))
+
+    def _magic(self, act: Callable[[list[str], str | None], Any], doc: str) -> Magic:
+        """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line."""
+
+        @no_var_expand
+        @output_can_be_silenced
+        def magic(line: str, cell: str | None = None) -> Any:
+            with readable(cell):
+                words, body, filled = self._read(line, cell)
+                return self._with_remarks(act(words, body), filled)
+
+        magic.__doc__ = doc
+        return magic
+
+    def offer(self, name: str) -> Callable[[list[str]], Sequence[str]]:
+        """What the last word of a magic's line can become."""
+        if name in _OWN:
+            return lambda words: _OWN[name](self.clusters, words)
+        verb = [] if name == "kubectl" else [self._verbs[name]]
+        return lambda words: self.clusters.current.kubectl.complete([*verb, *words])
+
+    def _with_remarks(self, answer: Any, filled: dict[str, str]) -> Any:
+        """The answer, with what the notebook's variables became and what went wrong in the cluster meanwhile."""
+        if isinstance(answer, Result):
+            text = ", ".join(f"{name} = {_short(value)}" for name, value in filled.items())
+            hints = [f"from the notebook: {text}"] if filled else []
+            answer.output.hints = [*answer.output.hints, *hints]
+            answer.output.warnings = [*answer.output.warnings, *self.clusters.take_failures()]
+        return answer
+
+    # running
+
+    def _read(self, line: str, cell: str | None) -> tuple[list[str], str | None, dict[str, str]]:
+        """The words of the line, the body, and what was filled in from the notebook's variables."""
+        line = line.strip().removesuffix(";")
+        names = {} if NO_EXPAND in line.split() else self._names()
+        try:
+            words, filled = split(line, names)
+        except ValueError as error:
+            raise KubectlError(f"error: {error}") from None
+        if cell is not None:
+            cell, in_cell = fill(cell, names)
+            filled = {**filled, **in_cell}
+        return [word for word in words if word != NO_EXPAND], cell, filled
+
+    def _names(self) -> dict[str, Any]:
+        """The notebook's own variables, without what IPython puts among them."""
+        hidden = self.shell.user_ns_hidden
+        return {name: value for name, value in self.shell.user_ns.items() if name not in hidden}
+
+    def kubectl(self, words: list[str], cell: str | None = None) -> Result:
+        """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
+        cluster = self.clusters.current
+        ending = live.Ending()
+        if _goes_on(words):
+            words, ending = live.take_ending(words)
+            ending.blocking = "logs" in words[:3]
+            words = _with_events(words)
+        answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell)
+        if isinstance(answer, Stream):
+            return live.follow(self.shell, cluster, answer, ending)
+        return Result(answer)
+
+
+_OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
+    "kcluster": kcluster.complete,
+    "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+}
+
+
+def names_of(command: Command) -> list[str]:
+    """`kget`; for a verb with a dash also the name with an underscore. Subcommands have no magic of their own."""
+    if not command.name or " " in command.name:
+        return []
+    return list(dict.fromkeys([f"k{command.name}", f"k{command.name.replace('-', '_')}"]))
+
+
+def _about(command: Command) -> str:
+    """What `%kget?` shows."""
+    return help.page(command, ROWS)
+
+
+def _before_dashes(words: Sequence[str]) -> list[str]:
+    return list(words[: words.index("--")]) if "--" in words else list(words)
+
+
+def _with_body(words: list[str], cell: str | None) -> list[str]:
+    """With a body and no `-f`, `-f -` is meant. Raises KubectlError for a verb that reads no files."""
+    plain = _before_dashes(words)
+    if cell is None or any(word.split("=")[0] in ("-f", "--filename") for word in plain):
+        return words
+    if not reads_files(plain):
+        raise KubectlError(f"error: kubectl {plain[0]} takes no body: write it on one line, with % instead of %%")
+    return [*plain, "-f", "-", *words[len(plain) :]]
+
+
+def reads_files(words: Sequence[str]) -> bool:
+    """Whether the command that these words name has `-f FILE`."""
+    command, _ = find_command(words, COMMANDS)
+    return any(flag.name == "filename" for flag in command.flags)
+
+
+def _goes_on(words: Sequence[str]) -> bool:
+    """Whether the line watches or follows."""
+    plain = _before_dashes(words)
+    watches = "get" in plain[:3] and any(word in ("-w", "--watch", "--watch-only") for word in plain)
+    return watches or ("logs" in plain[:3] and any(word in ("-f", "--follow") for word in plain))
+
+
+def _with_events(words: list[str]) -> list[str]:
+    """A live table has to be told of deletions, which kubectl's own lines do not show."""
+    return [*words, "--output-watch-events"] if "get" in words[:3] and "--output-watch-events" not in words else words
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= 40 else value[:37] + "…"
