@@ -54,24 +54,34 @@ class Host:
         self.runtime.close()
 
 
-def choose(wish: str = AUTO) -> tuple[str, str]:
-    """The runtime for a wish, and one sentence on why. Raises ValueError for a word that is none."""
-    wish = wish or AUTO
+def choose(wish: str = AUTO, *, patience: float = 0.0) -> tuple[str, str]:
+    """The runtime for a wish, and one sentence on why. Raises ValueError for a word that is none.
+
+    `patience`: seconds for which the images of the quick start may be pulled before Docker is passed over. The
+    variables K8SNB_RUNTIME and K8SNB_WHY hand a choice on to a kernel.
+    """
+    wish, why = wish or AUTO, "you asked for it"
     if wish == AUTO and os.environ.get("K8SNB_RUNTIME"):
-        wish = os.environ["K8SNB_RUNTIME"]
+        wish, why = os.environ["K8SNB_RUNTIME"], os.environ.get("K8SNB_WHY", why)
     if wish != AUTO:
         if wish not in HOSTS:
             raise ValueError(f'"{wish}" is not a runtime: choose auto, docker, process or simulated')
-        return wish, "you asked for it"
+        return wish, why
+    return _look_around(patience)
+
+
+def _look_around(patience: float) -> tuple[str, str]:
     if sys.platform == "win32":
         return SIMULATED, "Windows has no process groups, which the process runtime needs"
-    from k8snb.cri.docker import engine_answers, has_images
+    from k8snb.cri.docker_arrivals import arrive_within
+    from k8snb.cri.docker_engine import engine_answers, has_images
 
     version = engine_answers()
     if version is None:
         return PROCESS, "no Docker engine answers"
-    if not has_images(QUICKSTART_IMAGES):
-        return PROCESS, f"Docker {version} answers, but has not the images of the quick start"
+    if not has_images(QUICKSTART_IMAGES) and not (patience and arrive_within(QUICKSTART_IMAGES, patience)):
+        waited = f", and they did not come within {patience:.0f} s" if patience else ""
+        return PROCESS, f"Docker {version} answers, but has not the images of the quick start{waited}"
     return DOCKER, f"Docker {version} answers and has the images of the quick start"
 
 
