@@ -314,7 +314,7 @@ def test_of_several_documents_the_good_are_applied_and_the_bad_is_named_with_its
          'no matches for kind "Deploymet" in version "apps/v1" (did you mean "Deployment"?)', 2),
         (DEPLOYMENT.replace("apps/v1", "v1"),
          'no matches for kind "Deployment" in version "v1" (Deployment is in apps/v1)', 1),
-        (POD.replace("  name: p", "  nam: p", 1), "metadata.name: Required value", 1),
+        (POD.replace("  name: p", "  nam: p", 1), "metadata.name: Required value", 3),
         (POD.replace("kind: Pod\n", ""), "kind not set", 1),
         (POD.replace("- name: c", "- name: c\n   image"), "line 9", 9),
         (DEPLOYMENT.replace("app: d}}\n  template", "app: x}}\n  template"), "The Deployment \"d\" is invalid", None),

@@ -9,9 +9,12 @@ import yaml
 
 from k8snb.apimachinery import kinds
 from k8snb.clock import timestamp
-from k8snb.kubectl import duration, formats, jsonpath, pod_columns, printers
+from k8snb.kubectl import formats, jsonpath
 from k8snb.kubectl.output import KubectlError, columns_text
-from k8snb.kubectl.tabwriter import align
+from k8snb.printers import columns as printers
+from k8snb.printers import duration
+from k8snb.printers import pods as pod_columns
+from k8snb.printers.tabwriter import align
 
 NOW = 1_700_000_000.0
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import queue
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
-from jupyter_core.utils import ensure_event_loop
+from notebook_lab import Kernel
 
-jupyter_client = pytest.importorskip("jupyter_client")
 ROOT = Path(__file__).parent.parent
 
 POD = """
@@ -23,63 +19,6 @@ spec:
   containers:
   - {name: web, image: nginx}
 """
-
-
-class Answer(NamedTuple):
-    """What a cell left behind: its outputs, whether it failed, and how long it took."""
-
-    outputs: list[dict[str, Any]]
-    failed: bool
-    seconds: float
-
-    def data(self, mime: str) -> str:
-        """The last output of a MIME type."""
-        found = [output["data"][mime] for output in self.outputs if mime in output.get("data", {})]
-        return str(found[-1]) if found else ""
-
-    def text(self, stream: str) -> str:
-        return "".join(output["text"] for output in self.outputs if output.get("name") == stream)
-
-
-class Kernel:
-    """A kernel of its own for one test module."""
-
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.manager = jupyter_client.KernelManager(kernel_name="python3")
-        self.manager.start_kernel(env=environment)
-        self.client = self.manager.blocking_client()
-        self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
-
-    def run(self, cell: str, *, interrupt_after: str = "") -> Answer:
-        """Run a cell; with `interrupt_after`, interrupt it at an output with this text, or at a second of silence."""
-        begin, outputs = time.monotonic(), []
-        message = self.client.execute(cell)
-        while True:
-            try:
-                reply = self.client.get_iopub_msg(timeout=1 if interrupt_after else 60)
-            except queue.Empty:
-                self.manager.interrupt_kernel()
-                interrupt_after = ""
-                continue
-            if reply["parent_header"].get("msg_id") != message:
-                continue
-            sort, content = reply["msg_type"], reply["content"]
-            if sort == "status" and content["execution_state"] == "idle":
-                break
-            if sort in ("stream", "execute_result", "display_data", "update_display_data", "error"):
-                outputs.append({**content, "sort": sort})
-            if interrupt_after and interrupt_after in str(content):
-                self.manager.interrupt_kernel()
-                interrupt_after = ""
-        failed = self.client.get_shell_msg(timeout=60)["content"]["status"] != "ok"
-        return Answer(outputs, failed, time.monotonic() - begin)
-
-    def close(self) -> None:
-        self.client.stop_channels()
-        self.manager.shutdown_kernel(now=False)
-        self.manager.cleanup_resources()
-        ensure_event_loop().close()  # the one that the blocking client made for this thread
 
 
 @pytest.fixture(scope="module")

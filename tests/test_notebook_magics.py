@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from IPython.core.completer import provisionalcompleter
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
+from notebook_lab import Notebook, fresh_shell, make
 
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.kubectl.commands import ROWS
 from k8snb.notebook import extension
@@ -31,57 +29,10 @@ spec:
 """
 
 
-class Notebook:
-    """A shell with the extension loaded, and ways to run cells in it."""
-
-    def __init__(self, shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> None:
-        self.shell, self._capsys = shell, capsys
-
-    def run(self, cell: str) -> Any:
-        """A cell's answer; the cluster settles afterwards. Raises what the cell raised."""
-        result = self.shell.run_cell(cell)
-        self.settle()
-        result.raise_error()
-        return result.result
-
-    def settle(self) -> None:
-        magics = extension.registered(self.shell)
-        if magics is not None and magics.clusters.names and magics.clusters.chosen.running:
-            magics.clusters.chosen.settle()
-
-    def error(self, cell: str) -> str:
-        """What a failing cell shows, which is all of its error."""
-        self._capsys.readouterr()
-        result = self.shell.run_cell(cell)
-        shown = self._capsys.readouterr()
-        assert type(result.error_in_exec) is UsageError, result.error_in_exec
-        assert "Traceback" not in shown.out + shown.err
-        return shown.err.removeprefix("UsageError: ").rstrip("\n")
-
-    def complete(self, line: str) -> list[str]:
-        """What the line becomes, for each completion that a kernel would offer."""
-        with provisionalcompleter():
-            found = list(self.shell.Completer.completions(line, len(line)))
-        return [line[: each.start] + each.text + line[each.end :] for each in found]
-
-    @property
-    def cluster(self) -> Cluster:
-        magics = extension.registered(self.shell)
-        assert magics is not None
-        return magics.clusters.chosen
-
-
-def make(name: str, *, nodes: int, runtime: str) -> Cluster:
-    return Cluster(name, nodes=nodes, runtime="simulated", clock=VirtualClock(), seed=1)
-
-
 @pytest.fixture
-def shell(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[InteractiveShell]:
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    shell = InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}), colors="nocolor")
-    yield shell
-    extension.unload(shell)
-    InteractiveShell.clear_instance()
+def shell(tmp_path: Path) -> Iterator[InteractiveShell]:
+    with fresh_shell(tmp_path) as shell:
+        yield shell
 
 
 @pytest.fixture

@@ -70,8 +70,11 @@ class Document:
     _root: Callable[[], yaml.Node | None] = field(repr=False, default=lambda: None)
     _prefix: tuple[str | int, ...] = ()
 
-    def line_of(self, path: str) -> int | None:
-        """The line of a field such as `spec.containers[0].image`, or of the nearest thing around it that is there."""
+    def line_of(self, path: str, about: str = "") -> int | None:
+        """The line of a field such as `spec.containers[0].image`, or of the nearest thing around it that is there.
+
+        Of a field with entries, the entry that has `about` as its key or value.
+        """
         node, line = self._root(), self.line
         if node is None:
             return None
@@ -80,7 +83,7 @@ class Document:
             if found is None:
                 return line
             line, node = found
-        return line
+        return _entry(node, about) or line
 
 
 _PART = re.compile(r"\[(\d+)\]|\[([^\]]*)\]|([^.\[]+)")
@@ -101,6 +104,16 @@ def _child(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
         for key, value in node.value:
             if key.value == str(part):
                 return key.start_mark.line + 1, value
+    return None
+
+
+def _entry(node: yaml.Node, about: str) -> int | None:
+    """The line of a map's entry with this key or value."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if about and about in (key.value, value.value):
+                line: int = key.start_mark.line + 1
+                return line
     return None
 
 
@@ -191,9 +204,11 @@ def _unique(pairs: list[tuple[str, Any]]) -> Object:
 
 
 def _json_error(error: json.JSONDecodeError) -> ManifestError:
-    line = error.doc.splitlines()[error.lineno - 1].strip() if error.doc.strip() else ""
-    text = f"line {error.lineno}, column {error.colno}: invalid JSON: {error.msg}: {line[:60]}"
-    return ManifestError(text, error.lineno)
+    """The parser may notice only after the last line that something is missing."""
+    lines = error.doc.splitlines()
+    number = min(error.lineno, len(lines))
+    text = f"line {number}, column {error.colno}: invalid JSON: {error.msg}: {lines[number - 1].strip()[:60]}"
+    return ManifestError(text, number)
 
 
 def _yaml_values(text: str) -> Iterator[Value]:
@@ -335,7 +350,8 @@ def check_identity(document: Document) -> ManifestError | None:
         return None
     problem, advice = found
     name = document.source.strip("<>")
-    return ManifestError(f'error validating "{name}": error validating data: {problem}; add {advice}', document.line)
+    line = document.line_of("metadata") if problem.startswith("metadata") else document.line
+    return ManifestError(f'error validating "{name}": error validating data: {problem}; add {advice}', line)
 
 
 def _identity_problem(obj: Object) -> tuple[str, str] | None:

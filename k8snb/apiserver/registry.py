@@ -8,6 +8,7 @@ Source: `apiserver/pkg/registry/generic/registry`.
 from __future__ import annotations
 
 import base64
+import builtins
 import json
 import random
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from k8snb.apiserver.patching import apply_patch
 from k8snb.apiserver.validation import validate
 from k8snb.apiserver.watch import Filter, WatchHub
 from k8snb.client import Request, Watch
+from k8snb.client.client import Event
 from k8snb.clock import Clock, timestamp
 from k8snb.etcd import CompactedError, FutureRevisionError, MismatchError, Record, Store
 from k8snb.trace import Origin
@@ -81,20 +83,28 @@ class Registry:
                 "items": items}  # fmt: skip
 
     def watch(self, request: Request) -> Watch:
-        """Events after `resourceVersion`; without one (or with "0") first what is there, as ADDED."""
+        """Events after `resourceVersion`; without one (or with "0") first what is there, as ADDED.
+
+        With `sendInitialEvents` what is there comes first in any case, and a bookmark says where it ends.
+        """
         asked = str(request.options.get("resourceVersion") or "")
+        streams_list = request.options.get("sendInitialEvents")
         filter_ = _filter(request)
-        initial: list[Object] = []
-        after = int(asked) if asked not in ("", "0") else self.store.revision
-        if asked in ("", "0"):
+        initial: builtins.list[Object] = []
+        from_now = asked in ("", "0") or streams_list
+        after = self.store.revision if from_now else _revision(asked)
+        if asked in ("", "0") and streams_list is not False or streams_list:
             initial = self.list(request)["items"]
         hub = self._hubs.get(request.kind)
         if hub is None:
             hub = self._hubs[request.kind] = WatchHub(request.kind, self.store)
         try:
-            return hub.subscribe(filter_, after=after, initial=initial)
+            watch = hub.subscribe(filter_, after=after, initial=initial)
         except CompactedError as error:
             raise errors.expired(f"too old resource version: {after} ({error})") from None
+        if streams_list:
+            watch.push(_end_of_list(request.kind, after))
+        return watch
 
     # writing
 
@@ -268,6 +278,19 @@ def _namespace_lives(kind: Kind, obj: Object) -> bool:
     return kind.plural == "namespaces" and bool(obj["spec"].get("finalizers"))
 
 
+def _revision(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise errors.bad_request(f'Invalid value: "{text}": resourceVersion must be a number') from None
+
+
+def _end_of_list(kind: Kind, revision: int) -> Event:
+    """The bookmark between what was there and what happens (KEP-3157)."""
+    metadata = {"resourceVersion": str(revision), "annotations": {"k8s.io/initial-events-end": "true"}}
+    return Event("BOOKMARK", {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata})
+
+
 def _filter(request: Request) -> Filter:
     text = request.options.get("labelSelector") or ""
     try:
@@ -290,7 +313,7 @@ def _list_position(options: Any) -> tuple[int, str]:
         except (ValueError, KeyError, TypeError):
             raise errors.bad_request("continue key is not valid: it must be the one that a list answered") from None
     exact = options.get("resourceVersionMatch") == "Exact"
-    return int(options.get("resourceVersion") or 0) if exact else 0, ""
+    return _revision(str(options.get("resourceVersion") or 0)) if exact else 0, ""
 
 
 def _continue_token(revision: int, kind: Kind, last: Object) -> str:

@@ -17,6 +17,7 @@ from k8snb.kubectl.describe_node import describe_node
 from k8snb.kubectl.describe_page import Page, events_section, heading, meta_lines
 from k8snb.kubectl.describe_service import describe_endpoints, describe_service
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
+from k8snb.kubectl.hints import pod_hints, service_hints
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.resources import Selection, Wanted, look_up, select, wanted
 from k8snb.kubectl.session import Session
@@ -40,8 +41,9 @@ def run(session: Session, args: Arguments) -> Output:
         return Output(text=f"No resources found{where}\n")
     pages = [page(session, args, each.object) for each in found]
     errors = [error.message for error in selection.errors]
-    return Output(text="\n\n".join(pages), objects=[each.object for each in found], errors=errors,
-                  exit_code=1 if errors else 0)  # fmt: skip
+    objects = [each.object for each in found]
+    hints = [*pod_hints([obj for obj in objects if obj.get("kind") == "Pod"]), *service_hints(session, objects)]
+    return Output(text="\n\n".join(pages), objects=objects, errors=errors, hints=hints, exit_code=1 if errors else 0)
 
 
 def _by_prefix(session: Session, args: Arguments, selection: Selection) -> Selection:

@@ -13,9 +13,9 @@ from k8snb.apimachinery import quantity
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
 from k8snb.apimachinery.quantity import Quantity
 from k8snb.kubectl.describe_page import Page, annotation_lines, conditions, labels_lines, time_text
-from k8snb.kubectl.duration import age
-from k8snb.kubectl.printers import node_roles
 from k8snb.kubectl.session import Session
+from k8snb.printers.columns import node_roles
+from k8snb.printers.duration import age
 
 _INFO = ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "operatingSystem", "architecture",
          "containerRuntimeVersion", "kubeletVersion", "kubeProxyVersion")  # fmt: skip

@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 
 from k8snb.apimachinery.meta import Object, controller_of, get_path
 from k8snb.clock import parse_timestamp
-from k8snb.kubectl import printers
 from k8snb.kubectl.events import age, events_about
 from k8snb.kubectl.session import Session
-from k8snb.kubectl.tabwriter import align
+from k8snb.printers import columns as printers
+from k8snb.printers.tabwriter import align
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _LONG = 140  # an annotation longer than this begins on a line of its own

@@ -12,8 +12,8 @@ from typing import Any
 
 from k8snb.apimachinery.meta import Object, get_path, is_deleting
 from k8snb.kubectl.describe_page import Page, annotation_lines, conditions, controlled_by, labels_lines, time_text
-from k8snb.kubectl.duration import age
 from k8snb.kubectl.session import Session
+from k8snb.printers.duration import age
 
 
 def describe_pod(session: Session, obj: Object, page: Page) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
 from k8snb.kubectl.describe_page import Page, meta_lines
-from k8snb.kubectl.printers import labels_text
 from k8snb.kubectl.session import Session
+from k8snb.printers.columns import labels_text
 
 _MOST = 3
 

@@ -20,9 +20,9 @@ from k8snb.kubectl.describe_page import (
     labels_lines,
     time_text,
 )
-from k8snb.kubectl.printers import labels_text, selector_text
 from k8snb.kubectl.rollout import new_replica_set, replica_sets
 from k8snb.kubectl.session import Session
+from k8snb.printers.columns import labels_text, selector_text
 
 
 def describe_replication_controller(session: Session, obj: Object, page: Page) -> None:

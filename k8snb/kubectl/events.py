@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of, revision_of, uid_of
-from k8snb.kubectl import duration, flags, printers
+from k8snb.kubectl import flags
 from k8snb.kubectl.get import nothing_found
 from k8snb.kubectl.grammar import STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.results import show
 from k8snb.kubectl.session import Session
+from k8snb.printers import columns as printers
+from k8snb.printers import duration
 
 
 def run(session: Session, args: Arguments) -> Output:

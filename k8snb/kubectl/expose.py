@@ -12,10 +12,10 @@ from k8snb.kubectl import flags, generators
 from k8snb.kubectl.create import send, with_hints
 from k8snb.kubectl.grammar import Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
-from k8snb.kubectl.printers import selector_text
 from k8snb.kubectl.resources import Found, select
 from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import Session
+from k8snb.printers.columns import selector_text
 
 _EXPOSABLE = ("Pod", "Service", "ReplicationController", "ReplicaSet", "Deployment")
 _SHORT = 63

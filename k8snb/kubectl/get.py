@@ -15,12 +15,14 @@ from typing import Any
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import namespace_of
-from k8snb.kubectl import flags, formats, jsonpath, printers
+from k8snb.kubectl import flags, formats, jsonpath
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
+from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table
 from k8snb.kubectl.resources import Found, Selection, select
 from k8snb.kubectl.session import Session
 from k8snb.kubectl.watch import watch
+from k8snb.printers import columns as printers
 
 
 def run(session: Session, args: Arguments) -> Output:
@@ -71,7 +73,8 @@ def _tables(session: Session, args: Arguments, selection: Selection) -> Output:
     text = "\n".join(table.text for table in shown)
     if not shown and not selection.errors and not args.on("ignore-not-found"):
         text = nothing_found(session, args, selection.kinds) + "\n"
-    return Output(text=text, objects=objects, tables=shown, format=args.text("output"))
+    hints = pod_hints([obj for obj in objects if obj.get("kind") == "Pod"])
+    return Output(text=text, objects=objects, tables=shown, hints=hints, format=args.text("output"))
 
 
 def nothing_found(session: Session, args: Arguments, kinds: Sequence[Kind]) -> str:

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from k8snb.kubectl import duration
 from k8snb.kubectl.output import KubectlError, Output
+from k8snb.printers import duration
 
 if TYPE_CHECKING:
     from k8snb.kubectl.session import Session

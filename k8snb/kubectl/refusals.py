@@ -12,36 +12,52 @@ from collections.abc import Sequence
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.manifest import Document, ManifestError
+from k8snb.apimachinery.meta import Object
 from k8snb.kubectl.output import KubectlError
 
 _FIELD = re.compile(r'field "([^"]+)"')
+_VALUE = re.compile(r'(?:Invalid|Unsupported|Duplicate) value: "([^"]*)"')
 _PATH = re.compile(r"(?:: |\[)((?:metadata|spec|data|status|subsets|[a-z]\w*)(?:[.\[][^\s:]*)?): ")
 
 
 def refused(error: ApiError, *, doing: str = "", source: str = "", document: Document | None = None) -> KubectlError:
     """A request that the server refused; `doing` and `source` as in `error when creating "STDIN"`."""
-    line = _line(error, document)
-    place = f" (line {line})" if line else ""
     if error.reason == "Invalid" and error.details.get("kind"):
-        return KubectlError(_invalid(error) + place, line=line, source=source or None)
+        return _invalid(error, source, document)
+    line = _line(error, document)
+    place = _place(line)
     when = f'error when {doing} "{source}": ' if doing and source else ""
     reason = f" ({error.reason})" if error.reason else ""
     return KubectlError(f"Error from server{reason}: {when}{error.message}{place}", line=line, source=source or None)
 
 
-def _invalid(error: ApiError) -> str:
+def _place(line: int | None) -> str:
+    return f" (line {line})" if line else ""
+
+
+def _invalid(error: ApiError, source: str, document: Document | None) -> KubectlError:
+    """Each complaint with its own line."""
     start = f'The {error.details["kind"]} "{error.details.get("name", "")}" is invalid'
-    complaints = [f"{cause['field']}: {cause['message']}" for cause in error.causes]
-    if len(complaints) <= 1:
-        return ": ".join([start, *complaints])
-    return "\n* ".join([f"{start}: ", *complaints])
+    lines = [_cause_line(cause, document) for cause in error.causes]
+    complaints = [
+        f"{cause['field']}: {cause['message']}{_place(line)}" for cause, line in zip(error.causes, lines, strict=True)
+    ]
+    message = "\n* ".join([f"{start}: ", *complaints]) if len(complaints) > 1 else ": ".join([start, *complaints])
+    return KubectlError(message, line=next((line for line in lines if line), None), source=source or None)
+
+
+def _cause_line(cause: Object, document: Document | None) -> int | None:
+    """The line of the field, or of the very key or value in it that is refused."""
+    if document is None or not cause.get("field"):
+        return None
+    value = _VALUE.search(cause.get("message", ""))
+    return document.line_of(cause["field"], value[1] if value else "")
 
 
 def _line(error: ApiError, document: Document | None) -> int | None:
     if document is None:
         return None
-    named = [cause.get("field", "") for cause in error.causes]
-    paths = [*named, *_FIELD.findall(error.message), *_PATH.findall(error.message)]
+    paths = [*_FIELD.findall(error.message), *_PATH.findall(error.message)]
     lines = (document.line_of(path) for path in paths if path)
     return next((line for line in lines if line), None)
 

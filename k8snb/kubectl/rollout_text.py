@@ -13,7 +13,7 @@ from k8snb.apimachinery.meta import Object, annotations_of, condition, get_path,
 from k8snb.kubectl import describe_pod
 from k8snb.kubectl.describe_page import Page, annotation_lines, labels_lines
 from k8snb.kubectl.output import KubectlError
-from k8snb.kubectl.tabwriter import align
+from k8snb.printers.tabwriter import align
 
 
 def progress(deployment: Object, wanted: int = 0, revision: int = 0) -> tuple[str, bool]:

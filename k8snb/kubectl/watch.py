@@ -15,12 +15,12 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import uid_of
 from k8snb.client import Watch
 from k8snb.client.client import Event
-from k8snb.kubectl import printers
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import Column, KubectlError, Output, Stream, Table
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import Found, Selection, Wanted, list_options, wanted
 from k8snb.kubectl.session import Session
+from k8snb.printers import columns as printers
 
 Show = Callable[[Session, Arguments, Selection], Output]
 PATIENCE = 600.0  # seconds without an event after which a watch ends

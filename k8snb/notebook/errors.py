@@ -20,7 +20,10 @@ from k8snb.kubectl.output import KubectlError
 OURS = "This is a mistake in k8snb, not in your cell. Please report it, with the lines above."
 INTERRUPTED = "interrupted: the wait is over, and the cluster goes on"
 _CELL = (None, "", "-", "STDIN")
-_PLACE = re.compile(r"\s*\(line \d+\)|line \d+, column \d+: ")
+# How a message names a line of the cell's body: where it could not be read, where a field stands, and in passing.
+_UNREAD = re.compile(r"(parsing the cell: )(line \d+)(?:, column \d+)?: (.*)")
+_PLACE = re.compile(r"\(line (\d+)\)")
+_OTHER = re.compile(r"(?<=already set at line )\d+")
 
 
 def usage_error(text: str) -> UsageError:
@@ -50,14 +53,21 @@ def explain(error: KubectlError, cell: str | None) -> str:
     """The message, and beneath it the line of the cell where there is one to blame."""
     message = error.message.replace('"STDIN"', "the cell").replace("parsing STDIN", "parsing the cell")
     place = _quoted(error.line, cell) if error.source in _CELL else ""
-    if not place:
-        return message
-    first, newline, rest = _PLACE.sub("", message).partition("\n")
-    return f"{first} (cell line {(error.line or 0) + 1}){newline}{rest}\n{place}"
+    return f"{_in_cell(message, error.line or 0)}\n{place}" if place else message
+
+
+def _in_cell(message: str, line: int) -> str:
+    """The message with the cell's lines instead of the body's; the magic itself is the cell's line 1."""
+    message = _UNREAD.sub(r"\1\3 (\2)", message)
+    if not _PLACE.search(message):
+        first, newline, rest = message.partition("\n")
+        message = f"{first} (line {line}){newline}{rest}"
+    message = _OTHER.sub(lambda match: str(int(match[0]) + 1), message)
+    return _PLACE.sub(lambda match: f"(cell line {int(match[1]) + 1})", message)
 
 
 def _quoted(line: int | None, cell: str | None) -> str:
-    """The line of the cell's body; the magic itself is the cell's line 1."""
+    """The line of the cell's body, with its number in the cell."""
     lines = (cell or "").splitlines()
     if not line or line > len(lines):
         return ""

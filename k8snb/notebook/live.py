@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from k8snb.apimachinery.meta import Object, is_true, uid_of
-from k8snb.kubectl import duration
 from k8snb.kubectl.output import KubectlError, Output, Row, Stream, Table, columns_text
 from k8snb.notebook.results import Result, body, page
+from k8snb.printers import duration
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -124,9 +124,11 @@ def _note(word: str, text: str) -> str:
 
 def _table(table: Table) -> str:
     header = table.header
-    head = "".join(f"<th>{escape(name)}</th>" for name in header) if table.headers else ""
     cells = table.cells if len(table.rows) <= ROWS else _first(table, ROWS)
-    rows = "".join(f"<tr>{_row(header, line)}</tr>" for line in cells)
+    css = [_css(name, [line[place] for line in cells]) for place, name in enumerate(header)]
+    shown = zip(header, css, strict=True) if table.headers else ()
+    head = "".join(f"<th{each}>{escape(name)}</th>" for name, each in shown)
+    rows = "".join(f"<tr>{_row(header, line, css)}</tr>" for line in cells)
     left = len(table.rows) - len(cells)
     more = _note("Hint", f"{left:,} more rows: .df and .objects hold them all") if left else ""
     return f'<table class="k8snb-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{more}'
@@ -136,20 +138,25 @@ def _first(table: Table, count: int) -> list[list[str]]:
     return Table(columns=table.columns, rows=table.rows[:count], wide=table.wide).cells
 
 
-def _row(header: list[str], line: list[str]) -> str:
-    over = any(tone_of(cell) is DONE for name, cell in zip(header, line, strict=False) if name in _STATUS_COLUMNS)
-    return "".join(_cell(name, cell, over) for name, cell in zip(header, line, strict=False))
+def _css(name: str, column: list[str]) -> str:
+    """The class of a column's cells: numbers stand at the right, whatever the column is called."""
+    plain = bool(column) and all(cell.isdigit() for cell in column)
+    css = _CSS.get(name, "k8snb-num" if plain else "")
+    return f' class="{css}"' if css else ""
+
+
+def _row(header: list[str], line: list[str], css: list[str]) -> str:
+    over = any(tone_of(cell) is DONE for name, cell in zip(header, line, strict=True) if name in _STATUS_COLUMNS)
+    cells = zip(header, line, css, strict=True)
+    return "".join(f"<td{each}>{_cell(name, text, over)}</td>" for name, text, each in cells)
 
 
 def _cell(name: str, text: str, over: bool) -> str:
     tone = _tone(name, text, over)
     shown = escape(text)
     if tone is not PLAIN:
-        shown = f'<span class="k8snb-{tone.name}"><b class="k8snb-sym">{tone.symbol}</b>{shown}</span>'
-    elif text in ("<none>", "<unknown>", "<unset>"):
-        shown = f'<span class="k8snb-dim">{shown}</span>'
-    css = _CSS.get(name, "")
-    return f'<td class="{css}">{shown}</td>' if css else f"<td>{shown}</td>"
+        return f'<span class="k8snb-{tone.name}"><b class="k8snb-sym">{tone.symbol}</b>{shown}</span>'
+    return f'<span class="k8snb-dim">{shown}</span>' if text in ("<none>", "<unknown>", "<unset>") else shown
 
 
 def _tone(name: str, text: str, over: bool) -> Tone:

@@ -89,7 +89,7 @@ border-bottom:1px solid rgba(127,136,147,.55)}}
 .k8snb table.k8snb-table tbody td{{border-bottom:1px solid rgba(127,136,147,.18)}}
 .k8snb table.k8snb-table tbody tr:hover td{{background:rgba(127,136,147,.12)}}
 .k8snb table.k8snb-table td.k8snb-name{{font-weight:600}}
-.k8snb table.k8snb-table td.k8snb-num{{text-align:right}}
+.k8snb table.k8snb-table :is(th,td).k8snb-num{{text-align:right}}
 .k8snb table.k8snb-table td.k8snb-long{{white-space:normal;min-width:16em}}
 .k8snb b.k8snb-sym{{display:inline-block;width:1.25em;font-weight:700}}
 .k8snb .k8snb-dim{{opacity:.55}}

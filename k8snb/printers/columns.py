@@ -1,4 +1,4 @@
-"""kubectl's columns: what `kubectl get` shows of each kind.
+"""The columns of each kind: what `kubectl get` shows.
 
 Interface: `table(kind, objects, now)`; `PRINTERS`, a row per kind with its columns and the function that fills them.
 The rule not to break: a kind is a row here; a cell is worked out from its object and the time, from nothing else.
@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
-from k8snb.kubectl import duration, pod_columns
-from k8snb.kubectl.output import Column, Row, Table
+from k8snb.printers import duration, pods
+from k8snb.printers.table import Column, Row, Table
 
 Cells = Callable[[Object, float], tuple[Any, ...]]
 
@@ -329,7 +329,7 @@ DEFAULT = Printer("NAME AGE", _default)
 
 PRINTERS: dict[tuple[str, str], Printer] = {
     ("", "Pod"): Printer(
-        "NAME READY STATUS RESTARTS AGE +IP +NODE +NOMINATED_NODE +READINESS_GATES", pod_columns.cells
+        "NAME READY STATUS RESTARTS AGE +IP +NODE +NOMINATED_NODE +READINESS_GATES", pods.cells
     ),
     ("", "Service"): Printer("NAME TYPE CLUSTER-IP EXTERNAL-IP PORT(S) AGE +SELECTOR", _service),
     ("", "ReplicationController"): Printer(f"NAME DESIRED CURRENT READY AGE {_WORKLOAD}", _replication_controller),

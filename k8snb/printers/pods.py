@@ -14,7 +14,7 @@ from typing import Any
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.meta import Object, get_path, is_deleting
 from k8snb.clock import parse_timestamp
-from k8snb.kubectl import duration
+from k8snb.printers import duration
 
 
 @dataclass(frozen=True)
