@@ -38,6 +38,7 @@ class Clock:
     virtual = False
 
     def __init__(self) -> None:
+        self.on_timer: Callback = lambda: None  # told of every timer, for a pump that sleeps until the next one
         self._heap: list[tuple[float, int, Timer]] = []
         self._waited_for: list[tuple[float, int, Timer]] = []  # those of the heap that are not background
         self._order = itertools.count()
@@ -61,11 +62,13 @@ class Clock:
         heapq.heappush(self._heap, entry)
         if not background:
             heapq.heappush(self._waited_for, entry)
+        self.on_timer()
         return timer
 
     def pop_due(self) -> Timer | None:
         """The next timer whose moment has come, or None."""
         _drop_cancelled(self._heap)
+        _drop_cancelled(self._waited_for)
         if not self._heap or self._heap[0][0] > self.monotonic():
             return None
         timer = heapq.heappop(self._heap)[2]

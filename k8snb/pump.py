@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 from k8snb.clock import Clock, RealClock, VirtualClock
 
+LONGEST_WAIT = 0.5  # seconds after which a waiting thread looks for itself
+TOLD_EVERY = 0.01  # seconds between two tellings of progress while the pump is busy
 SYNC, WATCH, TIMER, RESULT = "sync", "watch", "timer", "result"
 
 
@@ -37,11 +39,15 @@ class Step(NamedTuple):
 
 
 class Turnstile:
-    """A re-entrant lock that lets a waiting outside thread go before the pump's next item."""
+    """A re-entrant lock that lets a waiting outside thread go before the pump's next item.
+
+    `work` wakes the pump when there is something new to do, `progress` those who wait for what it does.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
-        self.changed = threading.Condition(self._lock)
+        self.work = threading.Condition(self._lock)
+        self.progress = threading.Condition(self._lock)
         self._waiting: deque[None] = deque()
 
     def __enter__(self) -> None:
@@ -52,7 +58,6 @@ class Turnstile:
             self._waiting.pop()
 
     def __exit__(self, *_: object) -> None:
-        self.changed.notify_all()
         self._lock.release()
 
     @property
@@ -67,7 +72,9 @@ class Pump:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.lock = Turnstile()
-        self.paused = False
+        clock.on_timer = self._wake
+        self._paused = False
+        self._told = 0.0  # when those who wait were last told of progress
         self.failure: str | None = None
         self.on_failure: Callable[[str, str], None] = _print_failure
         self._ready: deque[Item] = deque()
@@ -80,13 +87,28 @@ class Pump:
     def add(self, item: Item) -> None:
         """Queue an item. Call it from the pump or under the lock."""
         self._ready.append(item)
+        self._wake()
 
     def post(self, callback: Callable[[], None]) -> None:
         """Hand a callable over from any thread; it runs as an item of its own."""
         self._inbox.append(callback)
+        self._wake()
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        """Set it under the lock."""
+        self._paused = paused
+        self._wake()
+
+    def _wake(self) -> None:
+        """There is something new to do: where another thread runs the pump, it is not to sleep."""
         if self._thread is not None and threading.current_thread() is not self._thread:
             with self.lock:
-                pass
+                self.lock.work.notify()
 
     # running
 
@@ -145,7 +167,7 @@ class Pump:
     def start(self) -> None:
         """Run the loop on one daemon thread, in real time."""
         if self._thread is None and isinstance(self.clock, RealClock):
-            self._stopping = False
+            self._stopping, self.failure = False, None
             self._thread = threading.Thread(target=self._loop, name="k8snb-pump", daemon=True)
             self._thread.start()
 
@@ -156,6 +178,7 @@ class Pump:
             return
         with self.lock:
             self._stopping = True
+            self.lock.work.notify()
         if threading.current_thread() is not thread:
             thread.join(timeout=10)
 
@@ -170,7 +193,10 @@ class Pump:
         return self._thread is not None and self._thread.is_alive()
 
     def wait(self, until: Callable[[], bool], timeout: float) -> bool:
-        """Block the calling thread until `until()` is true (asked after each item) or `timeout` seconds have passed."""
+        """Block the calling thread until `until()` is true or `timeout` seconds have passed.
+
+        It is asked when the pump has come to rest, and now and then while it works.
+        """
         if self.clock.virtual:
             return until() or self.settle(limit=timeout, until=until)
         end = self.clock.monotonic() + timeout
@@ -179,7 +205,7 @@ class Pump:
                 left = end - self.clock.monotonic()
                 if left <= 0 or not self.running:
                     return until()
-                self.lock.changed.wait(min(left, 0.5))
+                self.lock.progress.wait(min(left, LONGEST_WAIT))
             return True
 
     def _loop(self) -> None:
@@ -192,13 +218,21 @@ class Pump:
 
     def _turn(self) -> None:
         with self.lock:
-            if (self.paused or self.step() is None) and not self._stopping:
+            rested = self.paused or self.step() is None
+            self._tell(rested)
+            if rested and not self._stopping:
                 due = None if self.paused else self.clock.next_due()
                 timeout = None if due is None else max(due - self.clock.monotonic(), 0.0)
                 if not self._inbox or self.paused:
-                    self.lock.changed.wait(timeout)
+                    self.lock.work.wait(timeout)
         if self.lock.contended:
             threading.Event().wait(0.0005)
+
+    def _tell(self, rested: bool) -> None:
+        now = self.clock.monotonic()
+        if rested or now - self._told > TOLD_EVERY:
+            self._told = now
+            self.lock.progress.notify_all()
 
     def _next(self) -> Item | None:
         if self._inbox:

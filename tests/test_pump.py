@@ -165,3 +165,33 @@ def test_the_death_of_the_pump_is_not_silent() -> None:
     assert pump.failure is not None
     assert "the end" in pump.failure
     pump.stop()
+
+
+def test_waiting_for_what_does_not_come_costs_nothing() -> None:
+    pump = Pump(RealClock())
+    asked = [0]
+
+    def until() -> bool:
+        asked[0] += 1
+        with pump.lock:  # a condition reads the cluster, under the lock
+            return False
+
+    pump.start()
+    try:
+        assert not pump.wait(until, 1.2)
+    finally:
+        pump.stop()
+    assert asked[0] < 10
+
+
+def test_a_timer_set_from_outside_wakes_the_pump() -> None:
+    pump = Pump(RealClock())
+    rang: list[str] = []
+    pump.start()
+    try:
+        pump.wait(lambda: False, 0.05)
+        with pump.lock:
+            pump.clock.after(0.05, lambda: rang.append("bell"))
+        assert pump.wait(lambda: bool(rang), 5)
+    finally:
+        pump.stop()
