@@ -30,6 +30,9 @@ class Record(NamedTuple):
     origin: Origin
 
 
+Keep = Callable[[Record], Origin]
+
+
 class CompactedError(Exception):
     """The revision asked for has been compacted away."""
 
@@ -54,6 +57,7 @@ class Store(Protocol):
 
     `put` takes over the value it is given and stamps `metadata.resourceVersion` with the new revision. `expected` is
     the revision the key must be at: 0 = it must not exist, None = whatever there is; otherwise `MismatchError`.
+    `compact` gives each record whose own past it cuts off the origin that `keep` makes of it.
     `watch` calls `deliver` with each record under `prefix` after revision `after`, first those already in the log.
     """
 
@@ -69,5 +73,5 @@ class Store(Protocol):
     def put(self, key: str, value: Value, *, expected: int | None = None, origin: Origin = ...) -> Record: ...
     def delete(self, key: str, *, expected: int | None = None, origin: Origin = ...) -> Record | None: ...
     def watch(self, prefix: str, deliver: Callable[[Record], None], *, after: int = 0) -> Callable[[], None]: ...
-    def compact(self, revision: int) -> None: ...
+    def compact(self, revision: int, *, keep: Keep | None = None) -> None: ...
     def history(self, key: str = "", *, after: int = 0) -> list[Record]: ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 
-from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, MismatchError, Record, Value
+from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, Keep, MismatchError, Record, Value
 from k8snb.trace import BOOT, Origin
 
 Deliver = Callable[[Record], None]
@@ -119,15 +119,18 @@ class MemoryStore:
         self._ended[directory][key] = record
         return self._append(record)
 
-    def compact(self, revision: int) -> None:
-        """Forget how things were before `revision`; what was there at it stays. Raises FutureRevisionError."""
+    def compact(self, revision: int, *, keep: Keep | None = None) -> None:
+        """Forget how things were before `revision`; what was there at it stays. Raises FutureRevisionError.
+
+        `keep` makes the origin of a record whose own past goes.
+        """
         if revision > self.revision:
             raise FutureRevisionError(f"revision {revision} has not happened; the newest is {self.revision}")
         cut = revision - self._first
         if cut <= 0:
             return
         for key in {record.key for record in self._log[: cut + 1]}:
-            self._forget(key, revision)
+            self._forget(key, revision, keep)
         self._log = self._log[cut:]
         self._first = revision
 
@@ -186,7 +189,7 @@ class MemoryStore:
             keys = self._sorted[directory] = sorted(self._living[directory])
         return keys
 
-    def _forget(self, key: str, revision: int) -> None:
+    def _forget(self, key: str, revision: int, keep: Keep | None) -> None:
         """Cut the key's chain behind the record that was valid at `revision`. Records are immutable: rebuild it."""
         chain: list[Record] = []
         record = self._newest(key)
@@ -199,7 +202,9 @@ class MemoryStore:
         for record in reversed(chain):
             if record.sort == DELETE and record.revision <= revision:
                 continue
-            rebuilt = record._replace(previous=rebuilt)
+            loses_past = rebuilt is None and record.revision != record.created
+            origin = keep(record) if keep is not None and loses_past else record.origin
+            rebuilt = record._replace(previous=rebuilt, origin=origin)
             if record.revision >= revision:
                 self._log[record.revision - self._first] = rebuilt
         directory = _directory(key)

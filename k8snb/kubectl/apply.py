@@ -2,8 +2,8 @@
 
 Interface: `COMMANDS`.
 The rule not to break: what the user wrote last time is in an annotation; only what the user wrote then and does not
-write any more is removed, and the fields of others stay.
-Source: `kubectl/pkg/cmd/apply`. Real kubectl has `--server-side` besides, where the server keeps who wrote which field.
+write any more is removed, and the fields of others stay. With `--server-side`, the server sees to that.
+Source: `kubectl/pkg/cmd/apply`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, annotations_of, is_deleting, labels_of, name_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.client.client import STRATEGIC
-from k8snb.kubectl import flags
+from k8snb.kubectl import flags, server_side_apply
 from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied, without_last_applied
 from k8snb.kubectl.formats import resource_name, to_json, to_yaml
-from k8snb.kubectl.grammar import Arguments, Command, usage_error
+from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import select
@@ -36,6 +36,7 @@ def run(session: Session, args: Arguments) -> Output:
         raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.texts("filename"):
         raise KubectlError("error: must specify one of -f and -k")
+    server_side_apply.check(args)
     items, errors = documents(session, args)
     results = Results(session, args)
     results.errors = errors
@@ -54,6 +55,8 @@ def run(session: Session, args: Arguments) -> Output:
 def _apply(session: Session, args: Arguments, item: Item) -> tuple[Object, str]:
     """Bring one object about: what it is then, and the word for what was done."""
     wanted = with_last_applied(with_metadata(item.object, namespace=item.namespace or None))
+    if name_of(wanted) and args.on("server-side"):
+        return server_side_apply.apply(session, args, item), server_side_apply.DONE
     if not name_of(wanted):
         line = item.document.line_of("metadata")
         raise KubectlError(f'error: error when retrieving current configuration of "{item.source}": '
@@ -141,10 +144,15 @@ COMMANDS = (
         help="Bring the cluster to what manifests say: create what is missing, change what differs.",
         group=_GROUP,
         run=run,
-        flags=(*flags.FILES, flags.SELECTOR, flags.VALIDATE, *flags.WRITING),
-        missing=("all", "cascade", "force", "force-conflicts", "grace-period", "kustomize", "openapi-patch",
-                 "overwrite", "prune", "prune-allowlist", "server-side", "subresource", "template", "timeout", "wait"),
-        examples=("kubectl apply -f web.yaml", "kubectl apply -f config/ -R", "kubectl apply -f - --dry-run=server"),
+        flags=(
+            *flags.FILES, flags.SELECTOR, flags.VALIDATE, *flags.WRITING,
+            Flag("server-side", BOOL, "Let the server merge, and keep who wrote which field."),
+            Flag("force-conflicts", BOOL, "With --server-side: take fields over from other managers."),
+        ),
+        missing=("all", "cascade", "force", "grace-period", "kustomize", "openapi-patch", "overwrite", "prune",
+                 "prune-allowlist", "subresource", "template", "timeout", "wait"),
+        examples=("kubectl apply -f web.yaml", "kubectl apply -f config/ -R", "kubectl apply -f - --dry-run=server",
+                  "kubectl apply --server-side -f web.yaml"),
     ),
     Command(
         name="apply view-last-applied",

@@ -145,9 +145,10 @@ def look_up(session: Session, args: Arguments, asked: Sequence[Wanted]) -> Selec
 
 
 def _live(session: Session, args: Arguments, asked: Wanted) -> list[Found]:
+    query: dict[str, Any] = {"managedFields": True} if args.on("show-managed-fields") else {}
     if asked.name:
-        return [Found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace))]
-    items = session.client.items(asked.kind, asked.namespace, **list_options(args))
+        return [Found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace, **query))]
+    items = session.client.items(asked.kind, asked.namespace, **list_options(args), **query)
     return [Found(asked.kind, obj) for obj in items]
 
 

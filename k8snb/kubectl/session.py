@@ -19,6 +19,7 @@ from k8snb.kubectl.output import KubectlError
 
 NONE, CLIENT, SERVER = "none", "client", "server"
 _VALIDATION = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
+_NAMELESS = ("scale", "cordon", "uncordon", "drain")  # commands that are known by their user agent alone
 
 
 class Wait(Protocol):
@@ -76,7 +77,8 @@ def dry_run(args: Arguments) -> str:
 
 def options(args: Arguments, manager: str = "") -> dict[str, Any]:
     """The query of a write: who owns the fields, how strictly to read them, and whether to keep anything."""
-    chosen: dict[str, Any] = {"fieldManager": args.text("field-manager") or manager or f"kubectl-{args.verb}"}
+    name = "kubectl" if args.verb in _NAMELESS else f"kubectl-{args.verb}"
+    chosen: dict[str, Any] = {"fieldManager": args.text("field-manager") or manager or name}
     if "validate" in args.values:
         mode = _VALIDATION.get(args.text("validate").lower())
         if mode is None:
@@ -87,4 +89,6 @@ def options(args: Arguments, manager: str = "") -> dict[str, Any]:
         chosen["fieldValidation"] = mode
     if dry_run(args) == SERVER:
         chosen["dryRun"] = True
+    if args.on("show-managed-fields"):
+        chosen["managedFields"] = True
     return chosen
