@@ -1,7 +1,8 @@
 """The k8snb command: what a newcomer types in a terminal before the first notebook is open.
 
-Interface: `main(argv)`, behind `k8snb quickstart` and `k8snb lab`; `run_chapter(path)` executes and checks any chapter.
-The rule not to break: the command touches no cluster itself. A chapter runs in a kernel of its own, as a page does.
+Interface: `main(argv)`, behind `k8snb quickstart`, `k8snb lab` and `k8snb up`; `run_chapter(path)` executes and checks
+any chapter.
+The rule not to break: a chapter runs in a kernel of its own, as a page does; only `up` has a cluster in its process.
 
 A code cell's metadata says what the cell promises: `{"k8snb": {"step": 4, "expect": "1/1 +Running"}}`. `step` numbers
 the steps of a quick start (several cells may share one), `expect` is a regular expression that has to be found in the
@@ -18,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -58,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     start.set_defaults(run=quickstart)
 
+    up = commands.add_parser("up", help="serve a cluster from this terminal, for kubectl and other clients")
+    up.add_argument("--name", default="k8snb", help="the cluster's name (default: k8snb)")
+    up.add_argument("--nodes", type=int, default=3, help="how many nodes beside the control plane (default: 3)")
+    up.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what runs containers (default: auto)")
+    up.add_argument("--port", type=int, default=0, help="the port to answer on (default: a free one)")
+    up.add_argument("--kubeconfig", type=Path, default=Path("k8snb.kubeconfig"), metavar="FILE",
+                    help="where the kubeconfig goes (default: k8snb.kubeconfig)")  # fmt: skip
+    up.set_defaults(run=serve)
+
     lab = commands.add_parser("lab", help="open JupyterLab on a copy of the chapters that is yours to edit")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
     lab.add_argument("--port", type=int, help="the port JupyterLab listens on (default: the first free one from 8888)")
@@ -81,6 +92,31 @@ def quickstart(arguments: argparse.Namespace) -> int:
         screen.line(f"the whole chapter took {outcome.seconds:.1f} s; to go through it yourself: k8snb lab")
     screen.line(outcome.summary())
     return 1 if outcome.failure else 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve a cluster until Ctrl-C or SIGTERM; nothing stays behind. 1 when it cannot be started."""
+    from k8snb.cluster import Cluster
+    from k8snb.serve import write_private
+
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    cluster = Cluster(arguments.name, nodes=arguments.nodes, runtime=arguments.runtime)
+    try:
+        cluster.start()
+        url = cluster.serve(arguments.port)
+        write_private(arguments.kubeconfig, cluster.kubeconfig)
+        print(f"{arguments.nodes} nodes and a control plane on the {cluster.runtime_name} runtime ({cluster.why})")
+        print(f"kubectl --kubeconfig {arguments.kubeconfig} get nodes    # {url}; Ctrl-C ends the cluster", flush=True)
+        ended.wait()
+        arguments.kubeconfig.unlink(missing_ok=True)
+    except (OSError, RuntimeError) as error:
+        print(f"k8snb: the cluster cannot be served: {error}", file=sys.stderr)
+        return 1
+    finally:
+        cluster.delete()
+    return 0
 
 
 def open_lab(arguments: argparse.Namespace) -> int:

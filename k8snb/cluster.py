@@ -12,7 +12,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,19 +21,22 @@ from k8snb.apimachinery.errors import unavailable
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
-from k8snb.client import ADMIN, Client, Deferred, Request, User
+from k8snb.apiserver.compactor import Compactor
+from k8snb.client import ADMIN, Client, Deferred, Request, User, Watch
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.clock import Clock, RealClock
 from k8snb.controllers import CONTROLLERS, identity_controllers
 from k8snb.coredns import CoreDNS
-from k8snb.cri import Network
+from k8snb.cri import Network, RuntimeFailure
+from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
 from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
 from k8snb.kubelet import Kubelet
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Scheduler
+from k8snb.serve import Door
 
 if TYPE_CHECKING:
     from k8snb.cri import Runtime
@@ -48,7 +51,8 @@ DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service
 class Entrance:
     """The transport for everybody outside the pump: one request at a time, under the pump's lock.
 
-    An interrupt that arrives during a request is held back until the request is over: no write is left half done.
+    An interrupt that arrives during a request is held back until the request is over: no write is left half done. The
+    wait for the lock can be interrupted.
     While the cluster is stopped, every request is refused in the words of a client that finds nobody at home.
     """
 
@@ -56,9 +60,11 @@ class Entrance:
         self._cluster = cluster
 
     def handle(self, request: Request) -> Any:
-        self._check()
-        with uninterrupted(), self._cluster.pump.lock:
+        with self._cluster.pump.lock, uninterrupted():
+            self._check()
             answer = self._cluster.apiserver.handle(request)
+        if isinstance(answer, Watch):
+            answer.on_stop = self._locked(answer.on_stop)
         return answer.run() if isinstance(answer, Deferred) else answer
 
     def kinds(self) -> tuple[Kind, ...]:
@@ -69,10 +75,17 @@ class Entrance:
         if not self._cluster.running:
             raise unavailable(f'the cluster "{self._cluster.name}" is stopped: start it with %kcluster start')
 
+    def _locked(self, act: Callable[[], None]) -> Callable[[], None]:
+        def locked() -> None:
+            with self._cluster.pump.lock:
+                act()
+
+        return locked
+
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while a short piece of work is done."""
+    """Hold Ctrl-C back while a short piece of work is done, a request or a step of the pump."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -81,7 +94,7 @@ def uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
     if arrived and callable(before):
         before(*arrived[0])
 
@@ -100,18 +113,21 @@ class Cluster:
     """A whole Kubernetes cluster in this process.
 
     `runtime` is auto, docker, process or simulated; `clock` a VirtualClock for tests and time travel; `seed` makes
-    names and choices repeat. `nodes` counts the workers; the control plane has a node of its own.
+    names and choices repeat. `nodes` counts the workers; the control plane has a node of its own. `store` makes its
+    etcd.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str = hosts.AUTO, clock: Clock | None = None,
-        seed: int | None = None, cpus: str = "", memory: str = "",
+        seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
     ) -> None:  # fmt: skip
         self.name = name
         self.runtime_name, self.why = hosts.choose(runtime)
         self.clock = clock or RealClock()
         self.pump = Pump(self.clock)
-        self.store = MemoryStore()
+        self.pump.guard = uninterrupted
+        self._new_store = store
+        self.store = store()
         self.identity = Identity(self.clock)
         self.nodes: dict[str, Node] = {}
         self._dice = random.Random(seed)
@@ -125,11 +141,20 @@ class Cluster:
     # life
 
     def start(self, *, wait: float = 30.0) -> None:
-        """Boot; return when every node is Ready, or after `wait` seconds. A stopped cluster goes on where it was."""
+        """Boot; return when every node is Ready, or after `wait` seconds. A stopped cluster goes on where it was.
+
+        Raises ValueError, with what to do, where the runtime cannot be had.
+        """
         if self.running:
             return
-        with self.pump.lock:
-            self._boot()
+        try:
+            with self.pump.lock:
+                self._boot()
+        except BaseException as failure:
+            self._switch_off()
+            if isinstance(failure, RuntimeFailure):
+                raise ValueError(failure.message) from failure
+            raise
         self.running = True
         self.pump.start()
         if wait:
@@ -143,10 +168,13 @@ class Cluster:
             self.store, self.clock, dice=self._dice, service_cidr=self.runtime.service_cidr, identity=self.identity
         )
         self.apiserver.bootstrap()
+        Compactor(self.store, self.clock).start()
         self.context = Context(self.apiserver, self.clock, self.pump.add, self._dice)
 
         manager = Informers(self.context.client("system:kube-controller-manager"), self.context)
-        identity = identity_controllers(root_ca=self.identity.root_ca, sign=self.identity.secret_token)
+        identity = identity_controllers(
+            root_ca=self.identity.root_ca, sign=self.identity.secret_token, sign_request=self.identity.sign_request
+        )
         self.controllers = {name: make(self.context, manager) for name, make in {**CONTROLLERS, **identity}.items()}
         scheduling = Informers(self.context.client("system:kube-scheduler"), self.context)
         self.scheduler = Scheduler(self.context, scheduling)
@@ -168,24 +196,36 @@ class Cluster:
         if not self.running:
             return
         self.running = False
+        self._switch_off()
+
+    def _switch_off(self) -> None:
+        """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
+        if "door" in self.__dict__:
+            self.door.close()
         self.pump.stop()
         with self.pump.lock:
-            self._end_pods()
-            assert self._host is not None
             for node in self.nodes.values():
                 self._fall_silent(node)
+            if "apiserver" in self.__dict__:
+                self.apiserver.close()
             self.pump.clear()
-        self._host.pause()
-        self._host = None
+            self.pump.paused = False
+        host, self._host = self._host, None
+        if host is not None:
+            host.executor.close()
+            try:
+                self._end_pods()
+            finally:
+                host.pause()
 
     def delete(self) -> None:
         """Stop, and forget everything."""
         self.stop()
-        if self._runtime is not None:
-            self._runtime.close()
-        self._runtime = None
-        self.store = MemoryStore()
+        runtime, self._runtime = self._runtime, None
+        self.store = self._new_store()
         self.nodes.clear()
+        if runtime is not None:
+            runtime.close()
 
     def __enter__(self) -> Cluster:
         self.start()
@@ -211,6 +251,25 @@ class Cluster:
     def client(self) -> Client:
         """The API as the cluster's administrator."""
         return self.client_for(ADMIN)
+
+    @functools.cached_property
+    def door(self) -> Door:
+        """HTTPS for other processes."""
+        return Door(self.name, Entrance(self), lambda: self.apiserver)
+
+    def serve(self, port: int = 0) -> str:
+        """Answer real clients over HTTPS on this machine's loopback address; the URL.
+
+        Raises OSError for a port that is taken.
+        """
+        self._must_run()
+        return self.door.open(port, address=self.apiserver.allocator.address(1))
+
+    @property
+    def kubeconfig(self) -> str:
+        """A kubeconfig's text for kubectl and the Python clients. The first question opens the door."""
+        self.serve()
+        return self.door.kubeconfig()
 
     def client_for(self, user: User) -> Client:
         return Client(Entrance(self), user)
@@ -323,6 +382,7 @@ class Cluster:
         name = name or f"node-{next(numbers)}"
         if name in self._specs:
             raise ValueError(f'node "{name}" exists already')
+        self._must_run()
         spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory)
         self._specs[name] = spec
         with self.pump.lock:
@@ -341,12 +401,15 @@ class Cluster:
     def start_node(self, name: str) -> None:
         """Switch a stopped node on again."""
         node = self._node(name)
+        self._must_run()
         if node.kubelet is None:
             with self.pump.lock:
                 self._switch_on(node.spec)
 
     def delete_node(self, name: str) -> None:
         """Take a machine away for good, with its Node object."""
+        self._node(name)
+        self._must_run()
         self.stop_node(name)
         self.runtime.remove_node(name)
         del self.nodes[name], self._specs[name]
@@ -357,6 +420,10 @@ class Cluster:
         if name not in self.nodes:
             raise ValueError(f'there is no node "{name}"; there are {", ".join(self.nodes)}')
         return self.nodes[name]
+
+    def _must_run(self) -> None:
+        if not self.running:
+            raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
 
     def _workers(self) -> list[Node]:
         return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
@@ -390,16 +457,17 @@ class Cluster:
         node.kubelet = node.proxy = None
 
     def _end_pods(self) -> None:
-        for name in self.nodes:
-            for sandbox in self.runtime.list_pod_sandboxes(name):
-                self.runtime.stop_pod_sandbox(sandbox.id)
-                self.runtime.remove_pod_sandbox(sandbox.id)
+        with suppress(RuntimeFailure):  # an engine that is gone has taken the containers along, or keeps them for later
+            for name in self.nodes:
+                for sandbox in self.runtime.list_pod_sandboxes(name):
+                    self.runtime.stop_pod_sandbox(sandbox.id)
+                    self.runtime.remove_pod_sandbox(sandbox.id)
 
     def _dns_service(self) -> str:
         """The Service kube-system/kube-dns, and its address. It has no selector: the resolver answers at the
         address.
         """
-        client = self.context.client("system:apiserver")
+        client = self.context.client("system:apiserver", "system:masters")
         existing = client.find("services", "kube-dns", "kube-system")
         if existing is not None:
             return str(existing["spec"]["clusterIP"])

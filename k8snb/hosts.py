@@ -73,15 +73,14 @@ def choose(wish: str = AUTO, *, patience: float = 0.0) -> tuple[str, str]:
 def _look_around(patience: float) -> tuple[str, str]:
     if sys.platform == "win32":
         return SIMULATED, "Windows has no process groups, which the process runtime needs"
-    from k8snb.cri.docker_arrivals import arrive_within
-    from k8snb.cri.docker_engine import engine_answers, has_images
+    from k8snb.cri.docker_arrivals import why_missing
+    from k8snb.cri.docker_engine import engine_answers, forbidden
 
     version = engine_answers()
     if version is None:
-        return PROCESS, "no Docker engine answers"
-    if not has_images(QUICKSTART_IMAGES) and not (patience and arrive_within(QUICKSTART_IMAGES, patience)):
-        waited = f", and they did not come within {patience:.0f} s" if patience else ""
-        return PROCESS, f"Docker {version} answers, but has not the images of the quick start{waited}"
+        return PROCESS, forbidden() or "no Docker engine answers"
+    if missing := why_missing(QUICKSTART_IMAGES, patience):
+        return PROCESS, f"Docker {version} answers, but {missing}"
     return DOCKER, f"Docker {version} answers and has the images of the quick start"
 
 
@@ -94,6 +93,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     simulation = runtime if isinstance(runtime, SimulatedRuntime) else SimulatedRuntime(pump.clock)
     plane = VirtualDataPlane(dice, pump.clock.monotonic)
     simulation.network.route = lambda ip, port: plane.connect(ip, port)
+    simulation.post = pump.post
 
     def serve_dns(zone: Zone, address: str) -> str:
         simulation.network.lookup = zone.address
@@ -130,10 +130,17 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     from k8snb.cri.docker import DockerRuntime
     from k8snb.cri.janitor import Janitor
 
-    if not isinstance(runtime, DockerRuntime):
-        runtime = DockerRuntime(cluster, janitor=Janitor())
-        runtime.open_service_network()
-    return _on_sockets(runtime, pump, dice, forwards=None)
+    engine = runtime if isinstance(runtime, DockerRuntime) else DockerRuntime(cluster, janitor=Janitor())
+    reached_by_pods = engine.open_service_network()
+    host = _on_sockets(engine, pump, dice, forwards=None)
+    serve_dns = host.serve_dns
+
+    def serve_dns_to_pods(zone: Zone, address: str) -> str:
+        spot = serve_dns(zone, address)
+        return spot if reached_by_pods else ""
+
+    host.serve_dns = serve_dns_to_pods
+    return host
 
 
 def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object) -> Host:

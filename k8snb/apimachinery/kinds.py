@@ -7,16 +7,55 @@ Real Kubernetes spreads this over `pkg/registry/*/storage` and serves it as disc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
+class Checker(Protocol):
+    """What a custom kind's schema makes of objects."""
+
+    def decode(self, obj: Any) -> tuple[Any, list[Any], list[Any]]:
+        """The object without unknown fields and with defaults, its errors, its unknown fields."""
+        ...
+
+    def shape(self, obj: Any) -> Any:
+        """The same for what comes out of the store; the object itself where nothing changes."""
+        ...
+
+    def validate(self, obj: Any, old: Any) -> list[Any]:
+        """Everything that the schema has against it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Custom:
+    """What a CustomResourceDefinition says of a kind beside what every kind has.
+
+    `columns` are its additionalPrinterColumns, `scale` its scale subresource, `schema` its openAPIV3Schema; `storage`
+    is the version that its objects are kept in.
+    """
+
+    singular: str
+    list_kind: str
+    storage: str
+    schema: Mapping[str, Any]
+    checker: Checker
+    columns: tuple[Mapping[str, Any], ...] = ()
+    selectable: tuple[str, ...] = ()
+    scale: Mapping[str, str] | None = None
+    deprecation: str = ""
+
+
 @dataclass(frozen=True)
 class Kind:
-    """One kind in one group and version. `plural` is the word in URLs; `group` is "" for the core group."""
+    """One kind in one group and version. `plural` is the word in URLs; `group` is "" for the core group.
+
+    `custom` is there for the kinds that a CustomResourceDefinition has made.
+    """
 
     kind: str
     plural: str
@@ -27,6 +66,7 @@ class Kind:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = VERBS
+    custom: Custom | None = None
 
     @cached_property
     def api_version(self) -> str:
@@ -34,7 +74,13 @@ class Kind:
 
     @cached_property
     def singular(self) -> str:
-        return self.kind.lower()
+        return self.custom.singular if self.custom is not None else self.kind.lower()
+
+    @cached_property
+    def builtin(self) -> str:
+        """The word under which tables of built-in kinds have this kind; "" for a custom one, which may share a
+        plural with one of them (`services.serving.knative.dev`)."""
+        return self.plural if self.custom is None else ""
 
     @cached_property
     def qualified(self) -> str:
@@ -43,7 +89,7 @@ class Kind:
 
     @cached_property
     def list_kind(self) -> str:
-        return f"{self.kind}List"
+        return self.custom.list_kind if self.custom is not None else f"{self.kind}List"
 
     @cached_property
     def prefix(self) -> str:
@@ -63,6 +109,9 @@ class Kind:
 
 _STATUS = ("status",)
 _SCALE = ("status", "scale")
+_QUESTION = ("create",)  # a question to the server, never stored
+_RBAC = "rbac.authorization.k8s.io"
+_AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
 
 KINDS: tuple[Kind, ...] = (
     Kind("Pod", "pods", short_names=("po",), categories=("all",),
@@ -81,6 +130,20 @@ KINDS: tuple[Kind, ...] = (
     Kind("ReplicaSet", "replicasets", "apps", short_names=("rs",), categories=("all",), subresources=_SCALE),
     Kind("EndpointSlice", "endpointslices", "discovery.k8s.io"),
     Kind("Lease", "leases", "coordination.k8s.io"),
+    Kind("ClusterRole", "clusterroles", _RBAC, namespaced=False),
+    Kind("ClusterRoleBinding", "clusterrolebindings", _RBAC, namespaced=False),
+    Kind("Role", "roles", _RBAC),
+    Kind("RoleBinding", "rolebindings", _RBAC),
+    Kind("CertificateSigningRequest", "certificatesigningrequests", "certificates.k8s.io", namespaced=False,
+         short_names=("csr",), subresources=("status", "approval")),
+    Kind("SubjectAccessReview", "subjectaccessreviews", _AUTHORIZATION, namespaced=False, verbs=_QUESTION),
+    Kind("SelfSubjectAccessReview", "selfsubjectaccessreviews", _AUTHORIZATION, namespaced=False, verbs=_QUESTION),
+    Kind("LocalSubjectAccessReview", "localsubjectaccessreviews", _AUTHORIZATION, verbs=_QUESTION),
+    Kind("SelfSubjectRulesReview", "selfsubjectrulesreviews", _AUTHORIZATION, namespaced=False, verbs=_QUESTION),
+    Kind("TokenReview", "tokenreviews", _AUTHENTICATION, namespaced=False, verbs=_QUESTION),
+    Kind("SelfSubjectReview", "selfsubjectreviews", _AUTHENTICATION, namespaced=False, verbs=_QUESTION),
+    Kind("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", namespaced=False,
+         short_names=("crd", "crds"), categories=("api-extensions",), subresources=_STATUS),
 )  # fmt: skip
 
 _BY_WORD: dict[str, Kind] = {}

@@ -14,6 +14,9 @@ from typing import Protocol
 from k8snb.apimachinery.errors import ApiError, bad_request, forbidden, not_found
 from k8snb.apimachinery.kinds import find
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
+from k8snb.apimachinery.taints import NO_EXECUTE, NO_SCHEDULE, NOT_READY, UNREACHABLE, tolerates
+from k8snb.apiserver.certificates import signing_requests
+from k8snb.apiserver.node_restriction import node_restriction
 from k8snb.client import Request
 from k8snb.etcd import Store
 
@@ -27,7 +30,6 @@ class Server(Protocol):
 Plugin = Callable[[Server, Request, Object, Object | None], Object]
 
 IMMORTAL = ("default", "kube-system", "kube-public", "kube-node-lease")
-NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
 TOLERATED_SECONDS = 300
 PRIORITY_CLASSES = {"system-node-critical": 2_000_001_000, "system-cluster-critical": 2_000_000_000}
 
@@ -86,9 +88,9 @@ def default_toleration_seconds(server: Server, request: Request, obj: Object, ol
         return obj
     tolerations = obj["spec"].get("tolerations") or []
     missing = [
-        {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED_SECONDS}
+        {"key": key, "operator": "Exists", "effect": NO_EXECUTE, "tolerationSeconds": TOLERATED_SECONDS}
         for key in (NOT_READY, UNREACHABLE)
-        if not any(_tolerates(toleration, key) for toleration in tolerations)
+        if not any(tolerates(toleration, {"key": key, "effect": NO_EXECUTE}) for toleration in tolerations)
     ]
     return {**obj, "spec": {**obj["spec"], "tolerations": [*tolerations, *missing]}} if missing else obj
 
@@ -101,15 +103,17 @@ def taint_nodes_by_condition(server: Server, request: Request, obj: Object, old:
     taints = spec.get("taints") or []
     if any(taint["key"] == NOT_READY for taint in taints):
         return obj
-    return {**obj, "spec": {**spec, "taints": [*taints, {"key": NOT_READY, "effect": "NoSchedule"}]}}
+    return {**obj, "spec": {**spec, "taints": [*taints, {"key": NOT_READY, "effect": NO_SCHEDULE}]}}
 
 
 PLUGINS: tuple[Plugin, ...] = (
     namespace_lifecycle,
+    node_restriction,
     taint_nodes_by_condition,
     service_account,
     priority,
     default_toleration_seconds,
+    signing_requests,
 )
 
 
@@ -127,7 +131,3 @@ def admit(server: Server, request: Request, obj: Object, old: Object | None) -> 
 
 def _creates(request: Request, plural: str) -> bool:
     return request.verb == "create" and request.kind.plural == plural and not request.subresource
-
-
-def _tolerates(toleration: Object, key: str) -> bool:
-    return bool(toleration.get("key", key) == key and toleration.get("effect", "NoExecute") == "NoExecute")

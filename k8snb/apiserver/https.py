@@ -21,11 +21,12 @@ from k8snb.apimachinery.errors import ApiError, bad_request, internal
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import bodies, discovery, paths
+from k8snb.apiserver.field_manager import manager_from_user_agent
 from k8snb.apiserver.negotiation import TABLE, YAML, Form, negotiate
 from k8snb.apiserver.paths import Route
 from k8snb.apiserver.serving import Documents, encode
 from k8snb.client import Request, Transport, User, Watch
-from k8snb.client.client import Event
+from k8snb.client.client import APPLY, Event
 from k8snb.clock import Clock
 from k8snb.ioloop import IoLoop
 
@@ -147,7 +148,7 @@ class HttpsServer:
             route.verb, route.kind, route.namespace, route.name, route.subresource, options=options, user=user
         )
         await self._read_body(request, call)
-        call.options = {**options, **_delete_options(call)}
+        call.options = {**options, **_delete_options(call), **_field_options(call, options, request.headers)}
         answer_ = await self._in_thread(lambda: self._transport.handle(call))
         if isinstance(answer_, Watch):
             return await self._stream_watch(request, answer_, call, form)
@@ -299,6 +300,17 @@ def _delete_options(call: Request) -> Object:
         found["propagationPolicy"] = "Orphan" if body["orphanDependents"] else "Background"
     if body.get("dryRun"):
         found["dryRun"] = body["dryRun"] == ["All"]
+    return found
+
+
+def _field_options(call: Request, options: Object, headers: Any) -> Object:
+    """Who manages the fields of a write where the client does not say, and that answers tell of managers.
+
+    Lists and watches go out without managedFields: working them out for every item would take seconds.
+    """
+    found: Object = {"managedFields": True} if call.verb in ("get", "create", "update", "patch") else {}
+    if call.verb in ("create", "update", "patch") and call.content_type != APPLY and not options.get("fieldManager"):
+        found["fieldManager"] = manager_from_user_agent(headers.get("User-Agent", ""))
     return found
 
 

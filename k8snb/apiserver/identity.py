@@ -1,6 +1,8 @@
 """kube-apiserver's identity: the certificate authority of a cluster, and the key that signs service account tokens.
 
-Interface: `Identity`: `root_ca` is PEM text, `sign(claims)` makes a JWT, `account_claims` says what is in one.
+Interface: `Identity`: `root_ca` is PEM text; `issue_client`, `issue_serving` and `sign_request` make certificates;
+`sign(claims)` makes a JWT, `account_claims` says what is in one, `verify` reads one; `jwks` and `openid_configuration`
+are what others verify by.
 The rule not to break: private keys never leave this object.
 Source: `pkg/serviceaccount/claims.go` (the claims); kubeadm's `pki` phase makes the same keys as files.
 """
@@ -10,17 +12,23 @@ from __future__ import annotations
 import functools
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.meta import Object, name_of, namespace_of, uid_of
+from k8snb.apiserver import pki
 from k8snb.clock import Clock
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.x509 import Name
+
+    from k8snb.apiserver.pki import PublicKey
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
-YEARS = 10  # how long the authority's certificate is good
+ALGORITHM = "ES256"
+DAYS = 3650  # how long the certificates of the authority, the apiserver and its administrator are good
+SERVER_NAMES = ("127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+                "kubernetes.default.svc.cluster.local")  # fmt: skip
 
 
 class Identity:
@@ -32,50 +40,88 @@ class Identity:
     @functools.cached_property
     def root_ca(self) -> str:
         """The authority's own certificate, by which clients know the apiserver."""
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.x509.oid import NameOID
+        name = pki.subject("kubernetes", ())
+        return pki.authority(name, self._authority_key, self._clock.now(), DAYS)
 
-        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubernetes")])
-        now = datetime.fromtimestamp(self._clock.now(), UTC)
-        usage = x509.KeyUsage(True, False, True, False, False, True, False, False, False)
-        certificate = (
-            x509.CertificateBuilder()
-            .subject_name(name)
-            .issuer_name(name)
-            .public_key(self._authority_key.public_key())
-            .serial_number(1)
-            .not_valid_before(now - timedelta(minutes=5))
-            .not_valid_after(now + timedelta(days=365 * YEARS))
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(usage, critical=True)
-            .sign(self._authority_key, hashes.SHA256())
-        )
-        return certificate.public_bytes(serialization.Encoding.PEM).decode()
+    def issue_client(self, common_name: str, organizations: Sequence[str] = ()) -> tuple[str, str]:
+        """A certificate for a user, and its key, both PEM text. The organizations are the user's groups."""
+        key = new_key()
+        subject = pki.subject(common_name, organizations)
+        return self._issue(subject, key.public_key(), (), ("client auth",)), pki.private_pem(key)
+
+    def issue_serving(self, *addresses: str) -> tuple[str, str]:
+        """The apiserver's certificate and its key, both PEM text: for its names, and more addresses or host names."""
+        key = new_key()
+        subject = pki.subject("kube-apiserver", ())
+        hosts = tuple(dict.fromkeys((*SERVER_NAMES, *addresses)))
+        return self._issue(subject, key.public_key(), hosts, ("server auth",)), pki.private_pem(key)
+
+    def sign_request(self, request: str, usages: Sequence[str], seconds: int) -> str:
+        """The certificate that a PEM certificate request asks for. Raises ValueError for a request that is none."""
+        from cryptography import x509
+
+        asked = x509.load_pem_x509_csr(request.encode())
+        if not asked.is_signature_valid:
+            raise ValueError("the signature of the certificate request does not fit its key")
+        _, hosts = pki.asked_names(asked)
+        return self._issue(asked.subject, asked.public_key(), hosts, usages, seconds)
+
+    def _issue(
+        self, subject: Name, key: PublicKey, hosts: Sequence[str], usages: Sequence[str], seconds: int = 0
+    ) -> str:
+        return pki.leaf(
+            subject, key, authority=(self.root_ca, self._authority_key), hosts=hosts, usages=usages,
+            now=self._clock.now(), seconds=seconds or DAYS * 86400,
+        )  # fmt: skip
 
     def sign(self, claims: Object) -> str:
         """A JWT over the claims, by the service account key."""
         import jwt
 
-        return jwt.encode(claims, self._account_key, algorithm="ES256")
+        return jwt.encode(claims, self._account_key, algorithm=ALGORITHM, headers={"kid": self._key_id})
 
-    def verify(self, token: str, audience: str = ISSUER) -> Object:
-        """The claims of a token that this cluster signed. Raises ValueError for any other, or one that has expired."""
+    def verify(self, token: str, audiences: Sequence[str] = (ISSUER,)) -> Object:
+        """The claims of a token that this cluster signed for one of the audiences.
+
+        Raises ValueError for any other, or one that has expired or is not valid yet.
+        """
         import jwt
 
         try:
             claims: Object = jwt.decode(
                 token,
                 self._account_key.public_key(),
-                algorithms=["ES256"],
-                audience=audience,
+                algorithms=[ALGORITHM],
+                audience=list(audiences),
+                issuer=ISSUER,
                 options={"verify_exp": False, "verify_iat": False, "verify_nbf": False},
             )
         except jwt.PyJWTError as error:
             raise ValueError(f"invalid bearer token: {error}") from None
         if claims.get("exp", self._clock.now()) < self._clock.now():
             raise ValueError("invalid bearer token: it has expired")
+        if claims.get("nbf", 0) > self._clock.now():
+            raise ValueError("invalid bearer token: it is not valid yet")
         return claims
+
+    @functools.cached_property
+    def jwks(self) -> Object:
+        """The public key of service account tokens, as /openid/v1/jwks shows it."""
+        from jwt.algorithms import ECAlgorithm
+
+        key = ECAlgorithm.to_jwk(self._account_key.public_key(), as_dict=True)
+        return {"keys": [{**key, "use": "sig", "alg": ALGORITHM, "kid": self._key_id}]}
+
+    @property
+    def openid_configuration(self) -> Object:
+        """What /.well-known/openid-configuration says."""
+        return {
+            "issuer": ISSUER,
+            "jwks_uri": f"{ISSUER}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": [ALGORITHM],
+        }
 
     def account_claims(self, account: Object, audiences: Sequence[str] = (), seconds: int = 0) -> Object:
         """What a token says of a service account. `seconds` 0: it does not expire (the tokens in Secrets)."""
@@ -91,22 +137,30 @@ class Identity:
         }
         return {**claims, "exp": now + seconds} if seconds else claims
 
+    def bound_token(self, claims: Object, kind: str, obj: Object) -> Object:
+        """The claims with the object (`secret`, `pod`, `node`) that the token shall not outlive."""
+        private = {**claims["kubernetes.io"], kind: {"name": name_of(obj), "uid": uid_of(obj)}}
+        return {**claims, "kubernetes.io": private}
+
     def secret_token(self, account: Object, secret: Object) -> str:
         """The token for a Secret of type kubernetes.io/service-account-token."""
-        claims = self.account_claims(account)
-        claims["kubernetes.io"]["secret"] = {"name": name_of(secret), "uid": uid_of(secret)}
-        return self.sign(claims)
+        return self.sign(self.bound_token(self.account_claims(account), "secret", secret))
 
     @functools.cached_property
     def _authority_key(self) -> EllipticCurvePrivateKey:
-        return _new_key()
+        return new_key()
+
+    @functools.cached_property
+    def _key_id(self) -> str:
+        """A name for the account key that follows from the key."""
+        return pki.fingerprint(self._account_key.public_key())
 
     @functools.cached_property
     def _account_key(self) -> EllipticCurvePrivateKey:
-        return _new_key()
+        return new_key()
 
 
-def _new_key() -> EllipticCurvePrivateKey:
+def new_key() -> EllipticCurvePrivateKey:
     from cryptography.hazmat.primitives.asymmetric import ec
 
     return ec.generate_private_key(ec.SECP256R1())

@@ -49,7 +49,7 @@ def group_document(members: list[Kind]) -> Object:
         paths.update(_paths(kind))
     return {
         "openapi": "3.0.0",
-        "info": {"title": "Kubernetes", "version": f"v{schema.load().version}"},
+        "info": {"title": "Kubernetes", "version": schema.load().version},
         "paths": paths,
         "components": {"schemas": schemas},
     }

@@ -1,6 +1,6 @@
 """kube-apiserver's patch handler: the formats a change can be written in.
 
-Interface: `apply_patch(request, old) -> new`.
+Interface: `apply_patch(request, old) -> new`. Server-side apply is the field manager's.
 Source: `apiserver/pkg/endpoints/handlers/patch.go`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from k8snb.apimachinery import patch, schema
-from k8snb.apimachinery.errors import bad_request, not_implemented, unsupported_media_type
+from k8snb.apimachinery.errors import bad_request, unsupported_media_type
 from k8snb.apimachinery.meta import Object
 from k8snb.client import Request
 from k8snb.client.client import APPLY, JSON, MERGE, STRATEGIC
@@ -28,9 +28,7 @@ def apply_patch(request: Request, old: Object) -> Object:
             return _object(patch.json_patch(old, body))
     except ValueError as error:
         raise bad_request(f"the patch cannot be applied: {error}") from None
-    if request.content_type == APPLY:
-        raise not_implemented("server-side apply")
-    raise unsupported_media_type(request.content_type, (JSON, MERGE, STRATEGIC))
+    raise unsupported_media_type(request.content_type, (JSON, MERGE, STRATEGIC, APPLY))
 
 
 def _object(patched: Any) -> Object:

@@ -12,23 +12,26 @@ import builtins
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from k8snb.apimachinery import errors
 from k8snb.apimachinery.defaults import apply_defaults
 from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.managed_fields import Managers, encode
 from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, revision_of, uid_of, with_metadata
 from k8snb.apimachinery.names import generate_name
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.apiserver import strategy
 from k8snb.apiserver.decode import decode
+from k8snb.apiserver.field_manager import FieldManager, check_options
 from k8snb.apiserver.fields import field_selector
 from k8snb.apiserver.patching import apply_patch
 from k8snb.apiserver.validation import validate
 from k8snb.apiserver.watch import Filter, WatchHub
 from k8snb.client import Request, Watch
-from k8snb.client.client import Event
-from k8snb.clock import Clock, timestamp
+from k8snb.client.client import APPLY, Event
+from k8snb.clock import Clock, parse_timestamp, timestamp
 from k8snb.etcd import CompactedError, FutureRevisionError, MismatchError, Record, Store
 from k8snb.trace import Origin
 
@@ -39,7 +42,8 @@ NAME_ATTEMPTS = 8
 
 class Registry:
     """`admit(request, obj, old)` is the admission chain, `allocate` fills in what must be unique in the cluster just
-    before an object is stored, `ended(kind, obj)` is told what has left the store."""
+    before an object is stored, `ended(kind, obj)` is told what has left the store, `authorize(request)` refuses what a
+    request turns out to need beside what it says it does."""
 
     def __init__(self, store: Store, clock: Clock, dice: random.Random, admit: Admit) -> None:
         self.store = store
@@ -47,8 +51,10 @@ class Registry:
         self._random = dice
         self._admit = admit
         self._hubs: dict[Kind, WatchHub] = {}
+        self.fields = FieldManager(store)
         self.allocate: Admit = lambda request, obj, old: obj
         self.ended: Callable[[Kind, Object], None] = lambda kind, obj: None
+        self.authorize: Callable[[Request], None] = lambda request: None
 
     # reading
 
@@ -93,7 +99,7 @@ class Registry:
         initial: builtins.list[Object] = []
         from_now = asked in ("", "0") or streams_list
         after = self.store.revision if from_now else _revision(asked)
-        if asked in ("", "0") and streams_list is not False or streams_list:
+        if streams_list or (asked in ("", "0") and streams_list is not False):
             initial = self.list(request)["items"]
         hub = self._hubs.get(request.kind)
         if hub is None:
@@ -125,46 +131,71 @@ class Registry:
                     raise
         raise AssertionError("unreachable")
 
-    def _create(self, request: Request, obj: Object) -> Object:
+    def _create(self, request: Request, obj: Object, managed: Managers | None = None) -> Object:
         kind = request.kind
         key = kind.key(namespace_of(obj), name_of(obj))
         if self.store.get(key) is not None:
             raise errors.already_exists(kind, name_of(obj))
         stamped = with_metadata(obj, uid=self._uid(), creationTimestamp=timestamp(self._clock.now()))
-        admitted = self._admit(request, apply_defaults(kind, stamped), None)
+        sent = apply_defaults(kind, stamped)
+        admitted = self._admit(request, sent, None)
         self._validate(kind, admitted, None)
         complete = self.allocate(request, admitted, None)
         if request.options.get("dryRun"):
-            return complete
-        return self.store.put(key, complete, expected=0, origin=self._origin(request)).value
+            return _shown(complete, managed)
+        origin = self._origin(request, None if sent is complete else sent, managed)
+        return self.store.put(key, complete, expected=0, origin=origin).value
 
     def update(self, request: Request) -> Object:
         old = self.get(request)
         return self.replace(request, decode(request, default_namespace=request.namespace), old)
 
-    def replace(self, request: Request, new: Object, old: Object) -> Object:
-        """Store `new` in the place of `old`, through admission and validation. Writes nothing when nothing changed."""
+    def replace(self, request: Request, new: Object, old: Object, *, managed: Managers | None = None) -> Object:
+        """Store `new` in the place of `old`, through admission and validation. Writes nothing when nothing changed.
+
+        `managed` is who owns which fields afterwards, where somebody says so.
+        """
         kind = request.kind
         self._check_preconditions(kind, new, old)
         prepare = strategy.prepare_for_status if request.subresource == "status" else strategy.prepare_for_update
-        prepared = apply_defaults(kind, prepare(kind, new, old))
+        prepared = prepare(kind, apply_defaults(kind, new), old)
+        if "managedFields" in new["metadata"]:
+            managed = self.fields.given(request, new, prepared, old, timestamp(self._clock.now()))
         admitted = self._admit(request, prepared, old)
-        if admitted == old:
+        if admitted == old and managed is None:
             return old
         if request.subresource != "status":
             self._validate(kind, admitted, old)
             admitted = self.allocate(request, admitted, old)
         if request.options.get("dryRun"):
-            return admitted
+            return _shown(admitted, managed)
         if _deletion_is_complete(admitted) and not _namespace_lives(kind, admitted):
             return self._end(request, admitted, old)
-        return self._put(request, admitted, old)
+        return self._put(request, admitted, old, None if admitted is prepared else prepared, managed)
 
     def patch(self, request: Request) -> Object:
+        check_options(request)
+        if request.content_type == APPLY:
+            return self.apply(request)
         old = self.get(request)
-        patched = apply_patch(request, old)
+        patched = apply_patch(request, self.fields.before_patch(request, old))
         decoded = decode(request, body=patched, default_namespace=request.namespace)
         return self.replace(request, decoded, old)
+
+    def apply(self, request: Request) -> Object:
+        """Server-side apply: create the object, or bring it to what the applier says of it."""
+        kind = request.kind
+        record = self.store.get(kind.key(request.namespace, request.name))
+        if record is None and request.subresource:
+            raise errors.not_found(kind, request.name)
+        applied = self.fields.apply(request, record, timestamp(self._clock.now()))
+        if record is None:
+            creating = replace(request, verb="create", body=applied.object)
+            self.authorize(creating)
+            decoded = decode(creating, default_namespace=request.namespace)
+            return self._create(creating, strategy.prepare_for_create(kind, decoded), applied.managers)
+        decoded = decode(request, body=applied.object, default_namespace=request.namespace)
+        return self.replace(request, decoded, record.value, managed=applied.managers)
 
     def delete(self, request: Request) -> Object:
         """Begin or complete an object's end. Returns the object as it is then."""
@@ -175,12 +206,13 @@ class Registry:
         if options.get("dryRun"):
             return old
         grace = strategy.grace_period(kind, old, options.get("gracePeriodSeconds"))
+        if is_deleting(old):
+            grace = min(grace, old["metadata"].get("deletionGracePeriodSeconds", 0))
         obj = self._with_finalizer(old, options.get("propagationPolicy"))
         if grace == 0 and not obj["metadata"].get("finalizers") and not _namespace_lives(kind, obj):
             return self._end(request, obj, old)
-        if is_deleting(old) and grace >= old["metadata"].get("deletionGracePeriodSeconds", 0) and obj is old:
-            return old
-        return self._put(request, self._deleting(kind, obj, grace), old)
+        deleting = self._deleting(kind, obj, grace)
+        return old if deleting == old else self._put(request, deleting, old)
 
     def delete_collection(self, request: Request) -> Object:
         listed = self.list(request)
@@ -200,11 +232,14 @@ class Registry:
         """Store without admission or validation: for subresources that change one thing."""
         return old if obj == old else self._put(request, obj, old)
 
-    def _put(self, request: Request, obj: Object, old: Object) -> Object:
+    def _put(
+        self, request: Request, obj: Object, old: Object, sent: Object | None = None, managed: Managers | None = None
+    ) -> Object:
         key = request.kind.key(namespace_of(old), name_of(old))
         obj = {**obj, "metadata": {**obj["metadata"]}}
         try:
-            return self.store.put(key, obj, expected=revision_of(old), origin=self._origin(request)).value
+            origin = self._origin(request, sent, managed)
+            return self.store.put(key, obj, expected=revision_of(old), origin=origin).value
         except MismatchError:
             raise errors.conflict(request.kind, name_of(old), errors.STALE) from None
 
@@ -215,15 +250,15 @@ class Registry:
         return record.value if record is not None else obj
 
     def _deleting(self, kind: Kind, obj: Object, grace: int) -> Object:
-        began = obj["metadata"].get("deletionTimestamp")
-        moment = timestamp(self._clock.now() + grace)
-        deleting = with_metadata(obj, deletionTimestamp=began or moment, deletionGracePeriodSeconds=grace)
-        if began is not None and grace < obj["metadata"].get("deletionGracePeriodSeconds", 0):
-            deleting = with_metadata(deleting, deletionTimestamp=moment)
+        metadata = obj["metadata"]
+        before = metadata.get("deletionTimestamp")
+        began = parse_timestamp(before) - metadata["deletionGracePeriodSeconds"] if before else self._clock.now()
+        moment = timestamp(began + grace)
+        deleting = with_metadata(obj, deletionTimestamp=moment, deletionGracePeriodSeconds=grace)
         if kind.plural == "namespaces":
             deleting["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
-        if kind.plural in strategy.GENERATION and began is None:
-            deleting["metadata"]["generation"] = obj["metadata"].get("generation", 0) + 1
+        if kind.plural in strategy.GENERATION and before is None:
+            deleting["metadata"]["generation"] = metadata.get("generation", 0) + 1
         return deleting
 
     @staticmethod
@@ -258,13 +293,19 @@ class Registry:
         if found:
             raise errors.invalid(kind, name_of(obj), found)
 
-    def _origin(self, request: Request) -> Origin:
+    def _origin(self, request: Request, sent: Object | None = None, managed: Managers | None = None) -> Origin:
         verb = f"{request.verb} {request.subresource}" if request.subresource else request.verb
-        return Origin(request.user.name, verb, request.cause, self._clock.now())
+        manager = request.options.get("fieldManager") or ""
+        return Origin(request.user.name, verb, request.cause, self._clock.now(), manager, sent, managed)
 
     def _uid(self) -> str:
         digits = f"{self._random.getrandbits(128):032x}"
         return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _shown(obj: Object, managed: Managers | None) -> Object:
+    """The answer to a dry run: nothing in the store can tell its managedFields later."""
+    return obj if managed is None else with_metadata(obj, managedFields=encode(managed))
 
 
 def _deletion_is_complete(obj: Object) -> bool:

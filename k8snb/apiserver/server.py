@@ -1,6 +1,7 @@
 """kube-apiserver: one request's way in.
 
-Interface: `ApiServer(store, clock, …).handle(request)`, `kinds()`, `connect_node(name, kubelet)`.
+Interface: `ApiServer(store, clock, …).handle(request)`, `kinds()`, `connect_node(name, kubelet)`; `authenticator` says
+who asks, `authorizer` whether that user may.
 The rule not to break: a request is answered or refused with an ApiError; it never leaves half a write behind.
 """
 
@@ -13,8 +14,10 @@ from typing import Any
 from k8snb.apimachinery import errors, kinds
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of
-from k8snb.apiserver import admission
+from k8snb.apiserver import admission, escalation, rbac_defaults, reviews
 from k8snb.apiserver.allocators import ServiceAllocator
+from k8snb.apiserver.authentication import Authenticator
+from k8snb.apiserver.authorization import Authorizer
 from k8snb.apiserver.identity import Identity
 from k8snb.apiserver.registry import Registry
 from k8snb.apiserver.subresources import NodeConnection, handler_for
@@ -30,6 +33,7 @@ class ApiServer:
     """Holds no data of its own: a second one on the same store would serve the same cluster.
 
     `service_cidr` is the range that cluster IPs are taken from; several servers of one cluster share its `identity`.
+    `admin_token` is a bearer token of the administrator, "" for none.
     """
 
     def __init__(
@@ -40,21 +44,25 @@ class ApiServer:
         dice: random.Random,
         service_cidr: str,
         identity: Identity | None = None,
+        admin_token: str = "",
     ) -> None:
         self.store = store
         self.clock = clock
         self.identity = identity or Identity(clock)
+        self.authorizer = Authorizer(store)
+        self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)
         self.nodes: dict[str, NodeConnection] = {}
         self.registry = Registry(store, clock, dice, self._admit)
         self.registry.allocate = self._allocate
         self.registry.ended = self._ended
+        self.registry.authorize = self.authorizer.check
         services = [record.value for record in store.range(_kind("services").prefix)[0]]
         self.allocator = ServiceAllocator(service_cidr, dice, services)
         self._verbs: dict[str, Callable[[Request], Any]] = {
             "get": self.registry.get,
             "list": self.registry.list,
             "watch": self.registry.watch,
-            "create": self.registry.create,
+            "create": self._create,
             "update": self.registry.update,
             "patch": self.registry.patch,
             "delete": self.registry.delete,
@@ -63,6 +71,12 @@ class ApiServer:
 
     def handle(self, request: Request) -> Any:
         """Answer one request. Raises ApiError."""
+        self.authorizer.check(request)
+        answer = self._answer(request)
+        wants_managers = request.options and request.options.get("managedFields") and isinstance(answer, dict)
+        return self.with_managed_fields(answer) if wants_managers else answer
+
+    def _answer(self, request: Request) -> Any:
         if request.subresource:
             return handler_for(request)(self, request)
         if request.verb not in request.kind.verbs:
@@ -73,6 +87,18 @@ class ApiServer:
         """Discovery: what this server serves."""
         return kinds.KINDS
 
+    def with_managed_fields(self, obj: Object) -> Object:
+        """An object or list as clients of the REST API see it: with who owns which fields."""
+        return self.registry.fields.with_managed_fields(obj)
+
+    def compact(self, revision: int) -> None:
+        """Forget how things were before a revision, but not who owns what."""
+        self.store.compact(revision, keep=self.registry.fields.fold)
+
+    def close(self) -> None:
+        """Follow the store no longer. Another server may go on with it."""
+        self.authorizer.close()
+
     def connect_node(self, name: str, connection: NodeConnection) -> None:
         """A kubelet hands over the way to its containers."""
         self.nodes[name] = connection
@@ -81,15 +107,21 @@ class ApiServer:
         self.nodes.pop(name, None)
 
     def bootstrap(self) -> None:
-        """Make the namespaces and the Service that every cluster has. Doing it again changes nothing."""
+        """Make the namespaces, the Service and the roles that every cluster has. Doing it again changes nothing."""
         client = Client(self, ADMIN._replace(name="system:apiserver"))
         for namespace in FIRST_NAMESPACES:
             if client.find("namespaces", namespace) is None:
                 client.create("namespaces", {"metadata": {"name": namespace}})
         if client.find("services", "kubernetes", "default") is None:
             client.create("services", _kubernetes_service(self.allocator.address(1)))
+        rbac_defaults.reconcile(client)
+
+    def _create(self, request: Request) -> Any:
+        review = reviews.REVIEWS.get(request.kind.kind)
+        return self.registry.create(request) if review is None else reviews.answer(self, request, review)
 
     def _admit(self, request: Request, obj: Object, old: Object | None) -> Object:
+        escalation.check(self, request, obj, old)
         return admission.admit(self, request, obj, old)
 
     def _allocate(self, request: Request, obj: Object, old: Object | None) -> Object:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from k8snb.apimachinery import gnostic
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import discovery, openapi
@@ -51,7 +52,7 @@ class Documents:
         if request.method not in ("GET", "HEAD"):
             raise unknown_path()
         if path == "/openapi/v2":
-            return web.Response(body=b"", content_type=OPENAPI_V2)
+            return self._old_openapi(request)
         if path in ("/api", "/apis"):
             return self._discovery(request, path)
         if path == "/":
@@ -63,6 +64,15 @@ class Documents:
         if path.startswith(("/api/", "/apis/")) and self.is_discovery(path):
             return self._send(request, path, lambda: discovery.document(path, self._transport.kinds()))
         raise unknown_path()
+
+    def _old_openapi(self, request: web.Request) -> web.Response:
+        """OpenAPI 2, in protobuf for kubectl up to 1.28, else as JSON."""
+        documents = map(openapi.group_document, openapi.group_paths(self._transport.kinds()).values())
+        if "protobuf" not in request.headers.get("Accept", ""):
+            return self._send(request, "/openapi/v2", lambda: gnostic.swagger(documents))
+        response = self._send(request, "/openapi/v2 protobuf", lambda: gnostic.encode(gnostic.swagger(documents)))
+        response.headers["Content-Type"] = OPENAPI_V2
+        return response
 
     def _group(self, prefix: str) -> Object | None:
         members = openapi.group_paths(self._transport.kinds()).get(prefix)
@@ -77,14 +87,14 @@ class Documents:
         response.headers["Content-Type"] = discovery.AGGREGATED.format(version=version)
         return response
 
-    def _send(self, request: web.Request, key: str, make: Callable[[], Object | None]) -> web.Response:
+    def _send(self, request: web.Request, key: str, make: Callable[[], Object | bytes | None]) -> web.Response:
         kinds = self._transport.kinds()
         kept = self._kept.get((key, kinds))
         if kept is None:
             document = make()
             if document is None:
                 raise unknown_path()
-            data = encode(document)
+            data = document if isinstance(document, bytes) else encode(document)
             kept = self._kept[(key, kinds)] = (data, f'"{hashlib.sha256(data).hexdigest()[:32].upper()}"')
         data, tag = kept
         headers = {"ETag": tag, "Vary": "Accept"}

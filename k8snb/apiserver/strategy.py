@@ -16,7 +16,7 @@ from k8snb.apimachinery.quantity import parse
 GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets")  # kinds that count changes of their spec
 KEEPS_STATUS = ("nodes",)  # kinds whose creator may set the status
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
-                   "resourceVersion", "selfLink")  # fmt: skip
+                   "resourceVersion", "selfLink", "managedFields")  # fmt: skip
 
 
 def has_status(kind: Kind) -> bool:
@@ -44,7 +44,7 @@ def prepare_for_update(kind: Kind, obj: Object, old: Object) -> Object:
     """Keep what the server set; count the generation up when the spec says something else."""
     metadata = _server_metadata(obj, old)
     prepared = {**obj, "metadata": metadata}
-    if has_status(kind) and kind.plural not in KEEPS_STATUS:
+    if has_status(kind):
         prepared.pop("status", None)
         if "status" in old:
             prepared["status"] = old["status"]

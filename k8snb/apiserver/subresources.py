@@ -8,18 +8,24 @@ Source: `pkg/registry/core/pod/storage`, `pkg/registry/core/pod/rest`, `pkg/regi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
 from k8snb.apimachinery import errors
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, uid_of, with_path
 from k8snb.apimachinery.selectors import from_label_selector, from_set
+from k8snb.apiserver.authorization import Authorizer
+from k8snb.apiserver.certificates import approval
 from k8snb.apiserver.identity import Identity
 from k8snb.apiserver.patching import apply_patch
 from k8snb.apiserver.registry import Registry
+from k8snb.apiserver.streams import Connection, PortForward, RemoteCommand, Session
+from k8snb.apiserver.tokens import token
 from k8snb.client import Request
+from k8snb.client.client import APPLY
 from k8snb.clock import Clock, timestamp
 
-TOKEN_SECONDS, SHORTEST_TOKEN = 3600, 600
+HIGHEST_PORT = 0xFFFF
 
 
 class NodeConnection(Protocol):
@@ -27,6 +33,11 @@ class NodeConnection(Protocol):
 
     def logs(self, pod: Object, container: str, options: Mapping[str, Any]) -> Iterator[bytes]: ...
     def exec(self, pod: Object, container: str, command: list[str]) -> Any: ...
+    def get_exec(
+        self, pod: Object, container: str, command: list[str], *, tty: bool, stdin: bool
+    ) -> Callable[[], Session]: ...
+    def get_attach(self, pod: Object, container: str, *, stdin: bool) -> Callable[[], Session]: ...
+    def get_port_forward(self, pod: Object) -> Callable[[int], Connection]: ...
 
 
 class Server(Protocol):
@@ -34,6 +45,7 @@ class Server(Protocol):
     clock: Clock
     nodes: dict[str, NodeConnection]
     identity: Identity
+    authorizer: Authorizer
 
 
 Handler = Callable[[Server, Request], Any]
@@ -51,7 +63,8 @@ def scale(server: Server, request: Request) -> Object:
     current = _scale_of(old)
     if request.verb == "get":
         return current
-    wanted = request.body if request.verb == "update" else apply_patch(request, current)
+    applies = request.verb == "patch" and request.content_type == APPLY
+    wanted = request.body if request.verb == "update" or applies else apply_patch(request, current)
     replicas = get_path(wanted, "spec.replicas", 0)
     if not isinstance(replicas, int) or replicas < 0:
         complaint = errors.FieldError("spec.replicas", errors.INVALID, replicas, "must be greater than or equal to 0")
@@ -59,9 +72,10 @@ def scale(server: Server, request: Request) -> Object:
     revision = get_path(wanted, "metadata.resourceVersion")
     if revision and revision != old["metadata"]["resourceVersion"]:
         raise errors.conflict(request.kind, name_of(old), errors.STALE)
-    whole = Request("update", request.kind, request.namespace, request.name, options=request.options,
-                    user=request.user, cause=request.cause)  # fmt: skip
-    return _scale_of(server.registry.replace(whole, with_path(old, "spec.replicas", replicas), old))
+    if applies:
+        body = {"apiVersion": request.kind.api_version, "kind": request.kind.kind, "spec": {"replicas": replicas}}
+        return _scale_of(server.registry.apply(replace(request, body=body)))
+    return _scale_of(server.registry.replace(request, with_path(old, "spec.replicas", replicas), old))
 
 
 def _scale_of(obj: Object) -> Object:
@@ -131,10 +145,44 @@ def logs(server: Server, request: Request) -> Iterator[bytes]:
 
 
 def run_command(server: Server, request: Request) -> Any:
-    """Run a command in a container and wait for it: its output and exit code."""
+    """Run a command in a container: wait for its output and exit code, or with the option `upgrade` stream them."""
     pod = server.registry.get(request)
     container = _container(request, pod)
-    return _kubelet(server, pod).exec(pod, container, list(request.options.get("command") or ()))
+    command = list(request.options.get("command") or ())
+    if not request.options.get("upgrade"):
+        return _kubelet(server, pod).exec(pod, container, command)
+    if not command:
+        raise errors.bad_request("you must specify at least one command for the container")
+    options = _streams(request)
+    opened = _kubelet(server, pod).get_exec(pod, container, command, tty=options["tty"], stdin=options["stdin"])
+    return RemoteCommand(open=opened, **options)
+
+
+def attach(server: Server, request: Request) -> RemoteCommand:
+    """The streams of a container's own program."""
+    pod = server.registry.get(request)
+    container, options = _container(request, pod), _streams(request)
+    opened = _kubelet(server, pod).get_attach(pod, container, stdin=options["stdin"])
+    return RemoteCommand(open=opened, failure="error attaching to container", **options)
+
+
+def port_forward(server: Server, request: Request) -> PortForward:
+    """Connections to a pod's ports. WebSocket clients name the ports beforehand, in the option `ports`."""
+    pod = server.registry.get(request)
+    ports = tuple(request.options.get("ports") or ())
+    if not all(0 < port <= HIGHEST_PORT for port in ports):
+        raise errors.bad_request(f"ports must be between 1 and {HIGHEST_PORT}")
+    return PortForward(connect=_kubelet(server, pod).get_port_forward(pod), pod=name_of(pod), ports=ports)
+
+
+def _streams(request: Request) -> dict[str, bool]:
+    """Which streams are wanted: output if nothing is said. A terminal has one stream of output."""
+    options = request.options
+    wanted = {name: bool(options.get(name, name in ("stdout", "stderr"))) for name in ("stdin", "stdout", "stderr")}
+    if not any(wanted.values()):
+        raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
+    tty = bool(options.get("tty"))
+    return {**wanted, "stderr": wanted["stderr"] and not tty, "tty": tty}
 
 
 def _kubelet(server: Server, pod: Object) -> NodeConnection:
@@ -161,30 +209,6 @@ def _container(request: Request, pod: Object) -> str:
     return wanted or str(spec["containers"][0]["name"])
 
 
-def token(server: Server, request: Request) -> Object:
-    """TokenRequest: a signed token for a service account, good for a while.
-
-    Source: `pkg/registry/core/serviceaccount/storage/token.go`.
-    """
-    account = server.registry.get(request)
-    spec = (request.body or {}).get("spec") or {}
-    seconds = spec.get("expirationSeconds") or TOKEN_SECONDS
-    if seconds < SHORTEST_TOKEN:
-        why = "may not specify a duration less than 10 minutes"
-        complaint = errors.FieldError("spec.expirationSeconds", errors.INVALID, seconds, why)
-        raise errors.invalid(request.kind, name_of(account), [complaint])
-    if spec.get("boundObjectRef"):
-        raise errors.not_implemented("serviceaccounts/token with spec.boundObjectRef")
-    claims = server.identity.account_claims(account, spec.get("audiences") or (), seconds)
-    return {
-        "kind": "TokenRequest",
-        "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": name_of(account), "namespace": request.namespace},
-        "spec": {"audiences": claims["aud"], "expirationSeconds": seconds, "boundObjectRef": None},
-        "status": {"token": server.identity.sign(claims), "expirationTimestamp": timestamp(claims["exp"])},
-    }
-
-
 def _one_of(verbs: Mapping[str, Callable[[Request], Object]], request: Request) -> Object:
     if request.verb not in verbs:
         raise errors.method_not_supported(request.kind, request.verb)
@@ -198,8 +222,11 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("pods", "eviction"): eviction,
     ("pods", "log"): logs,
     ("pods", "exec"): run_command,
+    ("pods", "attach"): attach,
+    ("pods", "portforward"): port_forward,
     ("namespaces", "finalize"): finalize,
     ("serviceaccounts", "token"): token,
+    ("certificatesigningrequests", "approval"): approval,
 }
 
 

@@ -14,6 +14,7 @@ from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_SUPPORT
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
 from k8snb.apimachinery.selectors import from_label_selector, from_set
+from k8snb.apiserver import validation_rbac as rbac
 from k8snb.apiserver.validation_pods import immutable_pod_spec, pod_spec
 
 Errors = Iterator[FieldError]
@@ -21,7 +22,14 @@ NameRule = Callable[[str], list[str]]
 MAX_ANNOTATIONS = 256 * 1024  # bytes of all annotations together
 IMMUTABLE = "field is immutable"
 
-NAME_RULES: dict[str, NameRule] = {"namespaces": names.dns_label, "services": names.dns_1035_label}
+NAME_RULES: dict[str, NameRule] = {
+    "namespaces": names.dns_label,
+    "services": names.dns_1035_label,
+    "roles": rbac.path_segment,
+    "clusterroles": rbac.path_segment,
+    "rolebindings": rbac.path_segment,
+    "clusterrolebindings": rbac.path_segment,
+}
 
 
 def validate(kind: Kind, obj: Object, old: Object | None) -> list[FieldError]:
@@ -239,6 +247,11 @@ RULES: dict[str, Rule] = {
     "configmaps": config_keys,
     "secrets": config_keys,
     "events": event,
+    "roles": rbac.role,
+    "clusterroles": rbac.role,
+    "rolebindings": rbac.binding,
+    "clusterrolebindings": rbac.binding,
+    "certificatesigningrequests": rbac.signing_request,
 }
 
 FIXED_FIELDS: dict[str, tuple[str, ...]] = {
@@ -253,4 +266,6 @@ CHANGES: dict[str, Callable[[Object, Object], Errors]] = {
     "services": service_change,
     "configmaps": frozen_data,
     "secrets": frozen_data,
+    "rolebindings": rbac.binding_change,
+    "clusterrolebindings": rbac.binding_change,
 }

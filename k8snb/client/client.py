@@ -31,10 +31,12 @@ Words = list[str]
 
 
 class User(NamedTuple):
-    """Who asks: a user name and groups."""
+    """Who asks: a user name and groups. `extra` holds what else the authenticator knows: names with their values."""
 
     name: str
     groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 ADMIN = User("kubernetes-admin", ("system:masters", "system:authenticated"))
@@ -46,7 +48,8 @@ class Request:
 
     `options` carries the query by its upstream names in Python types: labelSelector, fieldSelector, limit, continue,
     resourceVersion, dryRun (bool), fieldManager, fieldValidation, force, gracePeriodSeconds, propagationPolicy,
-    preconditions, and for the `log` subresource container, follow, tailLines, sinceSeconds, timestamps, previous.
+    preconditions, managedFields (bool: answer with who owns which fields), and for the `log` subresource container,
+    follow, tailLines, sinceSeconds, timestamps, previous.
     `cause` is the revision that made the caller act; 0 for a user. The server appends to `warnings`.
     """
 
@@ -141,9 +144,11 @@ class Client:
     def kinds(self) -> tuple[Kind, ...]:
         return self.transport.kinds()
 
-    def get(self, resource: str | Kind, name: str, namespace: str = "", *, subresource: str = "") -> Object:
+    def get(
+        self, resource: str | Kind, name: str, namespace: str = "", *, subresource: str = "", **options: Any
+    ) -> Object:
         """One object. Raises ApiError NotFound."""
-        return self._object("get", resource, namespace, name, subresource)
+        return self._object("get", resource, namespace, name, subresource, options=options)
 
     def find(self, resource: str | Kind, name: str, namespace: str = "") -> Object | None:
         """One object, or None where there is none."""

@@ -16,6 +16,7 @@ from k8snb.clock import Timer
 from k8snb.pump import SYNC, Item
 
 BASE_DELAY, MAX_DELAY = 0.005, 1000.0  # seconds; upstream's DefaultControllerRateLimiter
+MOST_DOUBLINGS = 20  # more of them lead past the longest delay
 
 
 class WorkQueue:
@@ -57,7 +58,7 @@ class WorkQueue:
         """Queue a key after a delay that doubles with each failure in a row."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        self.add_after(key, min(BASE_DELAY * 2**failures, MAX_DELAY))
+        self.add_after(key, min(BASE_DELAY * 2 ** min(failures, MOST_DOUBLINGS), MAX_DELAY))
 
     def failures(self, key: str) -> int:
         return self._failures.get(key, 0)

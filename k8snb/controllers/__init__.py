@@ -15,6 +15,8 @@ from functools import partial
 from k8snb.client.context import Context
 from k8snb.client.controller import Controller
 from k8snb.client.informer import Informers
+from k8snb.controllers.certificates import CSRApprovingController, CSRSigningController, SignRequest
+from k8snb.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8snb.controllers.deployment import DeploymentController
 from k8snb.controllers.endpoints import EndpointsController
 from k8snb.controllers.endpointslice import EndpointSliceController
@@ -43,12 +45,17 @@ CONTROLLERS: dict[str, Make] = {
     "replicationcontroller-controller": ReplicationManager,
     "endpoints-controller": EndpointsController,
     "endpointslice-controller": EndpointSliceController,
+    "clusterrole-aggregation-controller": ClusterRoleAggregationController,
+    "certificatesigningrequest-approving-controller": CSRApprovingController,
 }
 
 
-def identity_controllers(*, root_ca: str, sign: Sign) -> dict[str, Make]:
-    """Controllers that hand out the cluster's identity: `root_ca` is PEM text, `sign(account, secret)` a token."""
+def identity_controllers(*, root_ca: str, sign: Sign, sign_request: SignRequest) -> dict[str, Make]:
+    """Controllers that hand out the cluster's identity: `root_ca` is PEM text, `sign(account, secret)` a token,
+    `sign_request(pem, usages, seconds)` a certificate.
+    """
     return {
         "root-ca-certificate-publisher-controller": partial(RootCACertPublisher, root_ca=root_ca),
         "serviceaccount-token-controller": partial(TokensController, sign=sign, root_ca=root_ca),
+        "certificatesigningrequest-signing-controller": partial(CSRSigningController, sign_request=sign_request),
     }
