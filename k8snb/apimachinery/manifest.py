@@ -30,6 +30,10 @@ _INT_FORM = r"[-+]?(?:0b[01_]+|0o?[0-7_]*|0x[0-9a-fA-F_]+|[1-9][0-9_]*)"
 _FLOAT_FORM = r"[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?"
 
 
+DEEPEST = 100  # levels; the schema of a Pod has fewer than 20
+_MANY = 5000  # brackets and dashes that may lie in each other without harm
+_TOO_DEEP = f"more than {DEEPEST} levels of maps and lists in each other"
+
 Value = tuple[int, Any, Callable[[], yaml.Node | None]]  # the line, what stands there, its nodes on demand
 
 
@@ -150,18 +154,33 @@ def _values(text: str) -> Iterator[Value]:
             return
         except _DuplicateKeyError:
             pass  # YAML knows the line
+        except RecursionError:
+            raise ManifestError(_TOO_DEEP) from None
         except json.JSONDecodeError as error:
             if not _is_yaml(text):
                 raise _json_error(error) from None
     try:
+        _check_depth(text)
         yield from _yaml_values(text)
     except yaml.YAMLError as error:
         raise _syntax_error(error, text) from None
 
 
+def _check_depth(text: str) -> None:
+    """PyYAML's composer ends the process where a text goes very deep; its parser, which knows the depth, does not."""
+    if sum(map(text.count, "[{-")) < _MANY:
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ManifestError(_TOO_DEEP)
+
+
 def _is_yaml(text: str) -> bool:
     """Whether a text that begins like JSON is YAML's relaxed form of it (`{app: web}`)."""
     try:
+        _check_depth(text)
         return all(node is not None for node in yaml.compose_all(text, Loader=_Loader))
     except yaml.YAMLError:
         return False
@@ -225,6 +244,8 @@ def _construct(node: yaml.Node, around: tuple[int, ...]) -> Any:
     """A node as JSON would have it. `around` are the nodes it lies in: YAML can make a thing contain itself."""
     if id(node) in around:
         raise _error(node, "an anchor contains itself")
+    if len(around) > DEEPEST:
+        raise _error(node, _TOO_DEEP)
     if isinstance(node, yaml.ScalarNode):
         return _scalar(node)
     if isinstance(node, yaml.SequenceNode):
@@ -307,14 +328,17 @@ def _error(node: yaml.Node, text: str) -> ManifestError:
 
 
 _SECOND_COLON = "a second colon: put the value in quotes"
+# These are noticed where the text goes on; the place to look at is where it began.
+_OPEN = "a quote or bracket is not closed"
+_NO_COLON = 'a key without a colon: write "key: value"'
 _CLEARER = (
     ("mapping values are not allowed", _SECOND_COLON),
-    ("could not find expected ':'", 'a key without a colon: write "key: value"'),
+    ("could not find expected ':'", _NO_COLON),
     ("did not find expected key", "the indentation does not fit the lines above"),
     ("did not find expected '-' indicator", "the indentation does not fit the list above"),
     ("block sequence entries are not allowed", 'a list entry ("- ") where none can begin'),
-    ("found unexpected end of stream", "a quote or bracket is not closed"),
-    ("did not find expected ',' or", "a quote or bracket is not closed"),
+    ("found unexpected end of stream", _OPEN),
+    ("did not find expected ',' or", _OPEN),
     ("found undefined alias", "an alias (*name) without its anchor (&name)"),
     ("cannot start any token", "this character cannot begin a value: put the value in quotes"),
 )
@@ -323,9 +347,9 @@ _CLEARER = (
 def _syntax_error(error: yaml.YAMLError, text: str) -> ManifestError:
     """One line: where, what the parser says in words for people, and the text that is there."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    if mark is None:
-        return ManifestError(f"invalid YAML: {' '.join(str(error).split())}")
     lines = text.splitlines() or [""]
+    if mark is None:
+        return _unreadable(error, text)
     number = min(mark.line, len(lines) - 1)
     # The scanner may notice a tab only on the next line.
     tab = next((at for at in (number, number - 1) if at >= 0 and re.match(r"[ -]*\t", lines[at])), None)
@@ -335,8 +359,20 @@ def _syntax_error(error: yaml.YAMLError, text: str) -> ManifestError:
     plain = next((words for sign, words in _CLEARER if sign in problem), problem)
     if plain == _SECOND_COLON and ":" not in lines[number][: mark.column] and number:
         plain = "a key below a plain value: the line above lacks its colon, or this one is indented too far"
+    if plain in (_OPEN, _NO_COLON):
+        mark = getattr(error, "context_mark", None) or mark
+        number = min(mark.line, len(lines) - 1)
     shown = lines[number].strip()[:60]
     return ManifestError(f"line {number + 1}, column {mark.column + 1}: {plain}: {shown}", number + 1)
+
+
+def _unreadable(error: yaml.YAMLError, text: str) -> ManifestError:
+    """A character that YAML does not allow at all."""
+    place = getattr(error, "position", None)
+    if place is None:
+        return ManifestError(f"invalid YAML: {' '.join(str(error).split())}")
+    line = text.count("\n", 0, place) + 1
+    return ManifestError(f"line {line}: the character {text[place : place + 1]!r} is not allowed in YAML", line)
 
 
 _SPEC_NEEDED = frozenset(("Service", "PersistentVolumeClaim", "PersistentVolume", "Ingress", "HorizontalPodAutoscaler"))

@@ -16,7 +16,7 @@ from k8snb.apimachinery import schema
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, annotations_of, is_deleting, labels_of, name_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
-from k8snb.client.client import STRATEGIC
+from k8snb.client.client import MERGE, STRATEGIC
 from k8snb.kubectl import flags, server_side_apply
 from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied, without_last_applied
 from k8snb.kubectl.formats import resource_name, to_json, to_yaml
@@ -86,8 +86,9 @@ def _patch(session: Session, args: Arguments, item: Item, wanted: Object, curren
         return current, "unchanged"
     if dry_run(args) == CLIENT:
         return current, "configured"
+    content_type = STRATEGIC if item.kind.custom is None else MERGE
     patched = session.client.patch(
-        item.kind, name_of(wanted), change, item.namespace, content_type=STRATEGIC, **options(args, _MANAGER)
+        item.kind, name_of(wanted), change, item.namespace, content_type=content_type, **options(args, _MANAGER)
     )
     same = dry_run(args) == NONE and patched["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"]
     return patched, "unchanged" if same else "configured"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from k8snb.apimachinery import schema
+from k8snb.apimachinery.custom_types import type_of
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.schema import Field, Type
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, nearest, usage_error
@@ -28,7 +28,7 @@ def run(session: Session, args: Arguments) -> Output:
         raise usage_error(what, args.command)
     word, _, path = args.words[0].partition(".")
     kind = _kind(session, args, word)
-    shape = schema.load().definition(kind.api_version, kind.kind)
+    shape = type_of(kind)
     if shape is None:
         raise KubectlError(f'error: couldn\'t find resource for "{kind.api_version}, Kind={kind.kind}"')
     field, shape = _walk(shape, path.split(".") if path else [])

@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
+from k8snb.apimachinery import jsonpath
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, name_of
-from k8snb.kubectl import jsonpath
 from k8snb.kubectl.output import KubectlError, columns_text
 
 STRUCTURED = ("json", "yaml", "name", "jsonpath", "jsonpath-as-json", "jsonpath-file")

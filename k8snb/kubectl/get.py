@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from k8snb.apimachinery import meta
+from k8snb.apimachinery import jsonpath, meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import namespace_of
-from k8snb.kubectl import flags, formats, jsonpath
+from k8snb.kubectl import flags, formats
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table

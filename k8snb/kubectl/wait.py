@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from k8snb.apimachinery import jsonpath
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, get_path, uid_of
-from k8snb.kubectl import flags, jsonpath
+from k8snb.kubectl import flags
 from k8snb.kubectl.grammar import DURATION, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import join

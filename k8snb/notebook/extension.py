@@ -85,7 +85,7 @@ def _start(clusters: Clusters) -> Greeting:
     try:
         clusters.start()
     except Exception as error:  # whatever it is, the magics stay, and the notebook says what to do
-        why = error.message if isinstance(error, KubectlError) else f"{type(error).__name__}: {error}"
+        why = str(error) if isinstance(error, KubectlError | ValueError) else f"{type(error).__name__}: {error}"
         return Greeting(f"the cluster did not start: {why}; to try again: %kcluster start", BAD)
     return Greeting(f"Kubernetes is starting: {greeting(clusters)}. Next: %kget nodes", GOOD)
 

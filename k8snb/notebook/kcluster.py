@@ -123,7 +123,10 @@ def _start(clusters: Clusters, args: Arguments) -> Output:
     runtime = args.text("runtime")
     if runtime and runtime not in RUNTIMES:
         raise KubectlError(f'error: invalid runtime "{runtime}": one of {", ".join(RUNTIMES)}')
-    cluster = clusters.start(_name(args), nodes=args.number("nodes"), runtime=runtime, wait=READY)
+    nodes = args.number("nodes")
+    if "nodes" in args.given and nodes < 1:
+        raise KubectlError(f"error: invalid number of nodes {nodes}: a cluster has at least 1 beside its control plane")
+    cluster = clusters.start(_name(args), nodes=nodes, runtime=runtime, wait=READY)
     return said(f'cluster "{cluster.name}" is running: {greeting(clusters)}')
 
 

@@ -44,6 +44,7 @@ _TONE = {word: tone for tone, words in _WORDS.items() for word in words.split()}
 _PATTERNS = (
     (re.compile(r"Init:\d+/\d+"), BUSY),
     (re.compile(r"(Init:)?(Signal|ExitCode):\d+"), BAD),
+    (re.compile(r"(Init:)?\w*(Error|BackOff)"), BAD),
 )
 _ORDER = (BAD, BUSY, DONE, GOOD, PLAIN)
 
