@@ -1,6 +1,7 @@
 """The executor: where slow outside work runs, so that it never blocks the pump.
 
-Interface: `submit(work, done)` runs `work()` and later calls `done(result, error)` inside the pump.
+Interface: `submit(work, done)` runs `work()` and later calls `done(result, error)` inside the pump; `waits` marks work
+that waits for minutes rather than works (a grace period, a download).
 The rule not to break: `done` is always called by the pump, never by the thread that did the work.
 Real Kubernetes starts a goroutine per pod worker; here one small pool serves all nodes.
 """
@@ -8,6 +9,7 @@ Real Kubernetes starts a goroutine per pod worker; here one small pool serves al
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
@@ -19,9 +21,9 @@ Done = Callable[[Any, BaseException | None], None]
 
 
 class Executor(Protocol):
-    """Runs `work` somewhere and reports to `done(result, error)` in the pump; exactly one of the two is not None."""
+    """Runs `work` somewhere and reports to `done(result, error)` in the pump. No work queues behind work that waits."""
 
-    def submit(self, work: Callable[[], T], done: Done) -> None: ...
+    def submit(self, work: Callable[[], T], done: Done, *, waits: bool = False) -> None: ...
 
     def close(self) -> None: ...
 
@@ -37,7 +39,7 @@ class ClockExecutor:
         self._clock = clock
         self._take_elapsed = take_elapsed
 
-    def submit(self, work: Callable[[], T], done: Done) -> None:
+    def submit(self, work: Callable[[], T], done: Done, *, waits: bool = False) -> None:
         result, error = _attempt(work)
         self._clock.after(self._take_elapsed(), lambda: done(result, error), label="runtime")
 
@@ -48,6 +50,7 @@ class ClockExecutor:
 class ThreadExecutor:
     """A pool of daemon threads, started as they are needed; `post` hands the answer over to the pump.
 
+    Work that waits has a thread of its own: a pool full of grace periods would start no container.
     Daemons, because an image pull that hangs must not keep a kernel from ending. After `close` work is dropped.
     """
 
@@ -55,32 +58,36 @@ class ThreadExecutor:
         self._post = post
         self._workers = workers
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        self._pool: list[threading.Thread] = []
         self._idle = threading.Semaphore(0)
         self._closed = False
 
-    def submit(self, work: Callable[[], T], done: Done) -> None:
+    def submit(self, work: Callable[[], T], done: Done, *, waits: bool = False) -> None:
         if self._closed:
             return
 
         def run() -> None:
-            result, error = _attempt(work)
+            result, error = _attempt(work, BaseException)
             if not self._closed:
                 self._post(lambda: done(result, error))
 
+        if waits:
+            _thread(run, "k8snb-wait")
+            return
         self._jobs.put(run)
-        if not self._idle.acquire(blocking=False) and len(self._threads) < self._workers:
-            thread = threading.Thread(target=self._serve, name=f"k8snb-work-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+        if not self._idle.acquire(blocking=False) and len(self._pool) < self._workers:
+            self._pool.append(_thread(self._serve, f"k8snb-work-{len(self._pool)}"))
 
     def close(self, timeout: float = 5.0) -> None:
-        """Take no more work, and wait a moment for what is under way."""
+        """Take no more work. What is under way gets `timeout` seconds in all; work that waits is left to itself."""
+        if self._closed:
+            return
         self._closed = True
-        for _ in self._threads:
+        for _ in self._pool:
             self._jobs.put(None)
-        for thread in self._threads:
-            thread.join(timeout)
+        end = time.monotonic() + timeout
+        for thread in self._pool:
+            thread.join(max(end - time.monotonic(), 0.0))
 
     def _serve(self) -> None:
         while (job := self._jobs.get()) is not None:
@@ -89,8 +96,14 @@ class ThreadExecutor:
             self._idle.release()
 
 
-def _attempt(work: Callable[[], T]) -> tuple[T | None, BaseException | None]:
+def _thread(run: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+def _attempt(work: Callable[[], T], caught: type[BaseException] = Exception) -> tuple[T | None, BaseException | None]:
     try:
         return work(), None
-    except Exception as error:
+    except caught as error:
         return None, error

@@ -13,6 +13,7 @@ import threading
 import traceback
 from collections import deque
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from k8snb.clock import Clock, RealClock, VirtualClock
@@ -77,6 +78,7 @@ class Pump:
         self._told = 0.0  # when those who wait were last told of progress
         self.failure: str | None = None
         self.on_failure: Callable[[str, str], None] = _print_failure
+        self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  # around each item
         self._ready: deque[Item] = deque()
         self._inbox: deque[Callable[[], None]] = deque()
         self._thread: threading.Thread | None = None
@@ -114,6 +116,10 @@ class Pump:
 
     def step(self) -> Step | None:
         """Run one item, if one is ready or a timer is due. Returns what was run."""
+        with self.guard():
+            return self._step()
+
+    def _step(self) -> Step | None:
         item = self._next()
         if item is None:
             return None

@@ -10,10 +10,12 @@ import pytest
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apiserver import ApiServer
+from k8snb.apiserver.compactor import Compactor
 from k8snb.client import Client, User
 from k8snb.client.client import JSON, MERGE
 from k8snb.clock import VirtualClock
 from k8snb.etcd.guard import GuardedStore
+from k8snb.pump import Pump
 
 Object = dict[str, Any]
 
@@ -407,6 +409,81 @@ def test_a_pod_is_bound_once(client: Client) -> None:
 def test_logs_of_a_pod_without_a_node_are_refused(client: Client) -> None:
     client.create("pods", pod(), "default")
     assert "does not have a host assigned" in refusal(client.logs, "web", "default").message
+
+
+# graceful deletion and generations
+
+
+def running(client: Client) -> Object:
+    """A pod that takes its time to end."""
+    return client.create("pods", pod(nodeName="node-1"), "default")
+
+
+def test_a_second_deletion_may_shorten_the_time_to_end_and_not_lengthen_it(client: Client, server: ApiServer) -> None:
+    running(client)
+    client.delete("pods", "web", "default", gracePeriodSeconds=20)
+    server.clock.advance_to(server.clock.now() + 5)  # type: ignore[attr-defined]
+    longer = client.delete("pods", "web", "default", gracePeriodSeconds=50, propagationPolicy="Foreground")
+    assert longer["metadata"]["deletionGracePeriodSeconds"] == 20
+    assert longer["metadata"]["deletionTimestamp"] == "2023-11-14T22:13:40Z"
+    shorter = client.delete("pods", "web", "default", gracePeriodSeconds=10)
+    assert shorter["metadata"]["deletionGracePeriodSeconds"] == 10
+    assert shorter["metadata"]["deletionTimestamp"] == "2023-11-14T22:13:30Z"
+    assert shorter["metadata"]["generation"] == 2
+
+
+def test_deleting_again_in_the_same_way_writes_nothing(client: Client, store: GuardedStore) -> None:
+    running(client)
+    client.delete("pods", "web", "default")
+    before = store.revision
+    client.delete("pods", "web", "default")
+    assert store.revision == before
+
+
+def test_what_defaults_fill_in_is_no_change_of_the_spec(client: Client, store: GuardedStore) -> None:
+    client.create("deployments", deployment(), "default")
+    before = store.revision
+    again = deployment()
+    again["metadata"]["namespace"] = "default"
+    assert client.update("deployments", again)["metadata"]["generation"] == 1
+    assert store.revision == before
+
+
+def test_replacing_a_node_keeps_its_status(client: Client) -> None:
+    status = {"capacity": {"cpu": "2"}, "allocatable": {"cpu": "1"}}
+    client.create("nodes", {"metadata": {"name": "node-1"}, "status": status})
+    replaced = client.update("nodes", {"metadata": {"name": "node-1", "labels": {"disk": "ssd"}}})
+    assert replaced["metadata"]["labels"] == {"disk": "ssd"}
+    assert replaced["status"] == status
+
+
+@pytest.mark.parametrize("toleration", [
+    {"operator": "Exists"},
+    {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": ""},
+    {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5},
+])  # fmt: skip
+def test_a_pod_that_says_how_long_it_stays_on_a_silent_node_is_believed(client: Client, toleration: Object) -> None:
+    made = client.create("pods", pod(tolerations=[toleration]), "default")
+    keys = [entry.get("key") for entry in made["spec"]["tolerations"]]
+    assert keys.count("node.kubernetes.io/not-ready") == (1 if toleration.get("key") else 0)
+
+
+# compaction
+
+
+def test_a_long_run_keeps_the_newest_history_only(client: Client, server: ApiServer, store: GuardedStore) -> None:
+    pump = Pump(server.clock)
+    Compactor(server, server.clock, keep=50).start()
+    client.create("configmaps", {"metadata": {"name": "old"}}, "default")
+    for number in range(400):
+        client.create("configmaps", {"metadata": {"name": "busy"}, "data": {"n": str(number)}}, "default")
+        client.delete("configmaps", "busy", "default")
+        pump.run_for(10)
+    assert len(store.history()) < 50 + 70
+    assert client.get("configmaps", "old", "default")
+    watch = client.watch("configmaps", "default", resourceVersion=str(store.revision - 50))
+    assert len(watch.events) == 50
+    assert refusal(client.watch, "configmaps", "default", resourceVersion="1").code == 410
 
 
 # identity

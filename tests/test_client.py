@@ -23,6 +23,13 @@ from k8snb.pump import Pump
 Object = dict[str, Any]
 
 
+TESTERS = {
+    "metadata": {"name": "testers"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+    "subjects": [{"kind": "User", "name": "system:test"}, {"kind": "Group", "name": "system:serviceaccounts"}],
+}
+
+
 class Lab:
     """An apiserver and a pump. `broken` makes the transport refuse everything."""
 
@@ -35,6 +42,7 @@ class Lab:
         self.server = ApiServer(self.store, self.clock, dice=random.Random(0), service_cidr="10.96.0.0/16")
         self.server.bootstrap()
         self.client = Client(self.server)
+        self.client.create("clusterrolebindings", TESTERS)
         self.broken = False
         self.context = Context(self, self.clock, self.pump.add, random.Random(0))
         self.informers = Informers(self.context.client("system:test"), self.context)
@@ -131,6 +139,15 @@ def test_failures_in_a_row_wait_ever_longer(lab: Lab) -> None:
     queue.add("a")
     lab.pump.settle()
     assert moments == [0.0, 0.005, 0.015, 0.035, 0.075]
+
+
+def test_failures_without_end_wait_the_longest_delay(lab: Lab) -> None:
+    queue = WorkQueue("test", lab.context, lambda key, cause: None)
+    began = lab.clock.monotonic()
+    for _ in range(2000):
+        queue.add_rate_limited("a")
+        lab.pump.settle(limit=1001)
+    assert lab.clock.monotonic() - began > 1900 * 1000
 
 
 def test_of_two_delays_the_earlier_counts(lab: Lab) -> None:

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from k8snb.apimachinery.meta import condition, is_true
 from k8snb.apiserver import ApiServer
 from k8snb.client import Client
+from k8snb.client.client import MERGE
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.clock import VirtualClock
+from k8snb.cri import RuntimeFailure
 from k8snb.cri.simulated import SimulatedRuntime
 from k8snb.etcd.guard import GuardedStore
 from k8snb.executor import ClockExecutor
@@ -39,16 +42,20 @@ class Lab:
         self.server.bootstrap()
         self.client = Client(self.server)
         self.runtime = SimulatedRuntime(self.clock)
-        context = Context(self.server, self.clock, self.pump.add, dice)
-        informers = Informers(context.client("system:nodes"), context)
+        self.context = Context(self.server, self.clock, self.pump.add, dice)
+        self.network = self.runtime.add_node("node-1")
+        self.start_kubelet()
+
+    def start_kubelet(self) -> None:
+        informers = Informers(self.context.client("system:nodes"), self.context)
         self.kubelet = Kubelet(
             NodeSpec("node-1", cpus="2", memory="4Gi"),
-            context,
+            self.context,
             informers,
             runtime=self.runtime,
             executor=ClockExecutor(self.clock, self.runtime.take_elapsed),
             dialer=VirtualDialer(lambda ip, port, path: self.runtime.http(ip, port, path)),
-            network=self.runtime.add_node("node-1"),
+            network=self.network,
             post=self.pump.post,
             dns=lambda: "10.96.0.10",
         )
@@ -126,6 +133,7 @@ def test_a_container_that_ends_well_leaves_a_succeeded_pod(lab: Lab) -> None:
 def test_a_container_that_fails_leaves_a_failed_pod(lab: Lab) -> None:
     pod = lab.run("sh", "-c", "exit 3", restartPolicy="Never")
     assert pod["status"]["phase"] == "Failed"
+    assert (condition(pod, "Ready") or {})["reason"] == "PodFailed"
     assert lab.container()["state"]["terminated"]["exitCode"] == 3
 
 
@@ -295,6 +303,173 @@ def test_volumes_are_refused_by_name_and_not_ignored(lab: Lab) -> None:
     assert "not implemented by k8snb" in lab.container()["state"]["waiting"]["message"]
 
 
+def test_a_startup_probe_that_has_passed_asks_no_more(lab: Lab) -> None:
+    script = "touch /tmp/up; sleep 20; rm /tmp/up; sleep 1000000"
+    probe = {"exec": {"command": ["cat", "/tmp/up"]}, "periodSeconds": 1, "failureThreshold": 2}
+    lab.run("sh", "-c", script, container={"startupProbe": probe})
+    lab.pump.run_for(60)
+    assert lab.container()["restartCount"] == 0
+    assert lab.container()["started"]
+
+
+def test_a_sidecar_that_fails_does_not_fail_its_pod(lab: Lab) -> None:
+    command = ["sh", "-c", "sleep 5; exit 1"]
+    sidecar = {"name": "side", "image": "busybox", "restartPolicy": "Always", "command": command}
+    lab.run("sleep", "60", restartPolicy="Never", initContainers=[sidecar])
+    assert [phase for phase, _ in statuses(lab)][-1] == "Succeeded"
+    assert "Failed" not in [phase for phase, _ in statuses(lab)]
+    assert lab.pod()["status"]["initContainerStatuses"][0]["restartCount"] >= 1
+
+
+def test_a_pod_is_initialized_once_whatever_becomes_of_its_sidecars(lab: Lab) -> None:
+    sidecar = {"name": "side", "image": "busybox", "restartPolicy": "Always", "command": ["sleep", "5"]}
+    lab.run("sleep", "60", restartPolicy="Never", initContainers=[sidecar])
+    verdicts = [condition(r.value, "Initialized") for r in lab.store.history("/registry/pods/default/web")]
+    found = [verdict["status"] for verdict in verdicts if verdict]
+    assert found == sorted(found)  # False, then True
+
+
+def test_each_container_that_waits_says_why(lab: Lab) -> None:
+    crash = {"image": "busybox", "command": ["false"]}
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", **crash}, {"name": "other", **crash}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    lab.pump.run_for(25)
+    waiting = [entry["state"]["waiting"]["reason"] for entry in lab.pod()["status"]["containerStatuses"]]
+    assert waiting == ["CrashLoopBackOff", "CrashLoopBackOff"]
+
+
+def statuses(lab: Lab) -> list[tuple[str, str]]:
+    """Phase and the state of the first container, in the order in which they were written."""
+    found = []
+    for record in lab.store.history("/registry/pods/default/web"):
+        status = record.value["status"]
+        states = status.get("containerStatuses") or [{"state": {"none": {}}}]
+        found.append((status["phase"], next(iter(states[0]["state"]))))
+    return found
+
+
+def test_a_pod_that_ends_is_never_said_to_be_coming_up(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    lab.client.delete("pods", "web", "default")
+    lab.pump.settle()
+    assert statuses(lab)[-1] == ("Succeeded", "terminated")
+    running = statuses(lab).index(("Running", "running"))
+    assert "waiting" not in [state for _, state in statuses(lab)[running:]]
+
+
+def test_a_finalizer_holds_the_object_and_not_the_containers(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    lab.client.patch("pods", "web", {"metadata": {"finalizers": ["example.com/hold"]}}, "default")
+    lab.client.delete("pods", "web", "default")
+    assert lab.pump.settle()
+    assert lab.runtime.list_containers("node-1") == []
+    assert lab.pod()["metadata"]["deletionGracePeriodSeconds"] == 0
+    lab.client.patch("pods", "web", {"metadata": {"finalizers": None}}, "default", content_type=MERGE)
+    assert lab.client.find("pods", "web", "default") is None
+
+
+def seconds_to_the_end(lab: Lab, since: float) -> float:
+    record = lab.store.history("/registry/pods/default/web")[-1]
+    assert record.sort == "DELETE"
+    return record.origin.time - since
+
+
+def test_a_second_deletion_with_a_shorter_grace_period_overtakes_the_first(lab: Lab) -> None:
+    lab.run("sleep", "1000000")
+    began = lab.clock.now()
+    lab.client.delete("pods", "web", "default")
+    lab.pump.run_for(2)
+    lab.client.delete("pods", "web", "default", gracePeriodSeconds=3)
+    lab.pump.settle()
+    assert seconds_to_the_end(lab, began) == pytest.approx(5, abs=0.5)
+
+
+def test_a_forced_deletion_ends_containers_that_were_given_time(lab: Lab) -> None:
+    lab.run("sleep", "1000000")
+    lab.client.delete("pods", "web", "default")
+    lab.pump.run_for(2)
+    lab.client.delete("pods", "web", "default", gracePeriodSeconds=0)
+    lab.pump.run_for(2)
+    assert lab.runtime.list_containers("node-1") == []
+
+
+def test_a_pod_does_not_wait_for_its_image_to_be_deleted(lab: Lab) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:1.7.9"}]}}  # fmt: skip
+    lab.client.create("pods", pod, "default")
+    while "Pulling" not in lab.reasons():
+        lab.pump.run_for(0.1)
+    began = lab.clock.now()
+    lab.client.delete("pods", "web", "default")
+    lab.pump.settle()
+    assert seconds_to_the_end(lab, began) < 0.2
+    assert "Pulled" not in lab.reasons()
+
+
+def test_a_pod_that_somebody_calls_failed_is_ended(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    status = {**lab.pod()["status"], "phase": "Failed", "reason": "Evicted"}
+    lab.client.update_status("pods", {**lab.pod(), "status": status})
+    lab.pump.settle()
+    assert [entry.state for entry in lab.runtime.list_containers("node-1")] == ["CONTAINER_EXITED"]
+    assert (lab.pod()["status"]["phase"], lab.pod()["status"]["reason"]) == ("Failed", "Evicted")
+
+
+def test_a_runtime_without_an_answer_is_asked_again_before_anything_is_decided(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab.run(image="nginx:1.7.9")
+    list_containers, failures = lab.runtime.list_containers, [True] * 10
+
+    def broken(node: str) -> Any:
+        if failures:
+            failures.pop()
+            raise RuntimeFailure("Unavailable", "the runtime is away")
+        return list_containers(node)
+
+    monkeypatch.setattr(lab.runtime, "list_containers", broken)
+    lab.run(image="nginx:1.7.9", name="other")
+    assert failures == []
+    assert lab.container("other")["restartCount"] == 0
+    assert len(list_containers("node-1")) == len(lab.runtime.list_pod_sandboxes("node-1")) == 2
+
+
+def test_a_kubelet_that_starts_finds_what_is_running(lab: Lab) -> None:
+    lab.run(image="nginx:1.7.9")
+    before = lab.container()["containerID"]
+    lab.kubelet.stop()
+    lab.start_kubelet()
+    lab.pump.settle()
+    assert lab.container()["containerID"] == before
+    assert len(lab.runtime.list_pod_sandboxes("node-1")) == 1
+
+
+def test_a_failed_report_leaves_no_worker_busy(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    failures: list[str] = []
+    lab.pump.on_failure = lambda component, details: failures.append(details)
+    tell, broken = lab.kubelet.workers.events.event, [True]
+
+    def event(*arguments: Any) -> None:
+        if arguments[2] == "Pulling" and broken.pop():
+            broken.append(False)
+            raise ValueError("no events today")
+        tell(*arguments)
+
+    monkeypatch.setattr(lab.kubelet.workers.events, "event", event)
+    lab.run(image="nginx:1.7.9")
+    assert "no events today" in failures[0]
+    assert lab.pod()["status"]["phase"] == "Running"
+
+
+def test_a_node_that_was_called_unknown_by_mistake_speaks_up_with_its_next_heartbeat(lab: Lab) -> None:
+    node = lab.client.get("nodes", "node-1")
+    conditions = [{**entry, "status": "Unknown"} for entry in node["status"]["conditions"]]
+    lab.client.update_status("nodes", {**node, "status": {**node["status"], "conditions": conditions}})
+    lab.pump.run_for(11)
+    assert is_true(lab.client.get("nodes", "node-1"), "Ready")
+
+
 def test_a_silent_kubelet_writes_nothing_more(lab: Lab) -> None:
     lab.run(image="nginx:1.7.9")
     lab.kubelet.stop()
@@ -311,6 +486,13 @@ def test_the_back_off_doubles_up_to_five_minutes() -> None:
         crash.failed(now=0.0)
         delays.append(crash.delay)
     assert delays == [0, 10, 20, 40, 80, 160, 300, 300]
+
+
+def test_the_back_off_never_ends() -> None:
+    crash = Backoff()
+    for _ in range(5000):
+        crash.failed(0.0)
+    assert crash.delay == 300.0
 
 
 def test_references_expand_as_upstream_says() -> None:

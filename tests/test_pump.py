@@ -195,3 +195,54 @@ def test_a_timer_set_from_outside_wakes_the_pump() -> None:
         assert pump.wait(lambda: bool(rang), 5)
     finally:
         pump.stop()
+
+
+def test_work_that_breaks_its_thread_still_answers() -> None:
+    pump = Pump(RealClock())
+    executor = ThreadExecutor(pump.post)
+    errors: list[BaseException | None] = []
+
+    def leave() -> None:
+        raise SystemExit(1)
+
+    pump.start()
+    executor.submit(leave, lambda result, error: errors.append(error))
+    assert pump.wait(lambda: bool(errors), 5)
+    assert isinstance(errors[0], SystemExit)
+    executor.close()
+    pump.stop()
+
+
+def test_closing_waits_once_for_all_work_that_hangs() -> None:
+    executor = ThreadExecutor(lambda callback: None)
+    release = threading.Event()
+    for _ in range(8):
+        executor.submit(release.wait, lambda result, error: None)
+    clock = RealClock()
+    began = clock.monotonic()
+    executor.close(timeout=0.2)
+    assert clock.monotonic() - began < 1.0
+    release.set()
+
+
+def test_a_pump_that_is_started_again_has_not_failed() -> None:
+    pump = Pump(RealClock())
+    pump.failure = "of the time before"
+    pump.start()
+    assert pump.failure is None
+    pump.stop()
+
+
+def test_work_is_not_held_up_by_work_that_waits() -> None:
+    pump = Pump(RealClock())
+    executor = ThreadExecutor(pump.post, workers=1)
+    release, done = threading.Event(), []
+    pump.start()
+    for _ in range(5):
+        executor.submit(release.wait, lambda result, error: done.append("waited"), waits=True)
+    executor.submit(lambda: None, lambda result, error: done.append("worked"))
+    assert pump.wait(lambda: done == ["worked"], 5)
+    release.set()
+    assert pump.wait(lambda: len(done) == 6, 5)
+    executor.close()
+    pump.stop()

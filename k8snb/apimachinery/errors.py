@@ -14,9 +14,9 @@ from typing import Any
 
 from k8snb.apimachinery.kinds import Kind
 
-REQUIRED, INVALID, DUPLICATE, NOT_SUPPORTED, FORBIDDEN, NOT_FOUND, TOO_LONG, TYPE_INVALID = (
+REQUIRED, INVALID, DUPLICATE, NOT_SUPPORTED, FORBIDDEN, NOT_FOUND, TOO_LONG, TOO_MANY, TYPE_INVALID = (
     "Required value", "Invalid value", "Duplicate value", "Unsupported value", "Forbidden", "Not found",
-    "Too long", "Invalid value",
+    "Too long", "Too many", "Invalid value",
 )  # fmt: skip
 
 _CAUSES = {
@@ -27,6 +27,7 @@ _CAUSES = {
     FORBIDDEN: "FieldValueForbidden",
     NOT_FOUND: "FieldValueNotFound",
     TOO_LONG: "FieldValueTooLong",
+    TOO_MANY: "FieldValueTooMany",
 }
 
 

@@ -36,7 +36,7 @@ PRIORITY_CLASSES = {"system-node-critical": 2_000_001_000, "system-cluster-criti
 
 def namespace_lifecycle(server: Server, request: Request, obj: Object, old: Object | None) -> Object:
     """Nothing is made in a namespace that is not there or on its way out; the first four stay."""
-    if request.verb == "delete" and request.kind.plural == "namespaces" and name_of(obj) in IMMORTAL:
+    if request.verb == "delete" and request.kind.builtin == "namespaces" and name_of(obj) in IMMORTAL:
         raise forbidden(request.kind, name_of(obj), "this namespace may not be deleted")
     if request.verb != "create" or not request.kind.namespaced or request.subresource:
         return obj
@@ -130,4 +130,4 @@ def admit(server: Server, request: Request, obj: Object, old: Object | None) -> 
 
 
 def _creates(request: Request, plural: str) -> bool:
-    return request.verb == "create" and request.kind.plural == plural and not request.subresource
+    return request.verb == "create" and request.kind.builtin == plural and not request.subresource

@@ -49,7 +49,8 @@ def _cidr(text: str) -> bool:
 
 
 def _date_time(text: str) -> bool:
-    return "T" in text.upper() and _reads(datetime.fromisoformat)(text) and datetime.fromisoformat(text).tzinfo is not None
+    has_parts = "T" in text.upper() and _reads(datetime.fromisoformat)(text)
+    return has_parts and datetime.fromisoformat(text).tzinfo is not None
 
 
 def _uuid(version: int = 0) -> Callable[[str], bool]:

@@ -64,7 +64,7 @@ class Rule:
         """Whether it is about a change: such a rule is asked only where there is something old."""
         return "oldSelf" in self.variables
 
-    def run(self, **variables: Any) -> Any:
+    def run(self, variables: Mapping[str, Any]) -> Any:
         """What the expression is worth. Raises ValueError where it has no value."""
         context = self._context()
         for name, function in self._functions.items():
@@ -128,7 +128,7 @@ def _asked(entry: Document, value: Any, before: Any, path: Path) -> Errors:
     variables = {"self": value, **({"oldSelf": before} if before is not ABSENT else {})}
     where, shown = path_text(path) + entry.get("fieldPath", ""), _shown(value)
     try:
-        if asked.run(**variables) is True:
+        if asked.run(variables) is True:
             return
     except ValueError as error:
         yield FieldError(where, INVALID, shown, f'rule evaluation error: {error} evaluating rule: {entry["rule"]}')
@@ -140,7 +140,7 @@ def _asked(entry: Document, value: Any, before: Any, path: Path) -> Errors:
 def _message(entry: Document, variables: Mapping[str, Any]) -> str:
     if entry.get("messageExpression"):
         try:
-            return str(rule(entry["messageExpression"]).run(**variables))
+            return str(rule(entry["messageExpression"]).run(variables))
         except ValueError:
             pass
     text: str = entry.get("message") or f"failed rule: {entry['rule']}"

@@ -1,6 +1,7 @@
 """apiextensions-apiserver's structural schemas: what a CustomResourceDefinition's schema makes of objects.
 
-Interface: `Structural(document)`: `decode(obj)` for what is sent, `shape(obj)` for what is stored, `validate(obj, old)`.
+Interface: `Structural(document)`: `decode(obj)` for what is sent, `shape(obj)` for what is stored, and
+`validate(obj, old)`.
 The rule not to break: objects are shared; what changes is built anew, and what does not change is the object itself.
 Source: `apiextensions-apiserver/pkg/apiserver/schema/{pruning,defaulting,listtype}`, `kube-openapi/pkg/validation`.
 """

@@ -86,7 +86,8 @@ def _never(document: Document, path: str) -> Errors:
         words = "uniqueItems cannot be set to true since the runtime complexity becomes quadratic"
         yield FieldError(f"{path}.uniqueItems", FORBIDDEN, detail=words)
     if document.get("additionalProperties") is False:
-        yield FieldError(f"{path}.additionalProperties", FORBIDDEN, detail="additionalProperties cannot be set to false")
+        words = "additionalProperties cannot be set to false"
+        yield FieldError(f"{path}.additionalProperties", FORBIDDEN, detail=words)
     elif document.get("additionalProperties") is not None and document.get("properties"):
         words = "additionalProperties and properties are mutual exclusive"
         yield FieldError(f"{path}.additionalProperties", FORBIDDEN, detail=words)
@@ -118,7 +119,8 @@ def _list_type(document: Document, path: str) -> Errors:
     if sort not in ("atomic", "set", "map"):
         yield FieldError(f"{path}.{LIST_TYPE}", NOT_SUPPORTED, sort, 'supported values: "atomic", "map", "set"')
     if document.get("type") != "array":
-        yield FieldError(f"{path}.type", INVALID, document.get("type", ""), f"must be array if {LIST_TYPE} is specified")
+        words = f"must be array if {LIST_TYPE} is specified"
+        yield FieldError(f"{path}.type", INVALID, document.get("type", ""), words)
     if sort == "map" and not keys:
         yield FieldError(f"{path}.{LIST_KEYS}", REQUIRED, detail=f"must not be empty if {LIST_TYPE} is map")
     items = document.get("items") or {}
@@ -141,7 +143,8 @@ def _pattern(document: Document, path: str) -> Errors:
 
 def _junctions(document: Document, path: str) -> Errors:
     """What stands in allOf, anyOf, oneOf and not says what values are right, and no more than that."""
-    parts = [(f"{path}.{name}[{place}]", part) for name in JUNCTIONS for place, part in enumerate(document.get(name) or ())]
+    parts = [(f"{path}.{name}[{place}]", part) for name in JUNCTIONS
+             for place, part in enumerate(document.get(name) or ())]  # fmt: skip
     if isinstance(document.get("not"), dict):
         parts.append((f"{path}.not", document["not"]))
     for where, part in parts:
@@ -176,7 +179,8 @@ def _rules(document: Document, path: str) -> Errors:
 
 def _default(document: Document, path: str) -> Errors:
     for error in crd_schema.complaints(document, document["default"], None):
-        yield FieldError(f"{path}.default{'.' if error.path else ''}{error.path}", error.sort, error.value, error.detail)
+        where = f"{path}.default.{error.path}".rstrip(".")
+        yield FieldError(where, error.sort, error.value, error.detail)
 
 
 CHECKS: tuple[Callable[[Document, str], Errors], ...] = (

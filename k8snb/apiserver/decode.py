@@ -63,7 +63,7 @@ def _identify(kind: Kind, body: Any) -> Object:
 
 def _check_shape(request: Request, obj: Object) -> Object:
     kind = request.kind
-    decoded, errors, unknown = schema.load().decode(obj)
+    decoded, errors, unknown = schema.load().decode(obj) if kind.custom is None else kind.custom.checker.decode(obj)
     if request.subresource:  # a status may come without the spec that belongs to it
         errors = [error for error in errors if error.sort != REQUIRED]
     if unknown:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Sequence
 
-from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.kinds import Kind, version_rank
 from k8snb.apimachinery.meta import Object
 
 VERSION = "v1.33.0"  # the release whose API is served
@@ -98,6 +98,8 @@ def _groups(kinds: Sequence[Kind]) -> list[str]:
 def _versions(group: str, kinds: Sequence[Kind]) -> list[str]:
     """The versions of a group, the preferred one first."""
     found = dict.fromkeys(kind.version for kind in kinds if kind.group == group)
+    if any(kind.custom is not None for kind in kinds if kind.group == group):
+        return sorted(found, key=version_rank)
     return sorted(found, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
 
 

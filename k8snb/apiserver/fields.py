@@ -37,7 +37,7 @@ def field_selector(kind: Kind, text: str) -> FieldSelector | None:
         selector = parse_field_selector(text)
     except ValueError as error:
         raise bad_request(f"unable to parse field selector {text!r}: {error}") from None
-    allowed = EVERY_KIND + SELECTABLE.get(kind.plural, ())
+    allowed = EVERY_KIND + (SELECTABLE.get(kind.plural, ()) if kind.custom is None else kind.custom.selectable)
     for path in selector.fields:
         if path not in allowed:
             raise bad_request(

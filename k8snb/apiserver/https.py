@@ -11,6 +11,8 @@ import asyncio
 import contextlib
 import json
 import ssl
+import sys
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
@@ -22,7 +24,7 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import bodies, discovery, paths
 from k8snb.apiserver.field_manager import manager_from_user_agent
-from k8snb.apiserver.negotiation import TABLE, YAML, Form, negotiate
+from k8snb.apiserver.negotiation import PLAIN, TABLE, YAML, Form, negotiate
 from k8snb.apiserver.paths import Route
 from k8snb.apiserver.serving import Documents, encode
 from k8snb.client import Request, Transport, User, Watch
@@ -34,6 +36,7 @@ MAX_BODY = 3 * 1024 * 1024  # bytes, as upstream's limit
 MAX_IN_FLIGHT = 400
 BOOKMARK_SECONDS = 60.0
 WATCH_SECONDS = 1800.0  # a watch without timeoutSeconds ends after this, and clients begin another
+KEPT_LINES = 64
 IDLE_LOG = 0.2  # seconds between two looks at a log that has nothing new
 WORKERS = 8
 HEALTH = ("/healthz", "/livez", "/readyz")
@@ -60,6 +63,8 @@ class HttpsServer:
         self._documents = Documents(transport)
         self._runner: web.AppRunner | None = None
         self._watches: set[Watch] = set()
+        self._bells = _Bells()
+        self._lines = _Lines()
         self._in_flight = 0
         self.revision: Callable[[], int] = lambda: 0
         self.upgrade: Callable[[web.Request, Route, User], Any] | None = None
@@ -71,6 +76,7 @@ class HttpsServer:
         return self._io.call(self._start(host, port)).result(30)
 
     async def _start(self, host: str, port: int) -> int:
+        self._bells.loop = asyncio.get_running_loop()
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(
@@ -120,7 +126,7 @@ class HttpsServer:
             self._in_flight -= 1
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        path = request.path
+        path = request.path.rstrip("/") or "/"
         if path in OPEN:
             return _open(path)
         user = self._gate.identify(_certificate(request), request.headers, path)
@@ -153,7 +159,7 @@ class HttpsServer:
         if isinstance(answer_, Watch):
             return await self._stream_watch(request, answer_, call, form)
         if not isinstance(answer_, dict):
-            return await self._stream_log(request, answer_)
+            return await self._stream_log(request, _limited(answer_, call.options.get("limitBytes")))
         return await self._reply(request, answer_, call, form)
 
     async def _read_body(self, request: web.Request, call: Request) -> None:
@@ -194,13 +200,7 @@ class HttpsServer:
         response = web.StreamResponse(headers={"Content-Type": form.media_type})
         response.enable_chunked_encoding()
         arrived = asyncio.Event()
-        loop = asyncio.get_running_loop()
-
-        def wake() -> None:
-            loop.call_soon_threadsafe(arrived.set)
-
-        watch.on_arrival = wake
-        arrived.set()
+        watch.on_arrival = lambda: self._bells.ring(arrived)
         self._watches.add(watch)
         try:
             await response.prepare(request)
@@ -219,17 +219,17 @@ class HttpsServer:
         """Send events as they come, bookmarks now and then, until the time is over or nobody listens."""
         loop = asyncio.get_running_loop()
         end = loop.time() + float(call.options.get("timeoutSeconds") or WATCH_SECONDS)
-        writer = _EventWriter(call, form, self._clock)
+        writer = _EventWriter(call, form, self._clock, self._lines)
         while not watch.stopped and loop.time() < end:
             arrived.clear()
             while (event := watch.pop()) is not None:
                 await response.write(writer.line(event))
-            patience = min(end - loop.time(), BOOKMARK_SECONDS)
-            try:
-                await asyncio.wait_for(arrived.wait(), max(patience, 0.0))
-            except TimeoutError:
-                if call.options.get("allowWatchBookmarks") and not watch.events and loop.time() < end:
-                    await response.write(writer.line(bookmark(call.kind, self.revision())))
+            quiet_until = min(end, loop.time() + BOOKMARK_SECONDS)
+            timer = loop.call_at(quiet_until, arrived.set)
+            await arrived.wait()
+            timer.cancel()
+            if call.options.get("allowWatchBookmarks") and not watch.events and quiet_until <= loop.time() < end:
+                await response.write(writer.line(bookmark(call.kind, self.revision())))
 
     async def _stream_log(self, request: web.Request, lines: Iterator[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
@@ -255,26 +255,77 @@ class _NoRouteError(Exception):
     """The path is not that of a resource."""
 
 
+class _Bells:
+    """Wakes streams from other threads: those rung at once cost the I/O loop one waking."""
+
+    def __init__(self) -> None:
+        self._rung: deque[asyncio.Event] = deque()
+        self._coming = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+
+    def ring(self, bell: asyncio.Event) -> None:
+        self._rung.append(bell)
+        if not self._coming and self.loop is not None:
+            self._coming = True
+            self.loop.call_soon_threadsafe(self._answer)
+
+    def _answer(self) -> None:
+        self._coming = False
+        while self._rung:
+            self._rung.popleft().set()
+
+
+class _Lines:
+    """The newest watch events as they go out: an event that many watch is encoded once."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int], tuple[Object, bytes]] = OrderedDict()
+
+    def line(self, event: Event) -> bytes:
+        key = (event.sort, id(event.object))
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = (event.object, _line(event.sort, event.object))  # holding it keeps its id its own
+            if len(self._kept) > KEPT_LINES:
+                self._kept.popitem(last=False)
+        return kept[1]
+
+
+def _line(sort: str, obj: Object) -> bytes:
+    return b'{"type":"%s","object":%s}\n' % (sort.encode(), encode(obj))
+
+
 class _EventWriter:
     """Watch events as lines; a Table's columns go out once."""
 
-    def __init__(self, call: Request, form: Form, clock: Clock) -> None:
-        self._call, self._form, self._clock = call, form, clock
+    def __init__(self, call: Request, form: Form, clock: Clock, lines: _Lines) -> None:
+        self._call, self._form, self._clock, self._lines = call, form, clock, lines
         self._columns = True
 
     def line(self, event: Event) -> bytes:
+        if self._form.shape == PLAIN:
+            return self._lines.line(event)
         obj = event.object
         if event.sort not in ("BOOKMARK", "ERROR"):
             include = self._call.options.get("includeObject", "Metadata")
             obj = self._form.convert(obj, self._call.kind, self._clock.now(), include=include, columns=self._columns)
             self._columns = self._columns and self._form.shape != TABLE
-        return b'{"type":"%s","object":%s}\n' % (event.sort.encode(), encode(obj))
+        return _line(event.sort, obj)
 
 
 def bookmark(kind: Kind, revision: int) -> Event:
     """The event that says: up to this revision you have seen all."""
     obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"resourceVersion": str(revision)}}
     return Event("BOOKMARK", obj)
+
+
+def _limited(lines: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
+    """A log up to a number of bytes."""
+    left = sys.maxsize if limit is None else limit
+    with contextlib.closing(lines) if hasattr(lines, "close") else contextlib.nullcontext():
+        while left > 0 and (line := next(lines, None)) is not None:
+            yield line[:left]
+            left -= len(line)
 
 
 def _certificate(request: web.Request) -> Object | None:

@@ -81,6 +81,9 @@ class Form:
 
 
 def _definition(column: Column, place: int, rows: tuple[object, ...]) -> Object:
+    if column.title:
+        return {"name": column.title, "type": column.type, "format": column.format, "description": column.description,
+                "priority": column.priority}  # fmt: skip
     numeric = bool(rows) and all(type(row.cells[place]) is int for row in rows)  # type: ignore[attr-defined]
     return {
         "name": column.name.title(),

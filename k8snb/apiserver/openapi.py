@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 
-from k8snb.apimachinery import schema
+from k8snb.apimachinery import custom_types, schema
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
 
@@ -44,6 +44,7 @@ def group_document(members: list[Kind]) -> Object:
     """The OpenAPI 3 document of one group and version."""
     names = sorted(set(_closure(members)))
     schemas = {name: schema.load().openapi(name) for name in names}
+    schemas.update({custom_types.openapi_name(kind): custom_types.openapi(kind) for kind in members if kind.custom})
     paths: Object = {}
     for kind in members:
         paths.update(_paths(kind))
@@ -60,7 +61,7 @@ def _closure(members: list[Kind]) -> Iterator[str]:
     loaded = schema.load()
     found = (loaded.definition(kind.api_version, kind.kind) for kind in members)
     waiting = [type_.name for type_ in found if type_ is not None]
-    waiting.append("meta.v1.DeleteOptions")
+    waiting += ["meta.v1.DeleteOptions", "meta.v1.ObjectMeta"]
     seen: set[str] = set()
     while waiting:
         name = waiting.pop()
@@ -117,5 +118,7 @@ def _operation(kind: Kind, verb: str) -> Object:
 
 
 def _reference(kind: Kind) -> Object:
+    if kind.custom is not None:
+        return {"$ref": f"#/components/schemas/{custom_types.openapi_name(kind)}"}
     type_ = schema.load().definition(kind.api_version, kind.kind)
     return {"$ref": f"#/components/schemas/{type_.name}"} if type_ is not None else {"type": "object"}

@@ -19,7 +19,7 @@ def apply_patch(request: Request, old: Object) -> Object:
     """`old` with the request's patch applied. Raises BadRequest when the patch does not fit."""
     body: Any = request.body
     try:
-        if request.content_type == STRATEGIC:
+        if request.content_type == STRATEGIC and request.kind.custom is None:
             type_ = schema.load().definition(request.kind.api_version, request.kind.kind)
             return patch.strategic_merge(old, body, type_)
         if request.content_type == MERGE:
@@ -28,7 +28,8 @@ def apply_patch(request: Request, old: Object) -> Object:
             return _object(patch.json_patch(old, body))
     except ValueError as error:
         raise bad_request(f"the patch cannot be applied: {error}") from None
-    raise unsupported_media_type(request.content_type, (JSON, MERGE, STRATEGIC, APPLY))
+    known = (JSON, MERGE, STRATEGIC, APPLY) if request.kind.custom is None else (JSON, MERGE, APPLY)
+    raise unsupported_media_type(request.content_type, known)
 
 
 def _object(patched: Any) -> Object:

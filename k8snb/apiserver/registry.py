@@ -23,6 +23,7 @@ from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, 
 from k8snb.apimachinery.names import generate_name
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.apiserver import strategy
+from k8snb.apiserver.crd import seen, stored
 from k8snb.apiserver.decode import decode
 from k8snb.apiserver.field_manager import FieldManager, check_options
 from k8snb.apiserver.fields import field_selector
@@ -42,7 +43,8 @@ NAME_ATTEMPTS = 8
 
 class Registry:
     """`admit(request, obj, old)` is the admission chain, `allocate` fills in what must be unique in the cluster just
-    before an object is stored, `ended(kind, obj)` is told what has left the store, `authorize(request)` refuses what a
+    before an object is stored, `began(kind, obj)` is told whose end has begun and has to wait, `ended(kind, obj)` what
+    has left the store, `authorize(request)` refuses what a
     request turns out to need beside what it says it does."""
 
     def __init__(self, store: Store, clock: Clock, dice: random.Random, admit: Admit) -> None:
@@ -53,13 +55,19 @@ class Registry:
         self._hubs: dict[Kind, WatchHub] = {}
         self.fields = FieldManager(store)
         self.allocate: Admit = lambda request, obj, old: obj
+        self.began: Callable[[Kind, Object], None] = lambda kind, obj: None
         self.ended: Callable[[Kind, Object], None] = lambda kind, obj: None
         self.authorize: Callable[[Request], None] = lambda request: None
+
+    def close(self) -> None:
+        """Follow the store no longer: whoever watches hears nothing more."""
+        for hub in self._hubs.values():
+            hub.close()
 
     # reading
 
     def get(self, request: Request) -> Object:
-        return self.record(request.kind, request.namespace, request.name).value
+        return seen(request.kind, self.record(request.kind, request.namespace, request.name).value)
 
     def record(self, kind: Kind, namespace: str, name: str) -> Record:
         record = self.store.get(kind.key(namespace, name))
@@ -79,7 +87,8 @@ class Registry:
             records, more = self.store.range(prefix, revision=revision, start_after=start, limit=limit if whole else 0)
         except (CompactedError, FutureRevisionError) as error:
             raise errors.expired(str(error)) from None
-        items = [record.value for record in records if whole or filter_.matches(record.value)]
+        found = (seen(request.kind, record.value) for record in records)
+        items = [obj for obj in found if whole or filter_.matches(obj)]
         metadata: Object = {"resourceVersion": str(revision or self.store.revision)}
         if limit and not whole and len(items) > limit:
             items, more = items[:limit], True
@@ -144,7 +153,7 @@ class Registry:
         if request.options.get("dryRun"):
             return _shown(complete, managed)
         origin = self._origin(request, None if sent is complete else sent, managed)
-        return self.store.put(key, complete, expected=0, origin=origin).value
+        return seen(kind, self.store.put(key, stored(kind, complete), expected=0, origin=origin).value)
 
     def update(self, request: Request) -> Object:
         old = self.get(request)
@@ -164,7 +173,7 @@ class Registry:
         admitted = self._admit(request, prepared, old)
         if admitted == old and managed is None:
             return old
-        if request.subresource != "status":
+        if request.subresource != "status" or kind.custom is not None:
             self._validate(kind, admitted, old)
             admitted = self.allocate(request, admitted, old)
         if request.options.get("dryRun"):
@@ -186,6 +195,8 @@ class Registry:
         """Server-side apply: create the object, or bring it to what the applier says of it."""
         kind = request.kind
         record = self.store.get(kind.key(request.namespace, request.name))
+        if record is not None:
+            record = record._replace(value=seen(kind, record.value))
         if record is None and request.subresource:
             raise errors.not_found(kind, request.name)
         applied = self.fields.apply(request, record, timestamp(self._clock.now()))
@@ -212,7 +223,11 @@ class Registry:
         if grace == 0 and not obj["metadata"].get("finalizers") and not _namespace_lives(kind, obj):
             return self._end(request, obj, old)
         deleting = self._deleting(kind, obj, grace)
-        return old if deleting == old else self._put(request, deleting, old)
+        if deleting == old:
+            return old
+        began = self._put(request, deleting, old)
+        self.began(kind, began)
+        return began
 
     def delete_collection(self, request: Request) -> Object:
         listed = self.list(request)
@@ -239,7 +254,8 @@ class Registry:
         obj = {**obj, "metadata": {**obj["metadata"]}}
         try:
             origin = self._origin(request, sent, managed)
-            return self.store.put(key, obj, expected=revision_of(old), origin=origin).value
+            put = self.store.put(key, stored(request.kind, obj), expected=revision_of(old), origin=origin)
+            return seen(request.kind, put.value)
         except MismatchError:
             raise errors.conflict(request.kind, name_of(old), errors.STALE) from None
 
@@ -247,7 +263,7 @@ class Registry:
         key = request.kind.key(namespace_of(old), name_of(old))
         record = self.store.delete(key, expected=revision_of(old), origin=self._origin(request))
         self.ended(request.kind, old)
-        return record.value if record is not None else obj
+        return seen(request.kind, record.value) if record is not None else obj
 
     def _deleting(self, kind: Kind, obj: Object, grace: int) -> Object:
         metadata = obj["metadata"]
@@ -255,9 +271,9 @@ class Registry:
         began = parse_timestamp(before) - metadata["deletionGracePeriodSeconds"] if before else self._clock.now()
         moment = timestamp(began + grace)
         deleting = with_metadata(obj, deletionTimestamp=moment, deletionGracePeriodSeconds=grace)
-        if kind.plural == "namespaces":
+        if kind.builtin == "namespaces":
             deleting["status"] = {**(obj.get("status") or {}), "phase": "Terminating"}
-        if kind.plural in strategy.GENERATION and before is None:
+        if before is None and strategy.counts_generations(kind):
             deleting["metadata"]["generation"] = metadata.get("generation", 0) + 1
         return deleting
 
@@ -316,7 +332,7 @@ def _deletion_is_complete(obj: Object) -> bool:
 
 def _namespace_lives(kind: Kind, obj: Object) -> bool:
     """Whether this is a namespace whose contents the namespace controller has still to remove."""
-    return kind.plural == "namespaces" and bool(obj["spec"].get("finalizers"))
+    return kind.builtin == "namespaces" and bool(obj["spec"].get("finalizers"))
 
 
 def _revision(text: str) -> int:

@@ -14,15 +14,16 @@ from typing import Any
 from k8snb.apimachinery import errors, kinds
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of
-from k8snb.apiserver import admission, escalation, rbac_defaults, reviews
+from k8snb.apiserver import admission, crd_finalizer, escalation, rbac_defaults, reviews
 from k8snb.apiserver.allocators import ServiceAllocator
 from k8snb.apiserver.authentication import Authenticator
 from k8snb.apiserver.authorization import Authorizer
+from k8snb.apiserver.crd import CRD, Definitions
 from k8snb.apiserver.identity import Identity
 from k8snb.apiserver.registry import Registry
 from k8snb.apiserver.subresources import NodeConnection, handler_for
 from k8snb.client import ADMIN, Client, Request
-from k8snb.clock import Clock
+from k8snb.clock import Clock, timestamp
 from k8snb.etcd import Store
 
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
@@ -54,8 +55,12 @@ class ApiServer:
         self.nodes: dict[str, NodeConnection] = {}
         self.registry = Registry(store, clock, dice, self._admit)
         self.registry.allocate = self._allocate
+        self.registry.began = self._began
         self.registry.ended = self._ended
         self.registry.authorize = self.authorizer.check
+        self.definitions = Definitions(store)
+        self.registry.fields.kind_of = self.definitions.by_gvk
+        self.registry.fields.shape_of = self.definitions.shape_of
         services = [record.value for record in store.range(_kind("services").prefix)[0]]
         self.allocator = ServiceAllocator(service_cidr, dice, services)
         self._verbs: dict[str, Callable[[Request], Any]] = {
@@ -71,6 +76,8 @@ class ApiServer:
 
     def handle(self, request: Request) -> Any:
         """Answer one request. Raises ApiError."""
+        if request.kind.custom is not None:
+            self.definitions.current(request)
         self.authorizer.check(request)
         answer = self._answer(request)
         wants_managers = request.options and request.options.get("managedFields") and isinstance(answer, dict)
@@ -85,7 +92,7 @@ class ApiServer:
 
     def kinds(self) -> tuple[Kind, ...]:
         """Discovery: what this server serves."""
-        return kinds.KINDS
+        return self.definitions.kinds
 
     def with_managed_fields(self, obj: Object) -> Object:
         """An object or list as clients of the REST API see it: with who owns which fields."""
@@ -98,6 +105,8 @@ class ApiServer:
     def close(self) -> None:
         """Follow the store no longer. Another server may go on with it."""
         self.authorizer.close()
+        self.registry.close()
+        self.definitions.close()
 
     def connect_node(self, name: str, connection: NodeConnection) -> None:
         """A kubelet hands over the way to its containers."""
@@ -117,7 +126,7 @@ class ApiServer:
         rbac_defaults.reconcile(client)
 
     def _create(self, request: Request) -> Any:
-        review = reviews.REVIEWS.get(request.kind.kind)
+        review = reviews.REVIEWS.get(request.kind.kind) if request.kind.custom is None else None
         return self.registry.create(request) if review is None else reviews.answer(self, request, review)
 
     def _admit(self, request: Request, obj: Object, old: Object | None) -> Object:
@@ -125,7 +134,9 @@ class ApiServer:
         return admission.admit(self, request, obj, old)
 
     def _allocate(self, request: Request, obj: Object, old: Object | None) -> Object:
-        if request.kind.plural != "services":
+        if request.kind is CRD:
+            return self.definitions.accept(obj, timestamp(self.clock.now()))
+        if request.kind.builtin != "services":
             return obj
         take = self.allocator.try_out if request.options.get("dryRun") else self.allocator.admit
         complete, problems = take(obj, old)
@@ -133,8 +144,13 @@ class ApiServer:
             raise errors.invalid(request.kind, name_of(obj), problems)
         return complete
 
+    def _began(self, kind: Kind, obj: Object) -> None:
+        if kind is CRD:
+            crd_finalizer.began(self, obj)
+
     def _ended(self, kind: Kind, obj: Object) -> None:
-        if kind.plural == "services":
+        crd_finalizer.ended(self, kind, obj)
+        if kind.builtin == "services":
             self.allocator.release(obj)
 
 

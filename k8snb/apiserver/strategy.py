@@ -13,7 +13,8 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
 from k8snb.apimachinery.quantity import parse
 
-GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets")  # kinds that count changes of their spec
+# kinds that count changes of their spec
+GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets", "customresourcedefinitions")
 KEEPS_STATUS = ("nodes",)  # kinds whose creator may set the status
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
                    "resourceVersion", "selfLink", "managedFields")  # fmt: skip
@@ -23,19 +24,32 @@ def has_status(kind: Kind) -> bool:
     return "status" in kind.subresources
 
 
+def counts_generations(kind: Kind) -> bool:
+    return kind.builtin in GENERATION or kind.custom is not None
+
+
+def _wanted(kind: Kind, obj: Object) -> object:
+    """What a change of which begins a new generation: the spec; of a custom resource all but metadata and status."""
+    if kind.custom is None:
+        return obj.get("spec")
+    apart = ("metadata", "status") if has_status(kind) else ("metadata",)
+    return {name: value for name, value in obj.items() if name not in apart}
+
+
 def prepare_for_create(kind: Kind, obj: Object) -> Object:
     """Drop what only the server may set; give the first status."""
     metadata = {key: value for key, value in obj["metadata"].items() if key not in SERVER_METADATA}
     if not kind.namespaced:
         metadata.pop("namespace", None)
-    if kind.plural in GENERATION:
+    if counts_generations(kind):
         metadata["generation"] = 1
     prepared = {**obj, "metadata": metadata}
-    if has_status(kind) and kind.plural not in KEEPS_STATUS:
+    if has_status(kind) and kind.builtin not in KEEPS_STATUS:
         prepared.pop("status", None)
-        first = FIRST_STATUS.get(kind.plural)
-        prepared["status"] = first(prepared) if first else {}
-    if kind.plural == "namespaces":
+        if kind.custom is None:
+            first = FIRST_STATUS.get(kind.plural)
+            prepared["status"] = first(prepared) if first else {}
+    if kind.builtin == "namespaces":
         prepared["spec"] = {**(prepared.get("spec") or {}), "finalizers": ["kubernetes"]}
     return prepared
 
@@ -48,9 +62,9 @@ def prepare_for_update(kind: Kind, obj: Object, old: Object) -> Object:
         prepared.pop("status", None)
         if "status" in old:
             prepared["status"] = old["status"]
-    if kind.plural in GENERATION and prepared.get("spec") != old.get("spec"):
+    if counts_generations(kind) and _wanted(kind, prepared) != _wanted(kind, old):
         metadata["generation"] = old["metadata"].get("generation", 0) + 1
-    if kind.plural == "namespaces":
+    if kind.builtin == "namespaces":
         prepared["spec"] = old["spec"]
     return prepared
 
@@ -58,7 +72,7 @@ def prepare_for_update(kind: Kind, obj: Object, old: Object) -> Object:
 def prepare_for_status(kind: Kind, obj: Object, old: Object) -> Object:
     """Take over the status and nothing else (for nodes also labels and annotations, as upstream)."""
     prepared = {**old, "status": obj.get("status") or {}}
-    if kind.plural in KEEPS_STATUS:
+    if kind.builtin in KEEPS_STATUS:
         prepared["metadata"] = _server_metadata(obj, old)
     return prepared
 
@@ -109,7 +123,7 @@ def is_terminal(pod: Object) -> bool:
 
 def grace_period(kind: Kind, obj: Object, asked: int | None) -> int:
     """Seconds an object may take to end: pods on a node get time, everything else ends at once."""
-    if kind.plural != "pods":
+    if kind.builtin != "pods":
         return 0
     if not obj["spec"].get("nodeName") or is_terminal(obj):
         return 0

@@ -263,12 +263,13 @@ class CommandBridge(Bridge):
             self._resize(size)
 
     def _resize(self, size: Any) -> None:
-        columns, rows = (size.get("Width"), size.get("Height")) if isinstance(size, dict) else (None, None)
-        if not all(isinstance(number, int) and 0 < number <= MAX_TERMINAL for number in (columns, rows)):
+        found = [size.get(side) for side in ("Width", "Height")] if isinstance(size, dict) else []
+        numbers = [number for number in found if isinstance(number, int) and 0 < number <= MAX_TERMINAL]
+        if len(numbers) != 2:
             return
-        self._size = (columns, rows)
+        self._size = (numbers[0], numbers[1])
         if self._connection is not None and self._session is not None:
-            self._session.resize(columns, rows)
+            self._session.resize(*self._size)
 
     def _prepare(self, connection: Connection) -> None:
         if self._size is not None and self._session is not None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from k8snb.apimachinery import errors
+from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, uid_of, with_path
 from k8snb.apimachinery.selectors import from_label_selector, from_set
 from k8snb.apiserver.authorization import Authorizer
@@ -24,8 +25,6 @@ from k8snb.apiserver.tokens import token
 from k8snb.client import Request
 from k8snb.client.client import APPLY
 from k8snb.clock import Clock, timestamp
-
-HIGHEST_PORT = 0xFFFF
 
 
 class NodeConnection(Protocol):
@@ -60,12 +59,13 @@ def status(server: Server, request: Request) -> Object:
 def scale(server: Server, request: Request) -> Object:
     """The number of replicas of anything that has one, as an autoscaling/v1 Scale."""
     old = server.registry.get(request)
-    current = _scale_of(old)
+    current = _scale_of(request.kind, old)
     if request.verb == "get":
         return current
     applies = request.verb == "patch" and request.content_type == APPLY
     wanted = request.body if request.verb == "update" or applies else apply_patch(request, current)
     replicas = get_path(wanted, "spec.replicas", 0)
+    path = _scale_paths(request.kind)["specReplicasPath"]
     if not isinstance(replicas, int) or replicas < 0:
         complaint = errors.FieldError("spec.replicas", errors.INVALID, replicas, "must be greater than or equal to 0")
         raise errors.invalid(request.kind, name_of(old), [complaint])
@@ -73,22 +73,40 @@ def scale(server: Server, request: Request) -> Object:
     if revision and revision != old["metadata"]["resourceVersion"]:
         raise errors.conflict(request.kind, name_of(old), errors.STALE)
     if applies:
-        body = {"apiVersion": request.kind.api_version, "kind": request.kind.kind, "spec": {"replicas": replicas}}
-        return _scale_of(server.registry.apply(replace(request, body=body)))
-    return _scale_of(server.registry.replace(request, with_path(old, "spec.replicas", replicas), old))
+        body = {"apiVersion": request.kind.api_version, "kind": request.kind.kind}
+        body = with_path(body, path, replicas)
+        return _scale_of(request.kind, server.registry.apply(replace(request, body=body)))
+    return _scale_of(request.kind, server.registry.replace(request, with_path(old, path, replicas), old))
 
 
-def _scale_of(obj: Object) -> Object:
-    metadata = obj["metadata"]
-    kept = {key: metadata[key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
+_SCALE_PATHS = {"specReplicasPath": "spec.replicas", "statusReplicasPath": "status.replicas"}
+
+
+def _scale_paths(kind: Kind) -> Mapping[str, str]:
+    """Where a kind keeps its numbers of replicas, and a custom kind its selector."""
+    if kind.custom is None or kind.custom.scale is None:
+        return _SCALE_PATHS
+    return {name: path.lstrip(".") for name, path in kind.custom.scale.items()}
+
+
+def _selector_of(kind: Kind, obj: Object, paths: Mapping[str, str]) -> str:
+    if kind.custom is not None:
+        return str(get_path(obj, paths.get("labelSelectorPath", ""), ""))
     raw = obj["spec"].get("selector") or {}
-    selector = from_label_selector(raw) if {"matchLabels", "matchExpressions"} & raw.keys() else from_set(raw)
+    return str(from_label_selector(raw) if {"matchLabels", "matchExpressions"} & raw.keys() else from_set(raw))
+
+
+def _scale_of(kind: Kind, obj: Object) -> Object:
+    metadata, paths = obj["metadata"], _scale_paths(kind)
+    shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+    kept = {key: metadata[key] for key in shown if key in metadata}
+    replicas = get_path(obj, paths["statusReplicasPath"], 0)
     return {
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": kept,
-        "spec": {"replicas": obj["spec"].get("replicas", 0)},
-        "status": {"replicas": get_path(obj, "status.replicas", 0), "selector": str(selector)},
+        "spec": {"replicas": get_path(obj, paths["specReplicasPath"], 0)},
+        "status": {"replicas": replicas, "selector": _selector_of(kind, obj, paths)},
     }
 
 
@@ -153,36 +171,34 @@ def run_command(server: Server, request: Request) -> Any:
         return _kubelet(server, pod).exec(pod, container, command)
     if not command:
         raise errors.bad_request("you must specify at least one command for the container")
-    options = _streams(request)
-    opened = _kubelet(server, pod).get_exec(pod, container, command, tty=options["tty"], stdin=options["stdin"])
-    return RemoteCommand(open=opened, **options)
+    stdin, tty = bool(request.options.get("stdin")), bool(request.options.get("tty"))
+    opened = _kubelet(server, pod).get_exec(pod, container, command, tty=tty, stdin=stdin)
+    return _remote_command(request, opened, "error executing command in container")
 
 
 def attach(server: Server, request: Request) -> RemoteCommand:
     """The streams of a container's own program."""
     pod = server.registry.get(request)
-    container, options = _container(request, pod), _streams(request)
-    opened = _kubelet(server, pod).get_attach(pod, container, stdin=options["stdin"])
-    return RemoteCommand(open=opened, failure="error attaching to container", **options)
+    container, stdin = _container(request, pod), bool(request.options.get("stdin"))
+    opened = _kubelet(server, pod).get_attach(pod, container, stdin=stdin)
+    return _remote_command(request, opened, "error attaching to container")
 
 
 def port_forward(server: Server, request: Request) -> PortForward:
     """Connections to a pod's ports. WebSocket clients name the ports beforehand, in the option `ports`."""
     pod = server.registry.get(request)
     ports = tuple(request.options.get("ports") or ())
-    if not all(0 < port <= HIGHEST_PORT for port in ports):
-        raise errors.bad_request(f"ports must be between 1 and {HIGHEST_PORT}")
     return PortForward(connect=_kubelet(server, pod).get_port_forward(pod), pod=name_of(pod), ports=ports)
 
 
-def _streams(request: Request) -> dict[str, bool]:
+def _remote_command(request: Request, opened: Callable[[], Session], failure: str) -> RemoteCommand:
     """Which streams are wanted: output if nothing is said. A terminal has one stream of output."""
     options = request.options
-    wanted = {name: bool(options.get(name, name in ("stdout", "stderr"))) for name in ("stdin", "stdout", "stderr")}
-    if not any(wanted.values()):
+    stdin, tty = bool(options.get("stdin")), bool(options.get("tty"))
+    stdout, stderr = bool(options.get("stdout", True)), bool(options.get("stderr", True))
+    if not (stdin or stdout or stderr):
         raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
-    tty = bool(options.get("tty"))
-    return {**wanted, "stderr": wanted["stderr"] and not tty, "tty": tty}
+    return RemoteCommand(open=opened, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty, failure=failure)
 
 
 def _kubelet(server: Server, pod: Object) -> NodeConnection:

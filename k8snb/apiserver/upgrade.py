@@ -125,6 +125,7 @@ class _Queue:
         self._waiting: deque[Message] = deque()
         self._size = 0
         self._held = self._finished = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._taken = asyncio.Event()
         self.conversation: Conversation | None = None
@@ -155,7 +156,9 @@ class _Queue:
             else:
                 done(result, None)
 
-        self._task = self._loop.create_task(run())
+        task = self._loop.create_task(run())
+        self._tasks.add(task)  # the loop itself would forget it
+        task.add_done_callback(self._tasks.discard)
 
     async def run(self) -> None:
         """Hand messages to the client until there will be no more."""
@@ -189,6 +192,8 @@ async def _serve_websocket(request: web.Request, wish: Wish) -> web.StreamRespon
     offered = [word for word in _words(request.headers.getall("Sec-WebSocket-Protocol", [])) if BEARER not in word]
     protocol, make = _websocket(wish, offered)
     socket = web.WebSocketResponse(protocols=[protocol] if protocol else (), compress=False, timeout=PARTING)
+    if not socket.can_prepare(request).ok:
+        raise bad_request("unable to upgrade: the WebSocket handshake is not complete")
     await socket.prepare(request)
 
     async def put(message: Message) -> None:
@@ -208,6 +213,8 @@ async def _serve_websocket(request: web.Request, wish: Wish) -> web.StreamRespon
     finally:
         conversation.hang_up()
         writing.cancel()
+        if not socket.closed and request.transport is not None:
+            request.transport.abort()  # close() would wait for a client that takes nothing
     return socket
 
 
@@ -247,6 +254,11 @@ class _Intake:
     def feed_eof(self) -> None:
         self._ended = True
         self._changed.set()
+
+    def abort(self) -> None:
+        """Close the connection without waiting for a client that takes nothing."""
+        if not self._ended:
+            self._transport.abort()
 
     async def read(self) -> bytes:
         """What has come; b"" at the end."""
@@ -311,6 +323,7 @@ async def _converse(conversation: Conversation, line: _Queue, intake: _Intake) -
         for task in (reading, writing):
             task.cancel()
         await asyncio.gather(reading, writing, return_exceptions=True)
+        intake.abort()
 
 
 async def _listen(conversation: Conversation, line: _Queue, intake: _Intake) -> None:

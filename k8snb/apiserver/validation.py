@@ -14,6 +14,7 @@ from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_SUPPORT
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
 from k8snb.apimachinery.selectors import from_label_selector, from_set
+from k8snb.apiserver import crd_validation
 from k8snb.apiserver import validation_rbac as rbac
 from k8snb.apiserver.validation_pods import immutable_pod_spec, pod_spec
 
@@ -35,6 +36,8 @@ NAME_RULES: dict[str, NameRule] = {
 def validate(kind: Kind, obj: Object, old: Object | None) -> list[FieldError]:
     """Everything that is wrong with an object of this kind."""
     found = list(metadata(kind, obj["metadata"], "metadata"))
+    if kind.custom is not None:
+        return found + kind.custom.checker.validate(obj, old)
     rule = RULES.get(kind.plural)
     if rule is not None:
         found += rule(obj)
@@ -50,7 +53,7 @@ def validate(kind: Kind, obj: Object, old: Object | None) -> list[FieldError]:
 
 def metadata(kind: Kind, meta: Object, path: str) -> Errors:
     """Names, labels, annotations, finalizers."""
-    rule = NAME_RULES.get(kind.plural, names.dns_subdomain)
+    rule = NAME_RULES.get(kind.builtin, names.dns_subdomain)
     yield from _each(f"{path}.name", meta["name"], rule(meta["name"]))
     if kind.namespaced:
         yield from _each(f"{path}.namespace", meta["namespace"], names.dns_label(meta["namespace"]))
@@ -252,6 +255,7 @@ RULES: dict[str, Rule] = {
     "rolebindings": rbac.binding,
     "clusterrolebindings": rbac.binding,
     "certificatesigningrequests": rbac.signing_request,
+    "customresourcedefinitions": crd_validation.definition,
 }
 
 FIXED_FIELDS: dict[str, tuple[str, ...]] = {
@@ -268,4 +272,5 @@ CHANGES: dict[str, Callable[[Object, Object], Errors]] = {
     "secrets": frozen_data,
     "rolebindings": rbac.binding_change,
     "clusterrolebindings": rbac.binding_change,
+    "customresourcedefinitions": crd_validation.change,
 }

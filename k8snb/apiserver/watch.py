@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, namespace_of
 from k8snb.apimachinery.selectors import FieldSelector, Selector
+from k8snb.apiserver.crd import seen_record
 from k8snb.client import Watch
 from k8snb.client.client import Event
 from k8snb.etcd import DELETE, PUT, Record, Store
@@ -61,7 +62,9 @@ class WatchHub:
         for obj in initial:
             watch.push(Event(ADDED, obj))
         if after < self._store.revision:
-            stop = self._store.watch(self.kind.prefix, lambda record: _push(watch, filter_, record), after=after)
+            stop = self._store.watch(
+                self.kind.prefix, lambda record: _push(watch, filter_, seen_record(self.kind, record)), after=after
+            )
             stop()
         key = filter_.index_key()
         watchers = self._everywhere if key is None else self._indexed.setdefault(key, [])
@@ -69,6 +72,14 @@ class WatchHub:
         watchers.append(entry)
         watch.on_stop = lambda: self._unsubscribe(watchers, entry, key)
         return watch
+
+    def close(self) -> None:
+        """Follow the store no longer, and end every watch."""
+        if self._stop is not None:
+            self._stop()
+            self._stop = None
+        for watch, _ in [*self._everywhere, *(entry for entries in self._indexed.values() for entry in entries)]:
+            watch.stop()
 
     def _unsubscribe(
         self, watchers: list[tuple[Watch, Filter]], entry: tuple[Watch, Filter], key: tuple[str, str] | None
@@ -78,6 +89,8 @@ class WatchHub:
             self._indexed.pop(key, None)
 
     def _deliver(self, record: Record) -> None:
+        if self.kind.custom is not None:
+            record = seen_record(self.kind, record)
         for watch, filter_ in tuple(self._everywhere):
             _push(watch, filter_, record)
         if not self._indexed:

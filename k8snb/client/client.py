@@ -74,7 +74,7 @@ class Event(NamedTuple):
 
 
 class Watch:
-    """A stream of events. `pop()` takes the next one that has arrived, or None; iterating blocks until `stop()`.
+    """A stream of events. `pop()` takes the next one that has arrived, or None, until `stop()`.
 
     `on_arrival` is called when an event arrives at an empty stream, so that an informer need not poll.
     """
@@ -240,6 +240,8 @@ class Client:
         options: Mapping[str, Any] | None = None,
     ) -> Any:
         kind = kinds.find(resource) if isinstance(resource, str) else resource
+        if kind is None and isinstance(resource, str):
+            kind = next((row for row in self.kinds() if row.custom is not None and resource in row.words()), None)
         if kind is None:
             raise ValueError(f"{resource!r} is not a resource that k8snb knows")
         request = Request(

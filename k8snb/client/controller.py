@@ -8,9 +8,11 @@ Source: `sample-controller/controller.go` in the kubernetes repository.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, controller_of, key_of, namespace_of, revision_of
 from k8snb.client.context import Context
 from k8snb.client.events import WARNING, EventRecorder
@@ -62,6 +64,26 @@ class Controller:
 
         informer.on_change(changed)
         return informer
+
+    def watch_kinds(self, wanted: Callable[[Kind], bool], observe: Callable[[Kind, Informer], None]) -> None:
+        """Call `observe` with the informer of each wanted resource: those there are, and later those that
+        CustomResourceDefinitions add. A resource of several versions is observed in one of them."""
+        observed: set[str] = set()
+
+        def look(old: Object | None = None, new: Object | None = None) -> None:
+            kinds = {kind.word: kind for kind in reversed(self.client.kinds()) if wanted(kind)}
+            for word in sorted(observed - kinds.keys()):
+                observed.remove(word)
+                self.informers.forget(word)
+            for word in [word for word in reversed(kinds) if word not in observed]:
+                observed.add(word)
+                informer = self.informers.get(word)
+                observe(kinds[word], informer)
+                if old is not None or new is not None:
+                    informer.start()
+
+        look()
+        self.informers.get("customresourcedefinitions").on_change(look)
 
     def enqueue(self, obj: Object | None) -> None:
         if obj is not None:

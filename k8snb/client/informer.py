@@ -124,6 +124,10 @@ class Informer:
     def _arrived(self) -> None:
         self._context.schedule(Item(f"informer {self.resource}", WATCH, self._drain))
 
+    def catch_up(self) -> None:
+        """Take in what has arrived, without waiting for one's turn."""
+        self._drain()
+
     def _drain(self) -> str:
         watch = self._watch
         count = 0
@@ -188,6 +192,13 @@ class Informers:
         if key not in self._informers:
             self._informers[key] = Informer(resource, self._client, self._context, field_selector=field_selector)
         return self._informers[key]
+
+    def forget(self, resource: str) -> None:
+        """Stop and drop the informers of a resource that is served no more, once they know all that happened."""
+        for key in [key for key in self._informers if key[0] == resource]:
+            informer = self._informers.pop(key)
+            informer.catch_up()
+            informer.stop()
 
     def start(self) -> None:
         for informer in list(self._informers.values()):

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.kinds import BY_GVK, Kind, find
+from k8snb.apimachinery.kinds import BY_GVK, Kind
 from k8snb.apimachinery.meta import Object, is_deleting, key_of, name_of, namespace_of, revision_of, uid_of
 from k8snb.client.client import MERGE
 from k8snb.client.context import Context
@@ -37,13 +37,13 @@ class GarbageCollector(Controller):
 
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
-        self._informers: dict[Kind, Informer] = {}
-        for kind in self.client.kinds():
-            if kind.plural not in IGNORED and set(kind.verbs) >= NEEDED_VERBS:
-                self._observe(kind, informers.get(kind.plural))
+        self._kinds: dict[str, Kind] = {}
+        self._informers: dict[str, Informer] = {}
+        self._custom: dict[tuple[str, str], Kind] = {}
+        self.watch_kinds(_is_collected, self._observe)
 
     def _observe(self, kind: Kind, informer: Informer) -> None:
-        self._informers[kind] = informer
+        self._kinds[kind.word], self._informers[kind.word] = kind, informer
         informer.add_index(OWNER, owner_uids)
         informer.on_change(lambda old, new: self._changed(kind, old, new))
 
@@ -69,7 +69,9 @@ class GarbageCollector(Controller):
         for reference in _references(obj):
             owner = self._cached(obj, reference)
             if owner is not None and _waits(owner):
-                self._add(BY_GVK[owner["apiVersion"], owner["kind"]], owner, cause)
+                kind = self._kind_of(owner)
+                assert kind is not None
+                self._add(kind, owner, cause)
 
     def _is_at_peace(self, obj: Object, reference: Object) -> bool:
         """Whether the owner is there and does not wait for its dependents."""
@@ -77,14 +79,30 @@ class GarbageCollector(Controller):
         return owner is not None and not _waits(owner)
 
     def _add(self, kind: Kind, obj: Object, cause: int) -> None:
-        self.queue.add(f"{kind.plural} {key_of(obj)}", cause)
+        self.queue.add(f"{kind.word} {key_of(obj)}", cause)
 
     # the graph
 
+    def _kind_of(self, reference: Object) -> Kind | None:
+        """None for an owner of a kind that this apiserver never served: nothing can be said about it then.
+
+        A custom kind is remembered: when its definition has gone, so have its objects.
+        """
+        gvk = reference["apiVersion"], reference["kind"]
+        if gvk not in BY_GVK and gvk not in self._custom:
+            kinds = (kind for kind in self.client.kinds() if kind.custom is not None)
+            self._custom.update({(kind.api_version, kind.kind): kind for kind in kinds})
+        return BY_GVK.get(gvk) or self._custom.get(gvk)
+
+    def _is_resolvable(self, obj: Object, reference: Object) -> bool:
+        """A namespaced owner of an object without namespace can not be looked for."""
+        kind = self._kind_of(reference)
+        return kind is not None and (not kind.namespaced or bool(namespace_of(obj)))
+
     def _cached(self, obj: Object, reference: Object) -> Object | None:
         """The owner that a reference means, if the cache has it."""
-        kind = _kind_of(reference)
-        informer = self._informers.get(kind) if kind else None
+        kind = self._kind_of(reference)
+        informer = self._informers.get(kind.word) if kind else None
         if kind is None or informer is None:
             return None
         owner = informer.get(reference["name"], namespace_of(obj) if kind.namespaced else "")
@@ -92,7 +110,7 @@ class GarbageCollector(Controller):
 
     def _owner(self, obj: Object, reference: Object) -> Object | None:
         """The owner that a reference means; asks the apiserver where the cache has none. Raises ApiError."""
-        kind = _kind_of(reference)
+        kind = self._kind_of(reference)
         cached = self._cached(obj, reference)
         if cached is not None or kind is None:
             return cached
@@ -101,16 +119,16 @@ class GarbageCollector(Controller):
 
     def _dependents(self, owner: Object) -> Iterator[tuple[Kind, Object]]:
         uid = uid_of(owner)
-        for kind, informer in self._informers.items():
+        for word, informer in list(self._informers.items()):
             for dependent in list(informer.by_index(OWNER, uid)):
-                yield kind, dependent
+                yield self._kinds[word], dependent
 
     # the loop
 
     def sync(self, key: str) -> None:
         resource, _, name = key.partition(" ")
-        kind = find(resource)
-        obj = self._informers[kind].by_key(name) if kind else None
+        kind = self._kinds.get(resource)
+        obj = self._informers[resource].by_key(name) if kind else None
         if kind is None or obj is None:
             return
         if is_deleting(obj):
@@ -118,12 +136,12 @@ class GarbageCollector(Controller):
                 self._release_when_alone(kind, obj)
             elif ORPHAN in _finalizers(obj):
                 self._orphan_dependents(kind, obj)
-        elif _references(obj) and all(_is_resolvable(obj, reference) for reference in _references(obj)):
+        elif _references(obj) and all(self._is_resolvable(obj, reference) for reference in _references(obj)):
             self._judge(kind, obj)
 
     def subject(self, key: str) -> Object | None:
         resource, _, name = key.partition(" ")
-        return self.informers.get(resource).by_key(name)
+        return self._informers[resource].by_key(name) if resource in self._informers else None
 
     def _judge(self, kind: Kind, obj: Object) -> None:
         """An object lives as long as one owner does that is not waiting for it to go."""
@@ -198,15 +216,8 @@ def _finalizers(obj: Object) -> list[str]:
     return obj["metadata"].get("finalizers") or []
 
 
-def _kind_of(reference: Object) -> Kind | None:
-    """None for an owner of a kind that this apiserver does not serve: nothing can be said about it then."""
-    return BY_GVK.get((reference["apiVersion"], reference["kind"]))
-
-
-def _is_resolvable(obj: Object, reference: Object) -> bool:
-    """A namespaced owner of an object without namespace can not be looked for."""
-    kind = _kind_of(reference)
-    return kind is not None and (not kind.namespaced or bool(namespace_of(obj)))
+def _is_collected(kind: Kind) -> bool:
+    return kind.builtin not in IGNORED and set(kind.verbs) >= NEEDED_VERBS
 
 
 def _waits(obj: Object) -> bool:

@@ -37,12 +37,11 @@ class NamespaceController(Controller):
         super().__init__(context, informers)
         self.namespaces = self.watch("namespaces")
         self._waiting: set[str] = set()
-        for kind in self._contents():
-            informers.get(kind.plural).on_change(self._content_changed)
+        self.watch_kinds(_is_content, lambda kind, informer: informer.on_change(self._content_changed))
 
     def _contents(self) -> list[Kind]:
-        """The kinds that live in namespaces and can be emptied."""
-        return [kind for kind in self.client.kinds() if kind.namespaced and set(kind.verbs) >= NEEDED_VERBS]
+        """The kinds that live in namespaces and can be emptied, each in one version."""
+        return list({kind.prefix: kind for kind in self.client.kinds() if _is_content(kind)}.values())
 
     def _content_changed(self, old: Object | None, new: Object | None) -> None:
         """Something went out of a namespace that is waiting to be empty."""
@@ -89,6 +88,10 @@ class NamespaceController(Controller):
         if wanted == conditions:
             return namespace
         return self.client.update_status("namespaces", with_path(namespace, "status.conditions", wanted))
+
+
+def _is_content(kind: Kind) -> bool:
+    return kind.namespaced and set(kind.verbs) >= NEEDED_VERBS
 
 
 def _bad_news(remaining: dict[str, list[Object]], refusals: list[ApiError]) -> dict[str, tuple[str, str, str]]:

@@ -9,9 +9,9 @@ Source: `computePodActions` in pkg/kubelet/kuberuntime/kuberuntime_manager.go.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from k8snb.apimachinery.meta import Object, is_deleting
+from k8snb.apimachinery.meta import Object, get_path, is_deleting
 from k8snb.cri import EXITED, RUNNING, SANDBOX_READY, ContainerStatus, SandboxStatus
 
 RUN_SANDBOX, PULL, START, KILL, STOP_SANDBOX, REMOVE, WAIT = (
@@ -23,7 +23,7 @@ RUN_SANDBOX, PULL, START, KILL, STOP_SANDBOX, REMOVE, WAIT = (
 class Action:
     """One thing to do: `sort` says what, to the container `name` or the runtime object `id`.
 
-    For WAIT, `seconds` says until when a back-off lasts.
+    For WAIT, `seconds` says until when a back-off lasts, and `others` which containers wait besides.
     """
 
     sort: str
@@ -31,7 +31,7 @@ class Action:
     id: str = ""
     attempt: int = 0
     seconds: float = 0.0
-    reason: str = ""
+    others: tuple[Action, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,8 @@ def next_action(pod: Object, state: PodState, *, image_present: Callable[[str], 
     `image_present(container name)` says whether the container's image is at hand; `wait(container name)` how many
     seconds its back-off still lasts.
     """
-    if is_deleting(pod):
-        return _end(state)
+    if is_deleting(pod) or is_terminal(pod):
+        return _end(state, remove=is_deleting(pod))
     sandbox = state.sandbox
     if sandbox is None or sandbox.state != SANDBOX_READY:
         if _is_finished(pod, state):
@@ -70,25 +70,31 @@ def next_action(pod: Object, state: PodState, *, image_present: Callable[[str], 
         return Action(RUN_SANDBOX, attempt=sandbox.attempt + 1 if sandbox else 0)
     waits = []
     for container in _due(pod, state):
-        action = _container_action(container, state.newest(container["name"]), image_present, wait)
+        action = _container_action(pod, container, state.newest(container["name"]), image_present, wait)
         if action is not None and action.sort != WAIT:
             return action
         if action is not None:
             waits.append(action)
     if _is_finished(pod, state):
         return Action(STOP_SANDBOX, id=sandbox.id)
-    return min(waits, key=lambda action: action.seconds, default=None)
+    waits.sort(key=lambda action: action.seconds)
+    return replace(waits[0], others=tuple(waits[1:])) if waits else None
 
 
-def _end(state: PodState) -> Action | None:
-    """First the containers, all at once, then the sandbox, then what is left of them."""
+def is_terminal(pod: Object) -> bool:
+    """Whether the pod has run to its end, or somebody has called it Failed: nothing of it starts again."""
+    return get_path(pod, "status.phase") in ("Succeeded", "Failed")
+
+
+def _end(state: PodState, *, remove: bool) -> Action | None:
+    """First the containers, all at once, then the sandbox, then, with `remove`, what is left of them."""
     for container in state.containers:
         if container.state == RUNNING:
             return Action(KILL, container.name, container.id)
     for sandbox in state.sandboxes:
         if sandbox.state == SANDBOX_READY:
             return Action(STOP_SANDBOX, id=sandbox.id)
-    if state.sandboxes or state.containers:
+    if remove and (state.sandboxes or state.containers):
         return Action(REMOVE)
     return None
 
@@ -102,7 +108,7 @@ def _due(pod: Object, state: PodState) -> Iterable[Object]:
     due: list[Object] = []
     for init in spec.get("initContainers") or ():
         newest = state.newest(init["name"])
-        if init.get("restartPolicy") == "Always":
+        if is_sidecar(init):
             due.append(init)
             if newest is None or not newest.started_at:
                 return due
@@ -110,6 +116,11 @@ def _due(pod: Object, state: PodState) -> Iterable[Object]:
             return [*due, {**init, "restartPolicy": _init_policy(spec)}]
     policy = spec.get("restartPolicy", "Always")
     return [*due, *({**container, "restartPolicy": policy} for container in spec["containers"])]
+
+
+def is_sidecar(init: Object) -> bool:
+    """An init container that runs beside the others for as long as they do."""
+    return init.get("restartPolicy") == "Always"
 
 
 def _init_policy(spec: Object) -> str:
@@ -126,20 +137,34 @@ def _mains_have_run(pod: Object, state: PodState) -> bool:
 
 
 def _container_action(
-    container: Object, newest: ContainerStatus | None, image_present: Callable[[str], bool], wait: Wait
+    pod: Object, container: Object, newest: ContainerStatus | None, image_present: Callable[[str], bool], wait: Wait
 ) -> Action | None:
     name = container["name"]
     if newest is not None and newest.state == RUNNING:
         return None
     if newest is not None and newest.state == EXITED and not should_restart(container["restartPolicy"], newest):
         return None
-    attempt = newest.attempt + 1 if newest is not None else 0
+    attempt = newest.attempt + 1 if newest is not None else restarts(pod, name)
     seconds = wait(name)
     if seconds > 0:
         return Action(WAIT, name, seconds=seconds)
     if not image_present(name):
         return Action(PULL, name)
     return Action(START, name, attempt=attempt)
+
+
+def reported(pod: Object, name: str) -> Object:
+    """What the pod's status says of a container; {} where it says nothing yet."""
+    status = pod.get("status") or {}
+    entries = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    return next((entry for entry in entries if entry["name"] == name), {})
+
+
+def restarts(pod: Object, name: str) -> int:
+    """How often a container that the runtime does not have, or has lost, has been restarted: losing it counts."""
+    entry = reported(pod, name)
+    count: int = entry.get("restartCount", 0)
+    return count + 1 if entry.get("containerID") else count
 
 
 def should_restart(policy: str, ended: ContainerStatus) -> bool:
@@ -153,7 +178,8 @@ def _is_finished(pod: Object, state: PodState) -> bool:
     policy = spec.get("restartPolicy", "Always")
     for init in spec.get("initContainers") or ():
         newest = state.newest(init["name"])
-        if newest is not None and newest.state == EXITED and newest.exit_code != 0 and policy == "Never":
+        failed = newest is not None and newest.state == EXITED and newest.exit_code != 0
+        if failed and policy == "Never" and not is_sidecar(init):
             return True
     for container in spec["containers"]:
         newest = state.newest(container["name"])
@@ -165,3 +191,7 @@ def _is_finished(pod: Object, state: PodState) -> bool:
 def containers_of(pod: Object) -> Iterable[Object]:
     spec = pod["spec"]
     return [*(spec.get("initContainers") or ()), *spec["containers"]]
+
+
+def container_of(pod: Object, name: str) -> Object:
+    return next(container for container in containers_of(pod) if container["name"] == name)

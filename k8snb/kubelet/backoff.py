@@ -8,6 +8,7 @@ min.
 from __future__ import annotations
 
 INITIAL, MAXIMUM = 10.0, 300.0  # seconds
+MOST_DOUBLINGS = 10  # more of them lead past the maximum
 
 
 class Backoff:
@@ -32,7 +33,7 @@ class Backoff:
     def delay(self) -> float:
         """Seconds to wait after the last failure."""
         counted = self._failures - (1 if self._first_is_free else 0)
-        return min(INITIAL * 2 ** (counted - 1), MAXIMUM) if counted > 0 else 0.0
+        return min(INITIAL * 2 ** min(counted - 1, MOST_DOUBLINGS), MAXIMUM) if counted > 0 else 0.0
 
     def seconds_left(self, now: float) -> float:
         return max(self._since + self.delay - now, 0.0) if self._failures else 0.0

@@ -90,6 +90,7 @@ class Configs:
             cpu_limit=quantity.milli(get_path(resources, "limits.cpu", 0)) / 1000,
             cpu_request=quantity.milli(get_path(resources, "requests.cpu", 0)) / 1000,
             stdin=bool(container.get("stdin")),
+            stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             privileged=bool(context.get("privileged")),
             run_as_user=context.get("runAsUser"),

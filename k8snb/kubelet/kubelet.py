@@ -9,11 +9,21 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from k8snb.apimachinery.errors import bad_request, internal
-from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of
+from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of, uid_of
 from k8snb.client import Deferred
 from k8snb.client.context import Context
 from k8snb.client.informer import Informer, Informers
-from k8snb.cri import ContainerStatus, ExecResult, Network, Runtime, RuntimeFailure
+from k8snb.cri import (
+    RUNNING,
+    SANDBOX_READY,
+    Connection,
+    ContainerStatus,
+    ExecResult,
+    Network,
+    Runtime,
+    RuntimeFailure,
+    Session,
+)
 from k8snb.executor import Executor
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
@@ -39,7 +49,7 @@ class Kubelet:
         self._post = post
         client = context.client(f"system:node:{self.name}", "system:nodes", "system:authenticated")
         configs = Configs(self.name, client, informers.get("services"), dns)
-        prober = Prober(context.clock, executor, runtime, dialer)
+        self._prober = prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.workers = PodWorkers(
             self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
@@ -57,13 +67,14 @@ class Kubelet:
     def start(self) -> None:
         self.node_status.start()
         self._runtime.events(self.name, lambda uid: self._post(self._runtime_event))
-        self.pleg.start()
         self._pods.start()
+        self.pleg.start(then=self.workers.sync_all)
 
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""
         self.node_status.stop()
         self._pods.stop()
+        self._prober.stop()
         self.pleg.stopped = self.workers.stopped = True
 
     def _runtime_event(self) -> None:
@@ -84,13 +95,16 @@ class Kubelet:
         """A container's output. Raises BadRequest while there is no container yet."""
         status = self._find(pod, container, previous=bool(options.get("previous")))
         seconds = options.get("sinceSeconds")
-        return self._runtime.container_logs(
-            status.id,
-            follow=bool(options.get("follow")),
-            tail=options.get("tailLines"),
-            since=self._clock.now() - seconds if seconds is not None else None,
-            timestamps=bool(options.get("timestamps")),
-        )
+        try:
+            return self._runtime.container_logs(
+                status.id,
+                follow=bool(options.get("follow")),
+                tail=options.get("tailLines"),
+                since=self._clock.now() - seconds if seconds is not None else None,
+                timestamps=bool(options.get("timestamps")),
+            )
+        except RuntimeFailure as error:
+            raise internal(error.message) from None
 
     def exec(self, pod: Object, container: str, command: list[str]) -> Deferred:
         """A command in a running container; its result comes when the caller runs it."""
@@ -103,6 +117,31 @@ class Kubelet:
                 raise internal(error.message) from None
 
         return Deferred(run)
+
+    def get_exec(
+        self, pod: Object, container: str, command: list[str], *, tty: bool, stdin: bool
+    ) -> Callable[[], Session]:
+        """What opens a command's streams. It may block, and raises RuntimeFailure where the command cannot start."""
+        found = self._running(pod, container)
+        return lambda: self._runtime.exec(found.id, command, tty=tty, stdin=stdin)
+
+    def get_attach(self, pod: Object, container: str, *, stdin: bool) -> Callable[[], Session]:
+        """What opens the streams of a container's own program."""
+        found = self._running(pod, container)
+        return lambda: self._runtime.attach(found.id, stdin=stdin)
+
+    def get_port_forward(self, pod: Object) -> Callable[[int], Connection]:
+        """What opens a connection to a port of the pod; it raises RuntimeFailure where nobody listens."""
+        sandbox = self.pleg.state(uid_of(pod)).sandbox
+        if sandbox is None or sandbox.state != SANDBOX_READY:
+            raise internal(f'pod not found ("{name_of(pod)}_{namespace_of(pod)}")')
+        return lambda port: self._runtime.port_forward(sandbox.id, port)
+
+    def _running(self, pod: Object, container: str) -> ContainerStatus:
+        newest = self.pleg.state(uid_of(pod)).newest(container)
+        if newest is None or newest.state != RUNNING:
+            raise internal(f'container not found ("{container}")')
+        return newest
 
     def _find(self, pod: Object, container: str, *, previous: bool) -> ContainerStatus:
         state = self.pleg.state(uid_of(pod))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from k8snb.apimachinery import quantity
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, get_path, with_condition
+from k8snb.apimachinery.meta import Object, get_path, is_true, with_condition
 from k8snb.client import Client
 from k8snb.clock import Clock, Timer, micro_timestamp, timestamp
 from k8snb.cri import Network, Runtime
@@ -137,22 +137,25 @@ class NodeStatus:
     def _report(self) -> None:
         if self._stopped:
             return
+        self._later(REPORT, self._report)
         try:
             self._register()
         except ApiError as error:
             if error.code != 409:
                 raise
-        self._later(REPORT, self._report)
 
     def _renew(self) -> None:
         if self._stopped:
             return
+        self._later(HEARTBEAT, self._renew)
         try:
             self._renew_lease()
+            node = self._client.find("nodes", self._spec.name)
+            if node is not None and not is_true(node, "Ready"):
+                self._register()
         except ApiError as error:
             if error.code not in (403, 404, 409):
                 raise
-        self._later(HEARTBEAT, self._renew)
 
     def _renew_lease(self) -> None:
         name = self._spec.name

@@ -16,6 +16,7 @@ from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState
 
 RELIST_PERIOD = 60.0  # seconds; a safety net under the runtime's events
+RETRY = 1.0  # seconds until a runtime that gave no answer is asked again
 
 Listing = tuple[list[SandboxStatus], list[ContainerStatus]]
 EMPTY = PodState()
@@ -34,13 +35,15 @@ class Pleg:
         self._busy = False
         self._again = False
         self._after: list[Callable[[], None]] = []
+        self.listed = False  # whether the runtime has answered once
         self.stopped = False
 
     def state(self, uid: str) -> PodState:
         return self.pods.get(uid, EMPTY)
 
-    def start(self) -> None:
-        self.relist()
+    def start(self, then: Callable[[], None]) -> None:
+        """Ask for the first time, and `then` go on."""
+        self.relist(then)
         self._clock.after(RELIST_PERIOD, self._periodic, background=True, label="pleg")
 
     def relist(self, then: Callable[[], None] | None = None) -> None:
@@ -62,12 +65,21 @@ class Pleg:
         self._busy = False
         if self.stopped:
             return
-        if listing is not None:
-            self._compare(listing)
+        if listing is None:
+            self._after = [*waiting, *self._after]
+            self._clock.after(RETRY, self._retry, background=not self._after, label="pleg")
+            return
+        self.listed = True
+        self._compare(listing)
         for then in waiting:
             then()
         if self._again or self._after:
             self._again = False
+            self.relist()
+
+    def _retry(self) -> None:
+        """What was waited for is not known before the runtime answers."""
+        if not self.stopped and not self._busy:
             self.relist()
 
     def _compare(self, listing: Listing) -> None:

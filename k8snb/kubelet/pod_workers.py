@@ -7,9 +7,8 @@ Source: `pkg/kubelet/pod_workers.go`, `SyncPod` in pkg/kubelet/kuberuntime/kuber
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
@@ -19,37 +18,23 @@ from k8snb.client.client import MERGE
 from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
-from k8snb.cri import EXITED, RUNNING, ContainerStatus, Image, Runtime, RuntimeFailure
+from k8snb.cri import EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions
-from k8snb.kubelet.actions import Action, PodState, containers_of, next_action
+from k8snb.kubelet.actions import Action, PodState, container_of, containers_of, next_action
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
+from k8snb.kubelet.images import ImageManager, next_try
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.prober import Prober
 from k8snb.kubelet.status import Observed, Waiting, pod_status
+from k8snb.kubelet.worker import Worker
 
 MAPPED_PORTS = "k8snb.io/mapped-ports"
 LONG_RUN = 600.0  # seconds after which a container's earlier crashes are forgotten
-ERROR_SHOWN = 2.0  # seconds for which ErrImagePull stands before it becomes ImagePullBackOff
 CONFIG_RETRY = 5.0  # seconds until a missing ConfigMap or Secret is looked for again
-
-
-@dataclass
-class Worker:
-    """What the kubelet remembers of one pod between two syncs."""
-
-    pod: Object
-    busy: int = 0
-    gone: bool = False
-    images: set[str] = field(default_factory=set)  # containers whose image has been seen to for the next start
-    waiting: dict[str, Waiting] = field(default_factory=dict)
-    crashes: dict[str, Backoff] = field(default_factory=dict)
-    pulls: dict[str, Backoff] = field(default_factory=dict)
-    sandbox: Backoff = field(default_factory=Backoff)
-    counted: set[str] = field(default_factory=set)  # ids of ended containers whose end has been noticed
-    told: set[str] = field(default_factory=set)
+FORCED = 1  # second that the containers of a pod get that has vanished from the apiserver
 
 
 class PodWorkers:
@@ -70,10 +55,13 @@ class PodWorkers:
         self._workers: dict[str, Worker] = {}
         self.events = EventRecorder(client, "kubelet", context.clock, host=node)
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
+        self.images = ImageManager(
+            runtime, context.clock, events=self.events, queue=self.queue, submit=self._submit
+        )  # fmt: skip
         self.stopped = False
         self._actions: dict[str, Callable[[str, Worker, Action], None]] = {
             actions.RUN_SANDBOX: self._run_sandbox,
-            actions.PULL: self._check_image,
+            actions.PULL: lambda uid, worker, action: self.images.ensure(uid, worker, action.name),
             actions.START: self._start,
             actions.KILL: self._kill_all,
             actions.STOP_SANDBOX: self._stop_sandbox,
@@ -89,6 +77,7 @@ class PodWorkers:
             self._workers[uid_of(pod)] = Worker(pod)
         else:
             worker.pod = pod
+            self._hurry(uid_of(pod), worker)
         self.queue.add(uid_of(pod), int(pod["metadata"]["resourceVersion"]))
 
     def removed(self, pod: Object) -> None:
@@ -96,9 +85,14 @@ class PodWorkers:
         worker = self._workers.get(uid_of(pod))
         if worker is not None:
             worker.gone = True
-            ending = {"deletionTimestamp": "", "deletionGracePeriodSeconds": 1}
-            worker.pod = {**pod, "metadata": {**ending, **pod["metadata"]}}
+            forced = {"deletionTimestamp": "", **pod["metadata"], "deletionGracePeriodSeconds": FORCED}
+            worker.pod = {**pod, "metadata": forced}
+            self._hurry(uid_of(pod), worker)
             self.queue.add(uid_of(pod), int(pod["metadata"]["resourceVersion"]))
+
+    def sync_all(self) -> None:
+        for uid in self._workers:
+            self.queue.add(uid)
 
     def changed(self, uid: str) -> None:
         """The runtime or a probe has something new to say about a pod."""
@@ -113,11 +107,11 @@ class PodWorkers:
     def restart(self, uid: str, container: ContainerStatus, why: str) -> None:
         """Kill a container that a probe found dead; the restart policy says what comes next."""
         worker = self._workers.get(uid)
-        if worker is None or worker.busy:
+        if worker is None or worker.is_busy:
             return
         self.events.event(worker.pod, NORMAL, "Killing", f"Container {container.name} {why}, will be restarted")
-        grace = float(worker.pod["spec"].get("terminationGracePeriodSeconds", 30))
-        self._submit(uid, worker, lambda: self._runtime.stop_container(container.id, grace))
+        worker.grace = grace = _grace(worker.pod)
+        self._submit(uid, worker, lambda: self._runtime.stop_container(container.id, grace), waits=True)
 
     # the sync
 
@@ -129,13 +123,16 @@ class PodWorkers:
             self.queue.forget(uid)
         except ApiError:
             self.queue.add_rate_limited(uid)
+        except Exception:
+            self.queue.add_rate_limited(uid)
+            raise
         finally:
             self._client.cause = 0
 
     def sync(self, uid: str) -> None:
         """One step for one pod: notice what ended, decide, begin one action, report."""
         worker = self._workers.get(uid)
-        if worker is None or worker.busy:
+        if worker is None or worker.is_busy or not self._pleg.listed:
             return
         state = self._pleg.state(uid)
         self._notice(worker, state)
@@ -153,6 +150,7 @@ class PodWorkers:
 
     def _notice(self, worker: Worker, state: PodState) -> None:
         """Count the crashes, tell what the runtime does not carry out, publish mapped ports."""
+        worker.counted.intersection_update([container.id for container in state.containers])
         for container in state.containers:
             if container.state == EXITED and container.id not in worker.counted:
                 worker.counted.add(container.id)
@@ -171,9 +169,9 @@ class PodWorkers:
         crashes.failed(container.finished_at)
 
     def _left(self, worker: Worker, name: str) -> float:
-        """Seconds that a container's back-off still lasts, crashes and pulls together."""
+        """Seconds that a container's back-off still lasts, crashes, pulls and failed starts together."""
         now = self._clock.now()
-        offs = (worker.crashes.get(name), worker.pulls.get(name))
+        offs = (worker.crashes.get(name), worker.pulls.get(name), worker.starts.get(name))
         return max((off.seconds_left(now) for off in offs if off is not None), default=0.0)
 
     # the actions
@@ -191,54 +189,8 @@ class PodWorkers:
         message = f"Failed to create pod sandbox: {error.message}"
         self.events.event(worker.pod, WARNING, "FailedCreatePodSandBox", message)
 
-    def _check_image(self, uid: str, worker: Worker, action: Action) -> None:
-        """See whether the image is here; what follows depends on the pull policy."""
-        container = _container(worker.pod, action.name)
-        image = container["image"]
-        self._submit(
-            uid, worker, lambda: self._runtime.image_status(image), name=action.name,
-            done=lambda found: self._image_checked(uid, worker, container, found), failed=self._pull_failed,
-        )  # fmt: skip
-
-    def _image_checked(self, uid: str, worker: Worker, container: Object, found: Image | None) -> None:
-        image, policy = container["image"], container.get("imagePullPolicy", "IfNotPresent")
-        if found is not None and policy != "Always":
-            self._image_ready(worker, container["name"])
-            self.events.event(worker.pod, NORMAL, "Pulled", f'Container image "{image}" already present on machine')
-            return
-        if policy == "Never":
-            message = f'Container image "{image}" is not present with pull policy of Never'
-            self._pull_failed(worker, container["name"], RuntimeFailure("ErrImageNeverPull", message))
-            return
-        self.events.event(worker.pod, NORMAL, "Pulling", f'Pulling image "{image}"')
-        began = self._clock.now()
-        self._submit(
-            uid, worker, lambda: self._runtime.pull_image(image), name=container["name"],
-            done=lambda pulled: self._pulled(worker, container, pulled, began), failed=self._pull_failed,
-        )  # fmt: skip
-
-    def _pulled(self, worker: Worker, container: Object, pulled: Image, began: float) -> None:
-        self._image_ready(worker, container["name"])
-        seconds = self._clock.now() - began
-        size = f" Image size: {pulled.size} bytes." if pulled.size else ""
-        message = f'Successfully pulled image "{container["image"]}" in {seconds:.3g}s.{size}'
-        self.events.event(worker.pod, NORMAL, "Pulled", message)
-
-    def _image_ready(self, worker: Worker, name: str) -> None:
-        worker.images.add(name)
-        worker.waiting.pop(name, None)
-        worker.pulls.pop(name, None)
-
-    def _pull_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> None:
-        image = _container(worker.pod, name)["image"]
-        worker.pulls.setdefault(name, Backoff()).failed(self._clock.now())
-        worker.waiting[name] = Waiting(error.reason, error.message)
-        self.events.event(worker.pod, WARNING, "Failed", f'Failed to pull image "{image}": {error.message}')
-        self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.reason}")
-        self.queue.add_after(uid_of(worker.pod), ERROR_SHOWN)
-
     def _start(self, uid: str, worker: Worker, action: Action) -> None:
-        container = _container(worker.pod, action.name)
+        container = container_of(worker.pod, action.name)
         state = self._pleg.state(uid)
         try:
             config = self._configs.container(worker.pod, container, action.attempt, state)
@@ -268,24 +220,31 @@ class PodWorkers:
 
     def _started(self, worker: Worker, name: str) -> None:
         worker.waiting.pop(name, None)
+        worker.starts.pop(name, None)
         self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
         self.events.event(worker.pod, NORMAL, "Started", f"Started container {name}")
 
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> None:
         worker.waiting[name] = Waiting(error.reason, error.message)
         worker.images.discard(name)
-        worker.pulls.setdefault(name, Backoff()).failed(self._clock.now())
+        worker.starts.setdefault(name, Backoff()).failed(self._clock.now())
         self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
-        self.queue.add_after(uid_of(worker.pod), ERROR_SHOWN)
 
     def _kill_all(self, uid: str, worker: Worker, action: Action) -> None:
         """End all running containers of a pod at the same time."""
-        grace = float(worker.pod["metadata"].get("deletionGracePeriodSeconds") or 0)
+        worker.grace = grace = _grace(worker.pod)
         for container in self._pleg.state(uid).containers:
             if container.state == RUNNING:
                 if not worker.gone:
                     self.events.event(worker.pod, NORMAL, "Killing", f"Stopping container {container.name}")
-                self._submit(uid, worker, lambda id=container.id: self._runtime.stop_container(id, grace))  # type: ignore[misc]
+                stop = functools.partial(self._runtime.stop_container, container.id, grace)
+                self._submit(uid, worker, stop, waits=True)
+
+    def _hurry(self, uid: str, worker: Worker) -> None:
+        """A deletion with a shorter grace period overtakes the stop that is under way."""
+        if worker.grace and is_deleting(worker.pod) and _grace(worker.pod) < worker.grace:
+            worker.busy, worker.round = 0, worker.round + 1
+            self._kill_all(uid, worker, Action(actions.KILL))
 
     def _stop_sandbox(self, uid: str, worker: Worker, action: Action) -> None:
         self._submit(uid, worker, lambda: self._runtime.stop_pod_sandbox(action.id))
@@ -304,54 +263,58 @@ class PodWorkers:
     def _wait(self, uid: str, worker: Worker, action: Action) -> None:
         """Say why nothing happens now, and come back when the back-off is over."""
         self.queue.add_after(uid, action.seconds)
-        pulls = worker.pulls.get(action.name)
-        if pulls is not None and pulls.seconds_left(self._clock.now()) > 0:
-            self._wait_for_image(worker, action.name, pulls)
-            return
-        crashes = worker.crashes[action.name]
-        pod = f"{name_of(worker.pod)}_{namespace_of(worker.pod)}({uid})"
-        message = f"back-off {_seconds(crashes.delay)} restarting failed container={action.name} pod={pod}"
-        worker.waiting[action.name] = Waiting("CrashLoopBackOff", f"{message}; {_next_try(crashes.ends)}")
-        message = f"Back-off restarting failed container {action.name} in pod {pod}"
-        self.events.event(worker.pod, WARNING, "BackOff", message)
+        for waiting in (action, *action.others):
+            if not self.images.show_wait(worker, waiting.name):
+                self._show_crash_loop(uid, worker, waiting.name)
 
-    def _wait_for_image(self, worker: Worker, name: str, pulls: Backoff) -> None:
-        """After ErrImagePull has stood for a moment, ImagePullBackOff."""
-        before = worker.waiting.get(name)
-        if before is None or before.reason not in ("ErrImagePull", "ErrImageNeverPull"):
+    def _show_crash_loop(self, uid: str, worker: Worker, name: str) -> None:
+        crashes = worker.crashes.get(name)
+        if crashes is None or crashes.seconds_left(self._clock.now()) <= 0:
             return
-        if self._clock.now() < pulls.ends - pulls.delay + ERROR_SHOWN or before.reason == "ErrImageNeverPull":
-            return
-        image = _container(worker.pod, name)["image"]
-        message = f'Back-off pulling image "{image}": {before.reason}: {before.message}; {_next_try(pulls.ends)}'
-        worker.waiting[name] = Waiting("ImagePullBackOff", message)
-        self.events.event(worker.pod, NORMAL, "BackOff", f'Back-off pulling image "{image}"')
-        self.events.event(worker.pod, WARNING, "Failed", "Error: ImagePullBackOff")
+        pod = f"{name_of(worker.pod)}_{namespace_of(worker.pod)}({uid})"
+        message = f"back-off {_seconds(crashes.delay)} restarting failed container={name} pod={pod}"
+        worker.waiting[name] = Waiting("CrashLoopBackOff", f"{message}; {next_try(crashes.ends)}")
+        message = f"Back-off restarting failed container {name} in pod {pod}"
+        self.events.event(worker.pod, WARNING, "BackOff", message)
 
     # outside work
 
     def _submit(
-        self, uid: str, worker: Worker, work: Callable[[], Any], *, name: str = "",
-        done: Callable[[Any], None] = lambda result: None,
+        self, uid: str, worker: Worker, work: Callable[[], Any], *, name: str = "", pull: bool = False,
+        waits: bool = False, done: Callable[[Any], None] = lambda result: None,
         failed: Callable[[Worker, str, RuntimeFailure], None] | None = None,
     ) -> None:  # fmt: skip
-        """Do runtime work on the executor; afterwards ask the runtime what there is, and sync again."""
-        worker.busy += 1
+        """Do runtime work on the executor; afterwards ask the runtime what there is, and sync again.
+
+        What is said of the result may fail; the worker is not busy for ever because of that.
+        """
+        begun = worker.round
+        _count(worker, 1, pull=pull)
 
         def finished(result: Any, error: BaseException | None) -> None:
             if self.stopped:
                 return
-            if error is None:
-                done(result)
-            else:
-                self._failed(worker, name, _as_failure(error), failed)
-            self._pleg.relist(then=settled)
+            try:
+                if worker.round == begun and not (pull and is_deleting(worker.pod)):
+                    self._tell_result(worker, name, result, error, done=done, failed=failed)
+            finally:
+                self._pleg.relist(then=settled)
 
         def settled() -> None:
-            worker.busy -= 1
+            if worker.round == begun:
+                _count(worker, -1, pull=pull)
             self.queue.add(uid)
 
-        self._executor.submit(work, finished)
+        self._executor.submit(work, finished, waits=waits or pull)
+
+    def _tell_result(
+        self, worker: Worker, name: str, result: Any, error: BaseException | None, *, done: Callable[[Any], None],
+        failed: Callable[[Worker, str, RuntimeFailure], None] | None,
+    ) -> None:  # fmt: skip
+        if error is None:
+            done(result)
+        else:
+            self._failed(worker, name, _as_failure(error), failed)
 
     def _failed(
         self, worker: Worker, name: str, error: RuntimeFailure,
@@ -399,10 +362,6 @@ class PodWorkers:
                 raise
 
 
-def _container(pod: Object, name: str) -> Object:
-    return next(container for container in containers_of(pod) if container["name"] == name)
-
-
 def _previous(pod: Object, state: PodState) -> dict[str, ContainerStatus]:
     """For each container the run before its newest one."""
     found: dict[str, ContainerStatus] = {}
@@ -412,6 +371,21 @@ def _previous(pod: Object, state: PodState) -> dict[str, ContainerStatus]:
         if older:
             found[container["name"]] = max(older, key=lambda c: c.attempt)
     return found
+
+
+def _count(worker: Worker, step: int, *, pull: bool) -> None:
+    if pull:
+        worker.pulling += step
+        return
+    worker.busy += step
+    if not worker.busy:
+        worker.grace = 0.0
+
+
+def _grace(pod: Object) -> float:
+    """Seconds that a pod's containers get to end by themselves."""
+    granted = pod["metadata"].get("deletionGracePeriodSeconds")
+    return float(pod["spec"].get("terminationGracePeriodSeconds", 30) if granted is None else granted)
 
 
 def _as_failure(error: BaseException) -> RuntimeFailure:
@@ -426,10 +400,6 @@ def _stray(state: PodState, uid: str) -> Object:
     metadata = {"name": known.name if known else uid, "namespace": known.namespace if known else "", "uid": uid,
                 "deletionTimestamp": "", "deletionGracePeriodSeconds": 1, "resourceVersion": "0"}  # fmt: skip
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}}
-
-
-def _next_try(moment: float) -> str:
-    return "next try at " + datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%SZ")
 
 
 def _seconds(delay: float) -> str:

@@ -101,6 +101,11 @@ class Prober:
             self._stop(key)
         self._states.pop(uid, None)
 
+    def stop(self) -> None:
+        """The kubelet falls silent."""
+        for uid in list(self._of_pod):
+            self.forget(uid)
+
     def _begin(self, key: tuple[str, str, str], container: Object, newest: ContainerStatus) -> None:
         if key in self._probes:
             self._stop(key)
@@ -177,7 +182,8 @@ class Prober:
         elif not good and probe.failures >= (probe.spec.get("failureThreshold") or 3):
             probe.passed = False
             self._dead(probe)
-        self._later(probe, self._period(probe))
+        if not (probe.sort == STARTUP and probe.passed):
+            self._later(probe, self._period(probe))
         if probe.passed != before:
             self.on_change(probe.uid)
 

@@ -11,12 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from k8snb.apimachinery.meta import Object, get_path, with_condition
+from k8snb.apimachinery.meta import Object, get_path, is_deleting, with_condition
 from k8snb.clock import timestamp
-from k8snb.cri import EXITED, RUNNING, ContainerStatus
-from k8snb.kubelet.actions import PodState
+from k8snb.cri import EXITED, RUNNING, SANDBOX_READY, ContainerStatus
+from k8snb.kubelet.actions import PodState, is_sidecar, is_terminal, reported, restarts
 
 CREATING, INITIALIZING = "ContainerCreating", "PodInitializing"
+LOST = {
+    "exitCode": 137, "reason": "ContainerStatusUnknown",
+    "message": "The container could not be located when the pod was started or ended. It used to be Running",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ def pod_status(pod: Object, observed: Observed, now: float) -> Object:
     spec, old = pod["spec"], pod.get("status") or {}
     inits = [_container_status(pod, c, observed, init=True) for c in spec.get("initContainers") or ()]
     mains = [_container_status(pod, c, observed, init=False) for c in spec["containers"]]
-    phase = _phase(spec, inits, mains, old.get("phase", "Pending"))
+    phase = _phase(pod, inits, mains)
     status: Object = {
         "phase": phase,
         "qosClass": old.get("qosClass"),
@@ -77,11 +81,14 @@ def pod_status(pod: Object, observed: Observed, now: float) -> Object:
 def _container_status(pod: Object, container: Object, observed: Observed, *, init: bool) -> Object:
     name = container["name"]
     newest = observed.state.newest(name)
+    if newest is None and reported(pod, name):
+        return _lost(pod, reported(pod, name), observed, init=init)
     waiting = observed.waiting.get(name)
     running = newest is not None and newest.state == RUNNING
     state = _current_state(pod, newest, waiting, observed, init=init)
     waits_again = newest is not None and newest.state == EXITED and "waiting" in state
     previous = newest if waits_again else observed.last.get(name)
+    before = reported(pod, name).get("lastState") or {}
     status: Object = {
         "name": name,
         "image": newest.image if newest is not None else container["image"],
@@ -90,11 +97,26 @@ def _container_status(pod: Object, container: Object, observed: Observed, *, ini
         "ready": _is_ready(newest, observed, init=init),
         "started": running and observed.started(name),
         "state": state,
-        "lastState": {"terminated": _terminated(previous)} if previous is not None else {},
+        "lastState": {"terminated": _terminated(previous)} if previous is not None else before,
     }
     if newest is not None:
         status["containerID"] = newest.id
     return status
+
+
+def _lost(pod: Object, old: Object, observed: Observed, *, init: bool) -> Object:
+    """A container that the runtime does not have: it was never made, or has been removed, or its machine was off.
+
+    Where it is not to run again its last state stays; otherwise its end counts as a restart.
+    """
+    status = {**old, "ready": False, "started": False}
+    before = old["state"]
+    ended = {"terminated": LOST} if "running" in before else before if "terminated" in before else old["lastState"]
+    if is_deleting(pod) or is_terminal(pod):
+        return {**status, "ready": old["ready"] and init, "state": before if "running" not in before else ended}
+    status.pop("containerID", None)
+    state = _current_state(pod, None, observed.waiting.get(old["name"]), observed, init=init)
+    return {**status, "restartCount": restarts(pod, old["name"]), "state": state, "lastState": ended}
 
 
 def _current_state(
@@ -114,7 +136,7 @@ def _current_state(
 def _inits_done(pod: Object, observed: Observed) -> bool:
     for init in pod["spec"].get("initContainers") or ():
         newest = observed.state.newest(init["name"])
-        if newest is None or not (_completed(newest) or init.get("restartPolicy") == "Always"):
+        if newest is None or not (_completed(newest) or is_sidecar(init)):
             return False
     return True
 
@@ -142,15 +164,18 @@ def _terminated(container: ContainerStatus) -> Object:
     return {**state, "message": container.message} if container.message else state
 
 
-def _phase(spec: Object, inits: list[Object], mains: list[Object], old: str) -> str:
-    """Pending, Running, Succeeded or Failed. A phase that is an end stays.
+def _phase(pod: Object, inits: list[Object], mains: list[Object]) -> str:
+    """Pending, Running, Succeeded or Failed. A phase that is an end stays; a deleted pod ends when its containers do.
 
     Source: `getPhase` in pkg/kubelet/kubelet_pods.go.
     """
-    if old in ("Succeeded", "Failed"):
+    old: str = get_path(pod, "status.phase", "Pending")
+    if is_terminal(pod):
         return old
-    policy = spec.get("restartPolicy", "Always")
-    if policy == "Never" and any(_exit_code(status) not in (None, 0) for status in inits):
+    policy = "Never" if is_deleting(pod) else pod["spec"].get("restartPolicy", "Always")
+    sidecars = {init["name"] for init in pod["spec"].get("initContainers") or () if is_sidecar(init)}
+    once = [status for status in inits if status["name"] not in sidecars]
+    if policy == "Never" and any(_exit_code(status) not in (None, 0) for status in once):
         return "Failed"
     if any("waiting" in status["state"] and not status["lastState"] for status in mains):
         return "Pending"
@@ -175,9 +200,11 @@ def _conditions(
     """The pod's conditions in upstream's order; PodScheduled is the scheduler's and stays."""
     generation = pod["metadata"].get("generation", 1)
     conditions = list(get_path(pod, "status.conditions") or ())
+    sandbox = observed.state.sandbox
+    awaited = [] if _has_begun(mains) else inits
     wanted = (
-        ("PodReadyToStartContainers", _unless(observed.state.sandbox, "", "")),
-        ("Initialized", _all_of(inits, phase, "ContainersNotInitialized", "containers with incomplete status")),
+        ("PodReadyToStartContainers", _unless(sandbox is not None and sandbox.state == SANDBOX_READY, "", "")),
+        ("Initialized", _all_of(awaited, phase, "ContainersNotInitialized", "containers with incomplete status")),
         ("Ready", _readiness(pod, mains, phase)),
         ("ContainersReady", _all_of(mains, phase, "ContainersNotReady", "containers with unready status")),
     )
@@ -186,6 +213,11 @@ def _conditions(
         entry.update({key: text for key, text in (("reason", reason), ("message", message)) if text})
         conditions = with_condition(conditions, entry, now)
     return conditions
+
+
+def _has_begun(mains: list[Object]) -> bool:
+    """Whether a container has ever started: a pod is initialized once, whatever becomes of its sidecars."""
+    return any("waiting" not in status["state"] or status["lastState"] for status in mains)
 
 
 Verdict = tuple[str, str, str]
@@ -198,6 +230,8 @@ def _unless(good: object, reason: str, message: str) -> Verdict:
 def _all_of(statuses: list[Object], phase: str, reason: str, words: str) -> Verdict:
     if phase == "Succeeded":
         return ("True" if reason == "ContainersNotInitialized" else "False", "PodCompleted", "")
+    if phase == "Failed" and reason == "ContainersNotReady":
+        return ("False", "PodFailed", "")
     unready = [status["name"] for status in statuses if not status["ready"]]
     return _unless(not unready, reason, f"{words}: [{' '.join(unready)}]")
 

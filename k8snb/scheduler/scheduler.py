@@ -192,7 +192,7 @@ class Scheduler:
         try:
             self.client.patch("pods", name_of(pod), patch, namespace_of(pod), subresource="status")
         except ApiError as error:
-            if error.code != 404:
+            if error.code not in (404, 409):
                 raise
 
 

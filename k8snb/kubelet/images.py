@@ -1,0 +1,119 @@
+"""kubelet's image manager: sees to it that a container's image is at hand before the container starts.
+
+Interface: `ImageManager.ensure(uid, worker, container name)` begins; `show_wait` says why a container waits for its
+image.
+The rule not to break: the runtime is asked on the executor; a failed pull is tried again ever more slowly.
+Source: `EnsureImageExists` in pkg/kubelet/images/image_manager.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+from k8snb.apimachinery.meta import Object, uid_of
+from k8snb.client.events import NORMAL, WARNING, EventRecorder
+from k8snb.client.workqueue import WorkQueue
+from k8snb.clock import Clock
+from k8snb.cri import Image, Runtime, RuntimeFailure
+from k8snb.kubelet.actions import container_of
+from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.status import Waiting
+from k8snb.kubelet.worker import Worker
+
+ERROR_SHOWN = 2.0  # seconds for which ErrImagePull stands before it becomes ImagePullBackOff
+
+
+class Submit(Protocol):
+    """How runtime work is done: on the executor, with a sync after it."""
+
+    def __call__(
+        self, uid: str, worker: Worker, work: Callable[[], Any], *, name: str = "", pull: bool = False,
+        done: Callable[[Any], None] = ..., failed: Callable[[Worker, str, RuntimeFailure], None] | None = None,
+    ) -> None: ...  # fmt: skip
+
+
+class ImageManager:
+    """The images of one node's containers."""
+
+    def __init__(
+        self, runtime: Runtime, clock: Clock, *, events: EventRecorder, queue: WorkQueue, submit: Submit
+    ) -> None:
+        self._runtime = runtime
+        self._clock = clock
+        self._events = events
+        self._queue = queue
+        self._submit = submit
+
+    def ensure(self, uid: str, worker: Worker, name: str) -> None:
+        """See whether the image is here; what follows depends on the pull policy."""
+        container = container_of(worker.pod, name)
+        image = container["image"]
+        self._submit(
+            uid, worker, lambda: self._runtime.image_status(image), name=name, pull=True,
+            done=lambda found: self._checked(uid, worker, container, found), failed=self._failed,
+        )  # fmt: skip
+
+    def _checked(self, uid: str, worker: Worker, container: Object, found: Image | None) -> None:
+        image, policy = container["image"], container.get("imagePullPolicy", "IfNotPresent")
+        if found is not None and policy != "Always":
+            self._ready(worker, container["name"])
+            message = f'Container image "{image}" already present on machine'
+            self._events.event(worker.pod, NORMAL, "Pulled", message)
+            return
+        if policy == "Never":
+            message = f'Container image "{image}" is not present with pull policy of Never'
+            self._failed(worker, container["name"], RuntimeFailure("ErrImageNeverPull", message))
+            return
+        self._events.event(worker.pod, NORMAL, "Pulling", f'Pulling image "{image}"')
+        began = self._clock.now()
+        self._submit(
+            uid, worker, lambda: self._runtime.pull_image(image), name=container["name"], pull=True,
+            done=lambda pulled: self._pulled(worker, container, pulled, began), failed=self._failed,
+        )  # fmt: skip
+
+    def _pulled(self, worker: Worker, container: Object, pulled: Image, began: float) -> None:
+        self._ready(worker, container["name"])
+        seconds = self._clock.now() - began
+        size = f" Image size: {pulled.size} bytes." if pulled.size else ""
+        message = f'Successfully pulled image "{container["image"]}" in {seconds:.3g}s.{size}'
+        self._events.event(worker.pod, NORMAL, "Pulled", message)
+
+    def _ready(self, worker: Worker, name: str) -> None:
+        worker.images.add(name)
+        if worker.pulls.pop(name, None) is not None:
+            worker.waiting.pop(name, None)
+
+    def _failed(self, worker: Worker, name: str, error: RuntimeFailure) -> None:
+        image = container_of(worker.pod, name)["image"]
+        worker.pulls.setdefault(name, Backoff()).failed(self._clock.now())
+        worker.waiting[name] = Waiting(error.reason, error.message)
+        self._events.event(worker.pod, WARNING, "Failed", f'Failed to pull image "{image}": {error.message}')
+        self._events.event(worker.pod, WARNING, "Failed", f"Error: {error.reason}")
+        self._queue.add_after(uid_of(worker.pod), ERROR_SHOWN)
+
+    def show_wait(self, worker: Worker, name: str) -> bool:
+        """Whether a container waits for another try at its image. When ErrImagePull has stood for a moment, it is
+        ImagePullBackOff.
+        """
+        pulls = worker.pulls.get(name)
+        if pulls is None or pulls.seconds_left(self._clock.now()) <= 0:
+            return False
+        before = worker.waiting.get(name)
+        shown = self._clock.now() >= pulls.ends - pulls.delay + ERROR_SHOWN
+        if before is not None and before.reason == "ErrImagePull" and shown:
+            self._back_off(worker, name, before, pulls)
+        return True
+
+    def _back_off(self, worker: Worker, name: str, before: Waiting, pulls: Backoff) -> None:
+        image = container_of(worker.pod, name)["image"]
+        message = f'Back-off pulling image "{image}": {before.reason}: {before.message}; {next_try(pulls.ends)}'
+        worker.waiting[name] = Waiting("ImagePullBackOff", message)
+        self._events.event(worker.pod, NORMAL, "BackOff", f'Back-off pulling image "{image}"')
+        self._events.event(worker.pod, WARNING, "Failed", "Error: ImagePullBackOff")
+
+
+def next_try(moment: float) -> str:
+    """When something is tried again, as statuses tell it."""
+    return "next try at " + datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%SZ")

@@ -1,0 +1,39 @@
+"""kubelet's memory of one pod: what it knows between two syncs beside the pod object and the runtime's listing.
+
+Interface: `Worker`, changed by `pod_workers` and `images` alone.
+The rule not to break: nothing here is the truth about the pod; with all of it forgotten, the pod is still brought to
+what its spec says.
+Source: `podSyncStatus` in pkg/kubelet/pod_workers.go.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from k8snb.apimachinery.meta import Object, is_deleting
+from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.status import Waiting
+
+
+@dataclass
+class Worker:
+    """One pod on its way. `round` tells the work under way from work that has been given up on."""
+
+    pod: Object
+    busy: int = 0  # pieces of runtime work under way
+    pulling: int = 0  # looks for images, which a pod that is being deleted does not wait for
+    round: int = 0
+    grace: float = 0.0  # seconds granted to the containers that are being stopped; 0 while none is
+    gone: bool = False
+    images: set[str] = field(default_factory=set)  # containers whose image has been seen to for the next start
+    waiting: dict[str, Waiting] = field(default_factory=dict)
+    crashes: dict[str, Backoff] = field(default_factory=dict)
+    pulls: dict[str, Backoff] = field(default_factory=dict)
+    starts: dict[str, Backoff] = field(default_factory=dict)
+    sandbox: Backoff = field(default_factory=Backoff)
+    counted: set[str] = field(default_factory=set)  # ids of ended containers whose end has been noticed
+    told: set[str] = field(default_factory=set)
+
+    @property
+    def is_busy(self) -> bool:
+        return self.busy > 0 or (self.pulling > 0 and not is_deleting(self.pod))
