@@ -296,6 +296,7 @@ def test_without_the_right_to_add_routes_services_move_to_loopback(monkeypatch: 
     assert "not inside pods" in services.note
     with contextlib.closing(socket.socket()) as bound:
         bound.bind((services.cidr.rsplit(".", 1)[0] + ".77", 0))
+    services.close()
 
 
 # what belongs to whom

@@ -74,6 +74,7 @@ class ContainerConfig:
     cpu_limit: float = 0.0  # cores; 0 = none
     cpu_request: float = 0.0
     stdin: bool = False
+    stdin_once: bool = False  # the first attached client's end of input is the program's
     tty: bool = False
     privileged: bool = False
     run_as_user: int | None = None
@@ -149,6 +150,48 @@ class Network:
     pod_cidr: str
 
 
+class Listener(Protocol):
+    """Who hears a connection. Called from any thread, one call at a time; a call must not block."""
+
+    def output(self, stream: str, data: bytes) -> None:
+        """Bytes that came out: `stream` is stdout or stderr (stdout alone from a terminal or a port)."""
+
+    def drained(self) -> None:
+        """All that was written has been taken: `backlog` is 0 again."""
+
+    def ended(self, code: int, message: str) -> None:
+        """The last call. `code` is the program's; a `message` says what broke the connection."""
+
+
+class Connection(Protocol):
+    """Bytes to and from something in a pod: PortForward. Any thread may call; no call blocks.
+
+    Nothing is heard before `begin`. `pause` stops output at its source, so that a slow client needs no memory;
+    `close` gives up what is under way, and `ended` is still called.
+    """
+
+    @property
+    def backlog(self) -> int:
+        """Bytes that were written and not taken yet: a writer that looks at it needs no memory either."""
+
+    def begin(self, listener: Listener) -> None: ...
+    def write(self, data: bytes) -> None: ...
+    def write_eof(self) -> None: ...
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Session(Connection, Protocol):
+    """A program's standard streams: Exec and Attach. Closing an Exec ends the command, closing an Attach detaches.
+
+    Docker cannot end a command: there it loses its input and output, and goes on.
+    """
+
+    def resize(self, columns: int, rows: int) -> None:
+        """The size of the terminal, where there is one."""
+
+
 class Runtime(Protocol):
     """A container runtime. One object may serve several nodes of a cluster: configs name the node.
 
@@ -176,6 +219,9 @@ class Runtime(Protocol):
     def list_containers(self, node: str) -> list[ContainerStatus]: ...
     def container_status(self, container_id: str) -> ContainerStatus: ...
     def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult: ...
+    def exec(self, container_id: str, command: Sequence[str], *, tty: bool = False, stdin: bool = False) -> Session: ...
+    def attach(self, container_id: str, *, stdin: bool = False) -> Session: ...
+    def port_forward(self, sandbox_id: str, port: int) -> Connection: ...
     def container_logs(
         self,
         container_id: str,

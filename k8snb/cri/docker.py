@@ -18,6 +18,7 @@ import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol
 
 from k8snb.cri import (
@@ -45,7 +46,7 @@ from k8snb.cri.docker_engine import (
 )
 from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
-from k8snb.cri.docker_network import PodNetwork, ServiceNetwork
+from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, write_resolver
 from k8snb.cri.docker_status import (
     ATTEMPT,
     CLUSTER,
@@ -62,16 +63,20 @@ from k8snb.cri.docker_status import (
     pod_labels,
     sandbox_status,
 )
+from k8snb.cri.docker_streams import EngineSession, open_attach, open_exec
+from k8snb.cri.streams import SocketConnection
+from k8snb.cri.streams import connect as connect_port
 
 __all__ = ["DockerRuntime", "engine_answers", "has_images"]
 
-PULL_TIMEOUT = 120.0  # seconds without any progress
+PULL_SILENCE = 30.0  # seconds without any progress
 
 
 class Janitor(Protocol):
     """What clears up after a kernel that is killed: see `cri.janitor`."""
 
     def docker(self, label: str, socket: str = ...) -> None: ...
+    def route(self, cidr: str) -> None: ...
     def close(self) -> None: ...
 
 
@@ -111,13 +116,15 @@ class DockerRuntime:
 
     @property
     def notes(self) -> Sequence[str]:
-        """Sentences for the cluster: what is accepted but not carried out here."""
+        """Sentences for every pod: what is accepted but not carried out here."""
         return [self._services.note] if self._services.note else []
 
     def open_service_network(self) -> bool:
         """Make ClusterIPs addresses of this host that pods reach too. False: `service_cidr` is now a loopback range."""
         opened = self._services.open()
         self.service_cidr = self._services.cidr
+        if opened and self._janitor is not None:
+            self._janitor.route(self.service_cidr)
         return opened
 
     def add_node(self, node: str) -> Network:
@@ -165,6 +172,8 @@ class DockerRuntime:
         )["Id"]
         try:
             api.start(made)
+            if config.dns_servers and self._url.startswith("unix://"):
+                write_resolver(Path(api.inspect_container(made)["ResolvConfPath"]), config)
         except BaseException:
             api.remove_container(made, force=True)
             raise
@@ -188,12 +197,12 @@ class DockerRuntime:
             self._pods.give_back(row["Labels"][NODE], row["Labels"][POD_IP])
 
     def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]:
-        return [sandbox_status(row) for row in self._list(f"{SORT}=sandbox", f"{NODE}={node}")]
+        return [sandbox_status(row, self.notes) for row in self._list(f"{SORT}=sandbox", f"{NODE}={node}")]
 
     def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus:
         for row in self._list(f"{SORT}=sandbox"):
             if row["Id"] == sandbox_id:
-                return sandbox_status(row)
+                return sandbox_status(row, self.notes)
         raise RuntimeFailure("NotFound", f'pod sandbox "{sandbox_id[:12]}" not found')
 
     # containers
@@ -216,6 +225,7 @@ class DockerRuntime:
                 working_dir=config.working_dir or None,
                 user=None if config.run_as_user is None else str(config.run_as_user),
                 stdin_open=config.stdin,
+                detach=not config.stdin_once,
                 tty=config.tty,
                 labels=labels,
                 host_config=self._host_config(sandbox_id, sandbox, config),
@@ -290,6 +300,22 @@ class DockerRuntime:
         with translated("ExecError", "cannot exec in the container"):
             return run_command(self._api, container_id, list(command), timeout)
 
+    def exec(
+        self, container_id: str, command: Sequence[str], *, tty: bool = False, stdin: bool = False
+    ) -> EngineSession:
+        """Start a command in a container. Raises RuntimeFailure ExecError."""
+        with translated("ExecError", "cannot exec in the container"):
+            return open_exec(self._api, container_id, command, tty=tty, stdin=stdin)
+
+    def attach(self, container_id: str, *, stdin: bool = False) -> EngineSession:
+        """Listen to a container's own program, and with `stdin` write to its input, if it has one."""
+        with translated("AttachError", "cannot attach to the container"):
+            return open_attach(self._api, container_id, stdin=stdin)
+
+    def port_forward(self, sandbox_id: str, port: int) -> SocketConnection:
+        """A connection to a port of the pod's address. Raises RuntimeFailure where nobody listens."""
+        return connect_port(self.pod_sandbox_status(sandbox_id).ip, port)
+
     def container_logs(
         self,
         container_id: str,
@@ -309,7 +335,7 @@ class DockerRuntime:
     # images
 
     def pull_image(self, image: str) -> Image:
-        pull(self._url, image, PULL_TIMEOUT)
+        pull(self._url, image, silence=PULL_SILENCE)
         found = self.image_status(image)
         if found is None:
             raise RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": it is not there after the pull')
@@ -334,17 +360,22 @@ class DockerRuntime:
     # the end
 
     def close(self) -> None:
-        """Remove this cluster's containers, its network and its route. A second call does nothing."""
+        """Remove this cluster's containers, its network and its route. A second call does nothing.
+
+        Raises RuntimeFailure where the engine does not answer: the next cluster of that name removes what is left.
+        """
         if self._closed:
             return
         self._closed = True
         self._watch.close()
         self._services.close()
-        self._remove_all(f"{RUN}={self._labels[RUN]}")
-        self._remove_networks(f"{RUN}={self._labels[RUN]}")
-        self._api.close()
-        if self._janitor is not None:
-            self._janitor.close()
+        try:
+            self._remove_all(f"{RUN}={self._labels[RUN]}")
+            self._remove_networks(f"{RUN}={self._labels[RUN]}")
+        finally:
+            self._api.close()
+            if self._janitor is not None:
+                self._janitor.close()
 
     # what carries this cluster's label
 
@@ -353,7 +384,7 @@ class DockerRuntime:
         return _safe("k8snb_" + "_".join(words))
 
     def _list(self, *labels: str) -> list[Any]:
-        with translated("RuntimeNotReady", "the Docker engine does not answer"):
+        with translated("RuntimeNotReady", "cannot list containers"):
             mine = [f"{CLUSTER}={self.cluster}", *labels]
             return list(self._api.containers(all=True, filters={"label": mine}))
 
@@ -387,7 +418,8 @@ class DockerRuntime:
 
 def _following(stream: Any) -> Iterator[bytes]:
     try:
-        yield from stream
+        with translated("NotFound", "the container's log ends here"):
+            yield from stream
     finally:
         with suppress(OSError, AttributeError):
             stream.close()

@@ -1,7 +1,7 @@
 """The Docker engine: finding one that answers, its errors in plain words, and the image that holds a pod open.
 
-Interface: `engine_answers()` and `has_images()` for choosing a runtime; `connect()`, `translated()`, `explain_pull()`,
-`ensure_pause_image()` for the runtime itself.
+Interface: `engine_answers()`, `forbidden()`, `has_images()` for choosing a runtime; `connect()`, `translated()`,
+`explain_pull()`, `ensure_pause_image()` for the runtime itself.
 The rule not to break: asking whether an engine is there loads no `docker` package and takes no longer than its timeout.
 A kubelet is told its runtime's socket by --container-runtime-endpoint; pause images come from registry.k8s.io.
 """
@@ -27,6 +27,7 @@ from k8snb.cri import RuntimeFailure
 PAUSE_LABEL = "io.k8snb.pause"
 OWN_PAUSE = "k8snb/pause:1"
 UPSTREAM_PAUSE = "registry.k8s.io/pause:3.9"
+CALL_SECONDS = 30.0  # for a call's answer, beyond what the call itself is to wait for
 PULL_SECONDS = 20.0  # for the pause image, before the next way is tried
 _WITH_SLEEP = ("busybox", "alpine", "debian", "ubuntu", "nginx", "python", "httpd", "redis")
 _STATIC_PROGRAMS = ("/bin/busybox", "/usr/bin/busybox", "/bin/busybox.static", "/usr/lib/busybox/busybox")
@@ -85,6 +86,14 @@ def engine_answers(base_url: str | None = None, timeout: float = 2.0) -> str | N
     return str(version) if version else None
 
 
+def forbidden(base_url: str | None = None) -> str:
+    """A sentence where there is a socket that this user may not use, else nothing."""
+    parts = urlsplit(base_url or default_url())
+    if parts.scheme != "unix" or not os.path.exists(parts.path) or os.access(parts.path, os.R_OK | os.W_OK):
+        return ""
+    return f"this user may not use Docker's socket {parts.path}, which root and the members of its group may"
+
+
 def _is_plain(url: str) -> bool:
     """Whether the engine speaks HTTP on a socket there, without what only the docker package knows to do."""
     return not url.startswith(("npipe:", "ssh:")) and not os.environ.get("DOCKER_TLS_VERIFY")
@@ -129,15 +138,13 @@ def has_images(refs: Sequence[str], base_url: str | None = None) -> bool:
     return True
 
 
-def connect(base_url: str | None = None, *, timeout: float = 60.0) -> Any:
+def connect(base_url: str | None = None, *, timeout: float = CALL_SECONDS) -> Any:
     """A `docker.APIClient` on an engine that answers. Raises RuntimeFailure."""
     import docker
 
     url = base_url or default_url()
-    if not url:
-        raise RuntimeFailure("RuntimeNotReady", _no_engine("there is no Docker socket"))
-    if _is_plain(url) and engine_answers(url, 10.0) is None:
-        raise RuntimeFailure("RuntimeNotReady", _no_engine(f"nothing at {url}"))
+    if not url or (_is_plain(url) and engine_answers(url, 10.0) is None):
+        raise RuntimeFailure("RuntimeNotReady", _no_engine(_why_not(url)))
     options: dict[str, Any] = {"timeout": timeout, "max_pool_size": 32, "version": "auto"}
     if os.environ.get("DOCKER_TLS_VERIFY") and base_url is None:
         options.update(docker.utils.kwargs_from_env())
@@ -148,13 +155,17 @@ def connect(base_url: str | None = None, *, timeout: float = 60.0) -> Any:
 
 
 @contextmanager
-def connected(base_url: str | None = None, *, timeout: float = 60.0) -> Iterator[Any]:
+def connected(base_url: str | None = None, *, timeout: float = CALL_SECONDS) -> Iterator[Any]:
     """`connect`, closed at the end."""
     api = connect(base_url, timeout=timeout)
     try:
         yield api
     finally:
         api.close()
+
+
+def _why_not(url: str) -> str:
+    return forbidden(url) or (f"nothing at {url}" if url else "there is no Docker socket")
 
 
 def _no_engine(why: str) -> str:
@@ -193,8 +204,21 @@ def ignoring(*statuses: int) -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """The engine's own words, without the HTTP around them."""
+    import requests
+
+    if _timed_out(error):
+        return f"the Docker engine has not answered for {CALL_SECONDS:g} s: docker ps shows whether it is well"
+    if isinstance(error, requests.ConnectionError):
+        return "the Docker engine does not answer: is Docker still running?"
     text = str(getattr(error, "explanation", None) or error).strip()
     return text.splitlines()[0] if text else type(error).__name__
+
+
+def _timed_out(error: Exception) -> bool:
+    """Whether the engine took too long; in the middle of an answer that is a ConnectionError."""
+    import requests
+
+    return isinstance(error, requests.Timeout | requests.ConnectionError) and "timed out" in str(error)
 
 
 def explain_start(text: str) -> str:
@@ -213,19 +237,21 @@ def explain_pull(image: str, text: str) -> RuntimeFailure:
     return RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": {text}')
 
 
-def pull(base_url: str | None, image: str, timeout: float) -> None:
-    """Pull one image. Raises RuntimeFailure, also when the engine reports nothing new for `timeout` seconds."""
+def pull(base_url: str | None, image: str, *, silence: float) -> None:
+    """Pull one image. Raises RuntimeFailure, also when the engine reports nothing new for `silence` seconds."""
     import docker
     import requests
 
     repository, tag = docker.utils.parse_repository_tag(image)
     try:
-        with connected(base_url, timeout=timeout) as api:
+        with connected(base_url) as api:
+            # The package would wait for ever for what a pull has to say.
+            api._set_request_timeout = lambda options: {**options, "timeout": silence}
             for progress in api.pull(repository, tag=tag or "latest", stream=True, decode=True):
                 if "error" in progress:
                     raise explain_pull(image, str(progress["error"]))
     except (docker.errors.DockerException, requests.RequestException) as error:
-        raise explain_pull(image, first_line(error)) from None
+        raise explain_pull(image, "timeout" if _timed_out(error) else first_line(error)) from None
 
 
 # The pause container
@@ -251,7 +277,7 @@ def ensure_pause_image(api: Any, base_url: str | None) -> Pause:
     if _import_busybox(api, base_url):
         return Pause(OWN_PAUSE, ("sleep", "2147483647"))
     with suppress(RuntimeFailure):
-        pull(base_url, UPSTREAM_PAUSE, PULL_SECONDS)
+        pull(base_url, UPSTREAM_PAUSE, silence=PULL_SECONDS)
         return Pause(UPSTREAM_PAUSE, ())
     for name in _WITH_SLEEP:
         if other := next((ref for ref in present if ref.partition(":")[0] == name), None):

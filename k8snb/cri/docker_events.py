@@ -69,6 +69,7 @@ class ContainerEvents:
             try:
                 if self._stream is None:
                     self._open(since)
+                    self._tell_all()
                 for event in self._stream or ():
                     since = f"{event['timeNano'] // 10**9}.{event['timeNano'] % 10**9:09d}"
                     self._tell(event["Actor"]["Attributes"])
@@ -77,6 +78,13 @@ class ContainerEvents:
             if not self._closed.is_set():
                 self._shut()
                 self._closed.wait(1.0)
+
+    def _tell_all(self) -> None:
+        """After a break: an engine that was started again does not know what ended with it."""
+        with self._lock:
+            callbacks = [callback for callbacks in self._callbacks.values() for callback in callbacks]
+        for callback in callbacks:
+            callback("")
 
     def _tell(self, labels: Mapping[str, str]) -> None:
         with self._lock:

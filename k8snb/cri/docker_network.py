@@ -1,7 +1,7 @@
 """The network of a cluster on Docker: one bridge for all its pods, and the host's way to ClusterIPs.
 
 Interface: `PodNetwork` (a /24 of the bridge for each node, an address for each pod), `ServiceNetwork` (a route that
-makes ClusterIPs addresses of this host).
+makes ClusterIPs addresses of this host), `write_resolver`.
 The rule not to break: a range is taken only when no network of Docker and no route of the host has it, and all that was
 taken is given back by `close()`.
 Real clusters give each node its own bridge (CNI) and catch ClusterIPs with iptables, IPVS or eBPF (kube-proxy).
@@ -12,14 +12,18 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-from k8snb.cri import Network, RuntimeFailure
+from k8snb.cri import Network, PodSandboxConfig, RuntimeFailure
 from k8snb.cri.docker_engine import first_line, translated
+from k8snb.cri.janitor_program import ROUTE_PROTOCOL, guard, remove_route
 
 POD_RANGES = (*(f"10.{second}.0.0/16" for second in range(244, 256)), *(f"172.{n}.0.0/16" for n in range(20, 32)))
 SERVICE_RANGES = tuple(f"10.{second}.0.0/16" for second in range(96, 112))
@@ -115,32 +119,68 @@ def _create(api: Any, name: str, labels: Mapping[str, str]) -> str:
     raise RuntimeFailure("NetworkNotReady", "no free address range for pods: docker network prune makes room")
 
 
+def write_resolver(path: Path, config: PodSandboxConfig) -> None:
+    """Give a pod the resolv.conf that a kubelet writes, in place of the engine's, which names a forwarder of its own.
+
+    Only where the engine's file is on this machine and this user's to write: the forwarder asks the same server.
+    """
+    lines = [
+        f"search {' '.join(config.dns_searches)}" if config.dns_searches else "",
+        *(f"nameserver {server}" for server in config.dns_servers),
+        f"options {' '.join(config.dns_options)}" if config.dns_options else "",
+    ]
+    with suppress(OSError), path.open("r+") as file:  # the same file stays: containers have it mounted
+        file.truncate()
+        file.write("".join(f"{line}\n" for line in lines if line))
+
+
 class ServiceNetwork:
-    """Where ClusterIPs live. `cidr` is chosen at once and may move to a loopback range in `open()`."""
+    """Where ClusterIPs live. `cidr` is chosen at once and may move in `open()`, where need be to a loopback range.
+
+    A range belongs to the cluster that holds its guard, a socket, which no dead process does.
+    """
 
     def __init__(self) -> None:
         self.cidr = next(free_ranges(SERVICE_RANGES), SERVICE_RANGES[-1])
         self.note = ""
-        self._opened = False
+        self._guard: socket.socket | None = None
 
     def open(self) -> bool:
         """Make every ClusterIP an address of this host, which pods reach through their gateway.
 
         Returns False where that is not permitted: then ClusterIPs are loopback addresses, for this machine alone.
         """
-        if self._opened:
-            return True
-        permitted = sys.platform == "linux" and os.geteuid() == 0
-        self._opened = permitted and _ip("route", "add", "local", self.cidr, "dev", "lo")[0]
-        if not self._opened:
-            self.cidr = next(free_ranges(LOOPBACK_RANGES), LOOPBACK_RANGES[-1])
+        if self._guard is None and sys.platform == "linux" and os.geteuid() == 0:
+            clear_stale_routes()
+            next((cidr for cidr in free_ranges(SERVICE_RANGES) if _add_route(cidr) and self._take(cidr)), "")
+        if self._guard is None:
+            next((cidr for cidr in LOOPBACK_RANGES if self._take(cidr)), "")
             self.note = (
-                f"ClusterIPs are taken from {self.cidr}: they answer on this machine but not inside pods, because that "
-                "takes a route which only root on Linux may add"
+                f"ClusterIPs ({self.cidr}) and names of Services answer on this machine but not inside pods: the route "
+                "for that may only be added by root on Linux; pods reach each other and NodePorts by address"
             )
-        return self._opened
+        return not self.note
+
+    def _take(self, cidr: str) -> bool:
+        self._guard = guard(cidr)
+        if self._guard is not None:
+            self.cidr = cidr
+        return self._guard is not None
 
     def close(self) -> None:
-        if self._opened:
-            _ip("route", "del", "local", self.cidr, "dev", "lo")
-            self._opened = False
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+            if not self.note:
+                remove_route(self.cidr)
+
+
+def _add_route(cidr: str) -> bool:
+    return _ip("route", "add", "local", cidr, "dev", "lo", "proto", ROUTE_PROTOCOL)[0]
+
+
+def clear_stale_routes() -> None:
+    """Take away the ranges of clusters whose process and janitor were both killed."""
+    _, text = _ip("route", "show", "table", "local", "proto", ROUTE_PROTOCOL)
+    for cidr in _CIDR.findall(text):
+        remove_route(cidr)

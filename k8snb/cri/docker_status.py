@@ -8,7 +8,7 @@ Source: `pkg/kubelet/dockershim/convert.go` and `docker_container.go` of Kuberne
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from k8snb.clock import parse_timestamp
@@ -39,12 +39,12 @@ def pod_labels(config: PodSandboxConfig) -> dict[str, str]:
     }  # fmt: skip
 
 
-def sandbox_status(row: Mapping[str, Any]) -> SandboxStatus:
+def sandbox_status(row: Mapping[str, Any], notes: Sequence[str] = ()) -> SandboxStatus:
     labels, ready = row["Labels"], row["State"] == "running"
     return SandboxStatus(
         id=row["Id"], name=labels[POD_NAME], namespace=labels[POD_NAMESPACE], uid=labels[POD_UID],
         attempt=int(labels[ATTEMPT]), state=SANDBOX_READY if ready else SANDBOX_NOTREADY,
-        created_at=float(row["Created"]), ip=labels[POD_IP] if ready else "",
+        created_at=float(row["Created"]), ip=labels[POD_IP] if ready else "", notes=tuple(notes),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The janitor: one small process beside a cluster that clears up when the kernel process ends, however it ends.
 
-Interface: `Janitor`: `group` and `forget` for process groups, `directory`, `docker` for labels of containers, `close`.
+Interface: `Janitor`: `group` and `forget` for process groups, `directory`, `docker` for labels of containers, `route`,
+`close`.
 The rule not to break: what is started is reported at once; what has ended is forgotten before its id can be used again.
 """
 
@@ -44,6 +45,10 @@ class Janitor:
     def docker(self, label: str, socket: str = "/var/run/docker.sock") -> None:
         """Remove the containers and networks of a Docker engine that carry this label (`name=value`) at the end."""
         self._keep(f"docker {label} {socket}")
+
+    def route(self, cidr: str) -> None:
+        """Take the route of this range of ClusterIPs away at the end."""
+        self._keep(f"route {cidr}")
 
     def close(self) -> None:
         """Let the janitor do its work now, and wait for it."""

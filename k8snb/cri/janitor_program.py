@@ -15,8 +15,14 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 
+TYPE_CHECKING = False  # as mypy reads it; the typing module would cost this process memory
+if TYPE_CHECKING:
+    import socket
+
 MARK = b"K8SNB_ROOT="
 TRIES = 20
+GUARD_PORT = 47095
+ROUTE_PROTOCOL = "208"  # marks routes as ours; a number that no routing program has, see rt_protos in iproute2
 
 
 class Duties:
@@ -26,6 +32,7 @@ class Duties:
         self.groups: set[int] = set()
         self.directories: list[str] = []
         self.labels: list[tuple[str, str]] = []
+        self.routes: list[str] = []
 
     def obey(self, line: str) -> None:
         """Take one order: a word and what it is about."""
@@ -39,6 +46,8 @@ class Duties:
         sweep(marks)
         for directory in self.directories:
             _remove(directory)
+        for cidr in self.routes:
+            remove_route(cidr)
         for label, socket in self.labels:
             _remove_containers(label, socket)
 
@@ -52,6 +61,7 @@ ORDERS = {
     "forget": lambda duties, rest: duties.groups.discard(int(rest)),
     "directory": lambda duties, rest: duties.directories.append(rest),  # to be removed; processes marked with it end
     "docker": lambda duties, rest: duties.keep_label(rest),  # LABEL [SOCKET]: containers and networks to be removed
+    "route": lambda duties, rest: duties.routes.append(rest),  # a range of ClusterIPs on this host, to be given back
 }
 
 
@@ -128,6 +138,32 @@ def _remove(directory: str) -> None:
     import shutil  # only at the end: a sleeping janitor does not carry it
 
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def guard(cidr: str) -> socket.socket | None:
+    """A socket at the last address of a range: who has it has the range. None: another process does, or no route."""
+    import ipaddress
+    import socket
+
+    held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        held.bind((str(ipaddress.IPv4Network(cidr)[-2]), GUARD_PORT))
+    except OSError:
+        held.close()
+        return None
+    return held
+
+
+def remove_route(cidr: str) -> None:
+    """Take the route of a range of ClusterIPs away, unless a cluster that lives has the range."""
+    import subprocess
+
+    held = guard(cidr)
+    if held is None:
+        return
+    with held, suppress(OSError, subprocess.TimeoutExpired):
+        command = ["ip", "-4", "route", "del", "local", cidr, "dev", "lo", "proto", ROUTE_PROTOCOL]
+        subprocess.run(command, capture_output=True, timeout=10, check=False)
 
 
 def _remove_containers(label: str, socket_path: str) -> None:

@@ -1,7 +1,8 @@
 """The process runtime: containers as plain child processes, for places without a container engine.
 
 Interface: `ProcessRuntime`, a `cri.Runtime`. What is left to the parts: `process_network` (addresses and ports),
-`process_files` (directories, paths, commands), `process_shim` (output and exits), `images` (what can be run), `logs`.
+`process_files` (directories, paths, commands), `process_shim` (output and exits), `process_streams` (exec, attach),
+`images` (what can be run), `logs`.
 The rule not to break: what is accepted but not carried out is said in the status's notes, and no process outlives us.
 A real runtime isolates containers by namespaces and limits them by cgroups; here they are processes of the same user.
 """
@@ -14,7 +15,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -51,8 +51,19 @@ from k8snb.cri.process_files import (
 )
 from k8snb.cri.process_images import ImageService
 from k8snb.cri.process_network import Loopback
-from k8snb.cri.process_pods import Container, Sandbox, container_notes, exit_reason, port_note, sandbox_notes
+from k8snb.cri.process_pods import (
+    Container,
+    Sandbox,
+    attach,
+    container_notes,
+    exit_reason,
+    launch,
+    port_note,
+    sandbox_notes,
+)
 from k8snb.cri.process_shim import Process, Shim, run
+from k8snb.cri.process_streams import AttachSession, ExecSession
+from k8snb.cri.streams import SocketConnection, connect
 
 CANNOT_RUN = 127
 OPENING, OPENING_STEP = 2.0, 0.005  # seconds for a program to open its ports, and between two looks
@@ -263,17 +274,13 @@ class ProcessRuntime:
 
         Raises RuntimeFailure: DeadlineExceeded when the time is over, ExecError when the container does not run.
         """
-        container = self._container(container_id)
-        process, place = container.process, container.place
-        if container.state != RUNNING or process is None:
-            raise RuntimeFailure("ExecError", f"container {container.config.name} is not running")
+        container = self._running(container_id)
         try:
-            words = place.command(command)
+            words = container.place.command(command)
         except NotExecutableError as error:
             text = PREFIX.format("exec failed") + str(error)
             return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=CANNOT_RUN)
-        environment = {**self._environment(container), "K8SNB_PID": str(process.pid)}
-        folder = place.working_directory(container.config.working_dir)
+        environment, folder = self._surroundings(container)
         try:
             return run(words, environment, folder, timeout=timeout or None, janitor=self._janitor)
         except TimeoutError:
@@ -281,6 +288,25 @@ class ProcessRuntime:
             raise RuntimeFailure("DeadlineExceeded", text) from None
         except OSError as error:
             raise RuntimeFailure("ExecError", PREFIX.format("exec failed") + _say(error)) from None
+
+    def exec(self, container_id: str, command: Sequence[str], *, tty: bool = False, stdin: bool = False) -> ExecSession:
+        """Start a command beside the container's own. Raises RuntimeFailure ExecError."""
+        container = self._running(container_id)
+        environment, folder = self._surroundings(container)
+        try:
+            words = container.place.command(command)
+            return ExecSession(words, environment, folder, tty=tty, stdin=stdin, janitor=self._janitor)
+        except (NotExecutableError, OSError) as error:
+            raise RuntimeFailure("ExecError", PREFIX.format("exec failed") + _say(error)) from None
+
+    def attach(self, container_id: str, *, stdin: bool = False) -> AttachSession:
+        """Listen to a container's own program, and with `stdin` write to its input, if it has one."""
+        return attach(self._running(container_id), stdin=stdin)
+
+    def port_forward(self, sandbox_id: str, port: int) -> SocketConnection:
+        """A connection to a port of the pod. Raises RuntimeFailure where nobody listens."""
+        sandbox = self._sandbox(sandbox_id)
+        return connect(sandbox.ip, sandbox.port_map.get(port, port))
 
     def container_logs(
         self,
@@ -322,27 +348,33 @@ class ProcessRuntime:
 
     # inside
 
+    def _running(self, container_id: str) -> Container:
+        container = self._container(container_id)
+        if container.state != RUNNING or container.process is None:
+            raise RuntimeFailure("ExecError", f"container {container.config.name} is not running")
+        return container
+
+    def _surroundings(self, container: Container) -> tuple[dict[str, str], Path]:
+        """The environment and the directory of a command that is run beside the container's own."""
+        assert container.process is not None
+        environment = {**self._environment(container), "K8SNB_PID": str(container.process.pid)}
+        return environment, container.place.working_directory(container.config.working_dir)
+
     def _spawn(self, container: Container) -> Process:
         """The container's first process. Raises NotExecutableError or OSError."""
         config, place = container.config, container.place
         words = [*config.command, *config.args]
         if not config.command:
             words = [*place.entry.entrypoint, *(config.args or place.entry.cmd)]
-        popen = subprocess.Popen(
-            place.command(words),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            bufsize=0,
-            cwd=place.working_directory(config.working_dir),
-            env=self._environment(container),
-            start_new_session=True,
-        )
+        environment = self._environment(container)
+        popen, pipes = launch(container, place.command(words), environment, place.working_directory(config.working_dir))
         return Process(
             popen,
             directory=str(place.directory),
             log=container.log,
             memory_limit=config.memory_limit,
+            pipes=pipes,
+            on_output=container.audience.hear,
             on_exit=lambda code, out_of_memory: self._ended(container, code, out_of_memory),
         )
 
@@ -398,6 +430,7 @@ class ProcessRuntime:
     def _ended(self, container: Container, code: int, out_of_memory: bool) -> None:
         with self._lock:
             container.end(self._clock.now(), *exit_reason(code, out_of_memory))
+        container.audience.end()
         self._tell(container.sandbox)
 
     def _stop_all(self, containers: Sequence[Container], timeout: float) -> None:

@@ -98,6 +98,8 @@ class Place:
     def command(self, words: Sequence[str]) -> list[str]:
         """A command line as this machine runs it. Raises NotExecutableError."""
         program = self._find(words[0])
+        if os.path.basename(words[0]) == "tar":
+            return [program, *self._tar(words[1:])]
         arguments = [self.translate(word) for word in words[1:]]
         if os.path.basename(words[0]) in SHELLS and "-c" in arguments[:-1]:
             script = arguments.index("-c") + 1
@@ -106,6 +108,18 @@ class Place:
                 kill = shlex.quote(str(self.programs / "kill"))
                 arguments[script] = f'kill() {{ {kill} "$@"; }}\n{arguments[script]}'
         return [program, *arguments]
+
+    def _tar(self, words: Sequence[str]) -> list[str]:
+        """tar's arguments: what it packs keeps the name that it has in the container, which `kubectl cp` relies on."""
+        arguments: list[str] = []
+        for before, word in zip(("", *words), words, strict=False):
+            inside = os.path.relpath(self.translate(word), self.root)
+            packed = word.startswith("/") and not before.endswith(("C", "f", "directory", "file"))
+            if packed and self.translate(word) != word and not inside.startswith(".."):
+                arguments += ["-C", str(self.root), inside]
+            else:
+                arguments.append(self.translate(word))
+        return arguments
 
     def environment(self, config: ContainerConfig, settings: Mapping[str, str]) -> dict[str, str]:
         """The variables of the container's processes: the image's, the config's, and k8snb's own last."""

@@ -1,12 +1,17 @@
 """What the process runtime keeps of each sandbox and container, and what it says of them.
 
-Interface: `Sandbox` and `Container` with their `status()`; `sandbox_notes` and `container_notes`.
+Interface: `Sandbox` and `Container` with their `status()`; `launch` and `attach` for a container's program;
+`sandbox_notes` and `container_notes`.
 The rule not to break: whatever a config asks for and a plain process cannot give has its sentence here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO
 
 from k8snb.cri import (
     CREATED,
@@ -23,6 +28,7 @@ from k8snb.cri import (
 from k8snb.cri.logs import ContainerLog
 from k8snb.cri.process_files import Place
 from k8snb.cri.process_shim import Process
+from k8snb.cri.process_streams import AttachSession, Audience, Terminal
 
 OUT_OF_MEMORY = 137
 SHARED_ADDRESS = "process runtime: this machine has one loopback address, which all pods share; every port is mapped"
@@ -34,7 +40,6 @@ _CONTAINER_NOTES: tuple[tuple[Callable[[ContainerConfig], object], str], ...] = 
     (lambda config: config.run_as_user is not None, "runAsUser is not carried out: programs run as you"),
     (lambda config: config.privileged, "privileged is not carried out"),
     (lambda config: config.read_only_root, "readOnlyRootFilesystem is not carried out"),
-    (lambda config: config.stdin or config.tty, "stdin and tty are not carried out: programs read from /dev/null"),
     (lambda config: config.cpu_limit, "the CPU limit is not carried out"),
     (
         lambda config: config.memory_limit and process_usage.HAS_PROC,
@@ -79,6 +84,8 @@ class Container:
         self.id, self.sandbox, self.config, self.place, self.log = identity, sandbox, config, place, log
         self.state = CREATED
         self.process: Process | None = None
+        self.audience = Audience()
+        self.terminal: Terminal | None = None
         self.opening = False  # started, but its program has not opened its ports yet
         self.created_at, self.started_at, self.finished_at = now, 0.0, 0.0
         self.exit_code = 0
@@ -88,6 +95,11 @@ class Container:
     def end(self, now: float, exit_code: int, reason: str, message: str = "") -> None:
         self.state, self.finished_at, self.exit_code = EXITED, now, exit_code
         self.reason, self.message = reason, message
+        terminal, self.terminal = self.terminal, None
+        if terminal is not None:
+            os.close(terminal.master)
+        if self.process is not None and self.process.popen.stdin is not None:
+            self.process.popen.stdin.close()
 
     def status(self) -> ContainerStatus:
         config = self.config
@@ -108,6 +120,62 @@ class Container:
             message=self.message,
             notes=tuple(self.notes),
         )
+
+
+def launch(
+    container: Container, words: Sequence[str], environment: Mapping[str, str], folder: Path
+) -> tuple[subprocess.Popen[bytes], list[tuple[str, IO[bytes]]]]:
+    """Start a container's program, on a terminal if it wants one. Also what it writes to. Raises OSError."""
+    config = container.config
+    if config.tty:
+        return _launch_on_terminal(container, words, {"TERM": "xterm", **environment}, folder)
+    popen = subprocess.Popen(
+        words, stdin=subprocess.PIPE if config.stdin else subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, bufsize=0, cwd=folder, env=environment, start_new_session=True,
+    )  # fmt: skip
+    assert popen.stdout is not None and popen.stderr is not None
+    return popen, [("stdout", popen.stdout), ("stderr", popen.stderr)]
+
+
+def _launch_on_terminal(
+    container: Container, words: Sequence[str], environment: Mapping[str, str], folder: Path
+) -> tuple[subprocess.Popen[bytes], list[tuple[str, IO[bytes]]]]:
+    terminal = Terminal()
+    slave = terminal.slave
+    try:
+        popen = subprocess.Popen(
+            terminal.command(words), stdin=slave, stdout=slave, stderr=slave, bufsize=0, cwd=folder, env=environment,
+            start_new_session=True,
+        )  # fmt: skip
+    except BaseException:
+        terminal.close()
+        raise
+    terminal.handed_over()
+    container.terminal = terminal
+    # The shim closes this copy when the container has ended; ours goes with it.
+    return popen, [("stdout", os.fdopen(os.dup(terminal.master), "rb", buffering=0))]
+
+
+def attach(container: Container, *, stdin: bool) -> AttachSession:
+    """A client of a running container's program."""
+    process, terminal, config = container.process, container.terminal, container.config
+    assert process is not None
+    program = process.popen.stdin
+    sink = -1
+    if stdin and config.stdin and terminal is not None:
+        sink = os.dup(terminal.master)
+    elif stdin and program is not None and not program.closed:
+        sink = os.dup(program.fileno())
+
+    def end_input() -> None:
+        if config.stdin_once and program is not None:
+            program.close()
+
+    def resize(columns: int, rows: int) -> None:
+        if terminal is not None and container.state == RUNNING:
+            terminal.resize(columns, rows)
+
+    return AttachSession(container.audience, sink, end_input=end_input, resize=resize)
 
 
 def exit_reason(exit_code: int, out_of_memory: bool) -> tuple[int, str]:

@@ -36,7 +36,8 @@ SIGNAL_BASE = 128
 class Process:
     """A container's first process. `directory` is where its root lies, the mark of all its processes.
 
-    `on_exit(exit_code, out_of_memory)` is called on the shim's thread, after the log is complete.
+    `pipes` are what the container writes to, each with its stream's name. On the shim's thread, `on_output(stream,
+    data)` is called with all of it, and `on_exit(exit_code, out_of_memory)` after the log is complete.
     """
 
     def __init__(
@@ -46,10 +47,13 @@ class Process:
         directory: str,
         log: ContainerLog,
         memory_limit: int,
+        pipes: Sequence[tuple[str, IO[bytes]]],
+        on_output: Callable[[str, bytes], None],
         on_exit: Callable[[int, bool], None],
     ) -> None:
         self.popen, self.directory, self.log = popen, directory, log
-        self.memory_limit, self.on_exit = memory_limit, on_exit
+        self.memory_limit, self.pipes = memory_limit, pipes
+        self.on_output, self.on_exit = on_output, on_exit
         self.ended = threading.Event()
         self.out_of_memory = False
         self.pidfd = open_process(popen.pid)
@@ -162,7 +166,7 @@ class Shim:
 
     def _register(self, process: Process) -> None:
         self._processes.add(process)
-        for stream, pipe in _pipes(process):
+        for stream, pipe in process.pipes:
             os.set_blocking(pipe.fileno(), False)
             self._selector.register(pipe, selectors.EVENT_READ, (process, stream))
         if process.pidfd >= 0:
@@ -174,11 +178,16 @@ class Shim:
             data = os.read(pipe.fileno(), BUFFER)
         except BlockingIOError:
             return False
+        except OSError:  # a terminal that nobody has open any more
+            data = b""
         if not data:
             self._drop(pipe)
-        elif not process.log.failed:
+            return False
+        if not process.log.failed:
             self._write(process.log, stream, data)
-        return len(data) == BUFFER
+        process.on_output(stream, data)
+        # A terminal hands out a few kilobytes at a time, however much it holds.
+        return len(data) == BUFFER or os.isatty(pipe.fileno())
 
     def _write(self, log: ContainerLog, stream: str, data: bytes) -> None:
         try:
@@ -193,7 +202,7 @@ class Shim:
             kill_group(process.pid)
         sweep([os.fsencode(process.directory) + b"/" for process in ended])
         for process in ended:
-            for stream, pipe in _pipes(process):
+            for stream, pipe in process.pipes:
                 while not pipe.closed and self._read(process, stream, pipe):
                     pass
                 self._drop(pipe)
@@ -279,8 +288,3 @@ def _wait(popen: subprocess.Popen[bytes], timeout: float | None) -> bool:
         in_time = bool(selector.select(timeout))
     os.close(pidfd)
     return in_time
-
-
-def _pipes(process: Process) -> list[tuple[str, IO[bytes]]]:
-    pipes = (("stdout", process.popen.stdout), ("stderr", process.popen.stderr))
-    return [(stream, pipe) for stream, pipe in pipes if pipe is not None]

@@ -30,10 +30,12 @@ from k8snb.cri import (
     RuntimeFailure,
     SandboxStatus,
 )
+from k8snb.cri.simulated_commands import COMMANDS
 from k8snb.cri.simulated_images import canonical, find
 from k8snb.cri.simulated_machine import Container, Pod, Process, command_line
 from k8snb.cri.simulated_network import Http, VirtualNetwork
 from k8snb.cri.simulated_shell import Answer, Streams
+from k8snb.cri.simulated_streams import AttachSession, ExecSession, HttpConnection
 
 SANDBOX_SECONDS = 0.2
 PRESENT_SECONDS = 0.1  # to find that a pulled image is still the newest
@@ -53,7 +55,8 @@ class _Node:
 class SimulatedRuntime:
     """A runtime that only pretends, on the given clock. See `simulated_images.IMAGES` for what containers do.
 
-    `network` is the virtual network: a cluster plugs its names and Services in there.
+    `network` is the virtual network: a cluster plugs its names and Services in there. `post` brings what other threads
+    say into the one that this runtime runs on; without a cluster there is only one.
     """
 
     name = "simulated"
@@ -61,8 +64,9 @@ class SimulatedRuntime:
 
     def __init__(self, clock: Clock, *, pod_cidr: str = "10.244.0.0/16", service_cidr: str = "10.96.0.0/12") -> None:
         self.service_cidr = service_cidr
-        self.network = VirtualNetwork(self._now, pod_cidr=pod_cidr, service_cidr=service_cidr)
-        self._clock = clock
+        self.network = VirtualNetwork(self.now, pod_cidr=pod_cidr, service_cidr=service_cidr)
+        self.post: Callable[[Callable[[], None]], None] = lambda callback: callback()
+        self.clock = self._clock = clock
         self._elapsed = 0.0
         self._ids = itertools.count(1)
         self._nodes: dict[str, _Node] = {}
@@ -75,7 +79,7 @@ class SimulatedRuntime:
         elapsed, self._elapsed = self._elapsed, 0.0
         return elapsed
 
-    def _now(self) -> float:
+    def now(self) -> float:
         """The caller's time: it has been waiting for as long as its calls cost."""
         return self._clock.now() + self._elapsed
 
@@ -120,7 +124,7 @@ class SimulatedRuntime:
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
         node = self._node(config.node)
         self._elapsed += SANDBOX_SECONDS
-        pod = Pod(self._new_id(), config, self._now())
+        pod = Pod(self._new_id(), config, self.now())
         self.network.attach(pod)
         self._pods[pod.id] = node.pods[pod.id] = pod
         self._tell(pod)
@@ -128,11 +132,11 @@ class SimulatedRuntime:
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
         pod = self._pods.get(sandbox_id)
-        if pod is None or pod.stopped_at <= self._now():
+        if pod is None or pod.stopped_at <= self.now():
             return
         for container in pod.containers.values():
-            self._kill(container, self._now(), 137)
-        pod.stopped_at = self._now()
+            self._kill(container, self.now(), 137)
+        pod.stopped_at = self.now()
         self.network.detach(pod)
         self._tell(pod)
 
@@ -153,7 +157,7 @@ class SimulatedRuntime:
 
     def _sandbox_status(self, pod: Pod) -> SandboxStatus:
         config = pod.config
-        ready = pod.stopped_at > self._now()
+        ready = pod.stopped_at > self.now()
         return SandboxStatus(
             id=pod.id, name=config.name, namespace=config.namespace, uid=config.uid, attempt=config.attempt,
             state=SANDBOX_READY if ready else SANDBOX_NOTREADY, created_at=pod.created_at, ip=pod.ip if ready else "",
@@ -172,12 +176,12 @@ class SimulatedRuntime:
 
     def create_container(self, sandbox_id: str, config: ContainerConfig) -> str:
         pod = self._pod(sandbox_id)
-        if pod.stopped_at <= self._now():
+        if pod.stopped_at <= self.now():
             raise RuntimeFailure("CreateContainerError", f'the sandbox of pod "{pod.config.name}" is not running')
         if self.image_status(config.image) is None:
             raise RuntimeFailure("CreateContainerError", f'no such image: "{config.image}": pull it first')
         image = find(config.image, [*config.command, *config.args])
-        container = Container(self._new_id(), pod, config, image, self._now())
+        container = Container(self._new_id(), pod, config, image, self.now())
         self._containers[container.id] = pod.containers[container.id] = container
         return container.id
 
@@ -186,20 +190,23 @@ class SimulatedRuntime:
         if container.started_at < math.inf:
             raise RuntimeFailure("RunContainerError", f'container "{container.config.name}" was already started')
         self._elapsed += container.image.start
-        container.started_at = self._now()
+        container.started_at = self.now()
         process = container.process = Process(container, self, container.started_at, main=True)
 
-        def out(data: bytes) -> None:
-            container.write_log(process.at, data)
+        def writer(stream: str) -> Callable[[bytes], None]:
+            return lambda data: container.write_log(process.at, data, stream)
 
-        process.begin(command_line(container.config, container.image), Streams(b"", out, out))
+        if container.console is not None:
+            container.console.echo = writer("stdout")
+        streams = Streams(b"", writer("stdout"), writer("stderr"), container.console)
+        process.begin(command_line(container.config, container.image), streams)
         self._move(container)
         self._tell(container.pod)
 
     def stop_container(self, container_id: str, timeout: float) -> None:
         """SIGTERM, then SIGKILL after `timeout` seconds: a first process without a handler takes all of them."""
         container = self._containers.get(container_id)
-        now = self._now()
+        now = self.now()
         if container is None or container.finished_at <= now:
             return
         if container.state(now) != RUNNING:
@@ -228,7 +235,7 @@ class SimulatedRuntime:
         container = self._containers.pop(container_id, None)
         if container is None:
             return
-        self._kill(container, self._now(), 137)
+        self._kill(container, self.now(), 137)
         container.pod.containers.pop(container_id, None)
         self._tell(container.pod)
 
@@ -240,7 +247,7 @@ class SimulatedRuntime:
         return self._status(self._container(container_id))
 
     def _status(self, container: Container) -> ContainerStatus:
-        return container.status(self._now(), _image_id(container.config.image))
+        return container.status(self.now(), _image_id(container.config.image))
 
     def _container(self, container_id: str) -> Container:
         container = self._containers.get(container_id)
@@ -255,13 +262,32 @@ class SimulatedRuntime:
         process = container.process
         if process is None:
             return
-        wait = process.advance()
+        self._waited(container, process, process.advance())
+
+    def _waited(self, container: Container, process: Process, wait: float | None) -> None:
         if process.code is not None:
             self._finish(container, process.at, process.code)
         elif wait is None or wait == math.inf:
-            container.process = container.timer = None
+            container.timer = None
+            if container.console is None:
+                container.process = None
         else:
             container.timer = self._later(container, process, process.at + wait)
+
+    def type_in(self, container: Container, data: bytes) -> None:
+        """Input for a container's own program: ^C ends what it waits for, a line goes to who reads."""
+        process, console = container.process, container.console
+        if process is None or console is None:
+            return
+        process.at = max(process.at, self.now())
+        if not data:
+            console.end()
+        if console.feed(data):
+            if container.timer is not None:
+                container.timer.cancel()
+            self._waited(container, process, process.break_off())
+        elif console.reading:
+            self._move(container)
 
     def _later(self, container: Container, process: Process, wake: float) -> Timer:
         background = process.shell.endless > 0 or wake - container.started_at > WAITED_FOR
@@ -282,9 +308,14 @@ class SimulatedRuntime:
         container.reason = container.reason or ("Completed" if code == 0 else "Error")
         delay = at - self._clock.now()
         if delay > 0:
-            self._clock.after(delay, lambda: self._call_back(container.pod), label="runtime")
+            self._clock.after(delay, lambda: self._ended(container), label="runtime")
         else:
-            self._call_back(container.pod)
+            self._ended(container)
+
+    def _ended(self, container: Container) -> None:
+        for client in list(container.clients):
+            client.container_ended()
+        self._call_back(container.pod)
 
     def _kill(self, container: Container, at: float, code: int) -> None:
         if container.finished_at > at:
@@ -294,11 +325,9 @@ class SimulatedRuntime:
 
     def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
         """Run a command to its end; what it sleeps counts as time that the call costs. A `timeout` of 0 is none."""
-        container = self._container(container_id)
-        if container.state(self._now()) != RUNNING:
-            raise RuntimeFailure("ExecError", f'cannot exec in container "{container.config.name}": it is not running')
+        container = self._running(container_id)
         out, err = bytearray(), bytearray()
-        process = Process(container, self, self._now(), main=False)
+        process = Process(container, self, self.now(), main=False)
         process.begin(command, Streams(b"", out.extend, err.extend))
         began, limit = process.at, timeout or 3600.0
         while (wait := process.advance()) is not None:
@@ -308,6 +337,32 @@ class SimulatedRuntime:
             process.at += wait
         self._elapsed += process.at - began
         return ExecResult(stdout=bytes(out), stderr=bytes(err), exit_code=process.code or 0)
+
+    def exec(self, container_id: str, command: Sequence[str], *, tty: bool = False, stdin: bool = False) -> ExecSession:
+        """Start a command; it goes on as time passes. Raises RuntimeFailure ExecError."""
+        container = self._running(container_id)
+        if command[0].rpartition("/")[2] not in COMMANDS:
+            text = f'exec: "{command[0]}": executable file not found in $PATH'
+            raise RuntimeFailure("ExecError", f"OCI runtime exec failed: unable to start container process: {text}")
+        return ExecSession(self, container, command, tty=tty, stdin=stdin)
+
+    def attach(self, container_id: str, *, stdin: bool = False) -> AttachSession:
+        """Listen to a container's own program, and with `stdin` write to its input, if it has one."""
+        return AttachSession(self, self._running(container_id), stdin=stdin)
+
+    def port_forward(self, sandbox_id: str, port: int) -> HttpConnection:
+        """A connection through the virtual network, which speaks HTTP. Raises RuntimeFailure where nobody listens."""
+        ip = self._pod(sandbox_id).ip
+        if not self.network.listens(ip, port):
+            raise RuntimeFailure("PortForwardError", f"dial tcp {ip}:{port}: connect: connection refused")
+        return HttpConnection(self, ip, port)
+
+    def _running(self, container_id: str) -> Container:
+        container = self._container(container_id)
+        if container.state(self.now()) != RUNNING:
+            text = f'cannot exec in container "{container.config.name}": it is not running'
+            raise RuntimeFailure("ExecError", text)
+        return container
 
     def container_logs(
         self,
@@ -325,14 +380,14 @@ class SimulatedRuntime:
     def _read_log(
         self, container: Container, follow: bool, tail: int | None, since: float | None, timestamps: bool
     ) -> Iterator[bytes]:
-        lines = container.log(self._now())
+        lines = container.log(self.now())
         seen = container.dropped + len(lines)
         shown = [entry for entry in lines if since is None or entry[0] >= since]
         first = 0 if tail is None else max(len(shown) - tail, 0)
         yield from (_log_line(entry, timestamps) for entry in shown[first:])
         while follow and container.id in self._containers:
-            ended = container.finished_at <= self._now()
-            fresh = container.log(self._now(), seen)
+            ended = container.finished_at <= self.now()
+            fresh = container.log(self.now(), seen)
             if fresh and not ended and not fresh[-1][1].endswith(b"\n"):
                 fresh.pop()
             seen += len(fresh)

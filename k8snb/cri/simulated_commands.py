@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from k8snb.cri.simulated_shell import Command, Exit, Shell, Streams, Wait
+from k8snb.cri.simulated_tar import tar
 
 _ESCAPE = re.compile(r"\\(n|t|r|a|\\|0[0-7]{0,3})")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "\\": "\\"}
@@ -450,7 +451,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "hostname": _say(lambda shell: shell.machine.hostname), "pwd": _say(lambda shell: shell.directory),
         "whoami": _say(lambda shell: "root"), "uname": _say(lambda shell: "Linux"),
         "cat": cat, "head": head, "tail": tail, "ls": ls, "touch": touch, "mkdir": mkdir, "rm": rm, "cp": cp,
-        "tee": tee, "grep": grep, "egrep": grep, "wc": wc, "test": test, "[": test, "[[": test,
+        "tee": tee, "tar": tar, "grep": grep, "egrep": grep, "wc": wc, "test": test, "[": test, "[[": test,
         "wget": wget, "curl": curl, "nslookup": nslookup, "nc": netcat,
     }
 )  # fmt: skip

@@ -16,14 +16,14 @@ from typing import Protocol
 from k8snb.clock import Timer
 from k8snb.cri import CREATED, EXITED, RUNNING, ContainerConfig, ContainerStatus, PodSandboxConfig
 from k8snb.cri.simulated_commands import COMMANDS
+from k8snb.cri.simulated_console import Console, terminal
 from k8snb.cri.simulated_files import ContainerFiles
 from k8snb.cri.simulated_images import DECLARED, SimulatedImage
 from k8snb.cri.simulated_script import UnsupportedError, parse
-from k8snb.cri.simulated_shell import Answer, Exit, Shell, Streams, Wait
+from k8snb.cri.simulated_shell import SHELLS, Answer, Exit, Interrupted, Shell, Streams, Wait
 
 LOG_LINES = 5_000
 _DIRECTORIES = ("/", "/tmp", "/etc", "/var", "/var/log", "/var/run", "/root", "/home", "/usr", "/opt", "/dev", "/run")
-_SHELLS = frozenset({"sh", "ash", "bash", "dash"})
 _SIZES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
@@ -35,6 +35,14 @@ class World(Protocol):
     def find_address(self, container: Container, name: str) -> str | None: ...
 
     def kill(self, container: Container, number: int, at: float) -> None: ...
+
+
+class Client(Protocol):
+    """Who is attached to a container."""
+
+    def hear(self, stream: str, data: bytes) -> None: ...
+
+    def container_ended(self) -> None: ...
 
 
 class Pod:
@@ -59,8 +67,8 @@ class Container:
     """A container. `on_term` is the exit code after SIGTERM; None when its first process ignores that signal."""
 
     __slots__ = (
-        "_files", "_log", "config", "created_at", "dropped", "exit_code", "finished_at", "id", "image", "notes",
-        "on_term", "pod", "ports", "process", "reason", "started_at", "timer",
+        "_files", "_log", "clients", "config", "console", "created_at", "dropped", "exit_code", "finished_at", "id",
+        "image", "notes", "on_term", "pod", "ports", "process", "reason", "started_at", "timer",
     )  # fmt: skip
 
     def __init__(self, container_id: str, pod: Pod, config: ContainerConfig, image: SimulatedImage, at: float) -> None:
@@ -77,6 +85,8 @@ class Container:
         self.on_term: int | None = None
         self.process: Process | None = None
         self.timer: Timer | None = None
+        self.console: Console | None = Console(tty=config.tty) if config.stdin else None
+        self.clients: list[Client] = []
         self._files: ContainerFiles | None = None
         self._log: list[tuple[float, bytes]] = []
         self.dropped = 0  # of the oldest lines
@@ -120,8 +130,12 @@ class Container:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         return {"PATH": path, "HOSTNAME": self.pod.hostname, "HOME": "/root", **dict(self.config.env)}
 
-    def write_log(self, at: float, data: bytes) -> None:
-        """Append output; a line that is not finished is continued by the next write."""
+    def write_log(self, at: float, data: bytes, stream: str = "stdout") -> None:
+        """Append output; a line that is not finished is continued by the next write. Who is attached hears it too."""
+        if self.config.tty:
+            data, stream = terminal(data), "stdout"
+        for client in list(self.clients):
+            client.hear(stream, data)
         for line in data.splitlines(keepends=True):
             if self._log and not self._log[-1][1].endswith(b"\n"):
                 begun, start = self._log.pop()
@@ -169,6 +183,15 @@ class Process:
             self.code = int(end.value)
             return None
 
+    def break_off(self) -> float | None:
+        """^C: what runs in the foreground ends. Returns the next wait, None at the end, as `advance` does."""
+        assert self._steps is not None
+        try:
+            return self._steps.throw(Interrupted())
+        except (StopIteration, Interrupted) as end:
+            self.code = int(end.value) if isinstance(end, StopIteration) else 130
+            return None
+
     def interrupt(self) -> None:
         """SIGTERM for a shell with a trap: its words run when the command in the foreground ends, as in a real sh."""
         words = self.shell.traps.get("TERM", self.shell.traps.get("15", ""))
@@ -186,10 +209,7 @@ class Process:
         if not argv:
             self.shell.replaced = True
             return (yield from self._own_program([]))
-        is_shell = argv[0].rpartition("/")[2] in _SHELLS
-        self.shell.replaced = not is_shell
-        if is_shell and len(argv) == 1 and self._main and self.container.config.stdin:
-            yield math.inf
+        self.shell.replaced = argv[0].rpartition("/")[2] not in SHELLS
         return (yield from self._guarded(self.shell.command(argv, streams)))
 
     def _guarded(self, steps: Wait) -> Wait:
@@ -231,6 +251,8 @@ class Process:
             return None
         if name in self.container.image.programs:
             return self._own_program(argv[1:])
+        if self.container.console is not None and self.container.console.conversing:
+            return None
         return self._stay(f'runs "{name}", a program that k8snb\'s simulated containers do not have')
 
     def _stay(self, why: str) -> Wait:

@@ -101,11 +101,19 @@ class VirtualNetwork:
 
     def http(self, ip: str, port: int, path: str, *, method: str = "GET", client: str = "") -> Http | None:
         """The answer of the container that serves there: status, headers, body. None: connection refused."""
+        container = self._listener(ip, port)
+        return _answer(container, path, method, client or ip, self._now()) if container else None
+
+    def listens(self, ip: str, port: int) -> bool:
+        """Whether a container serves there; nobody notices the question."""
+        return self._listener(ip, port) is not None
+
+    def _listener(self, ip: str, port: int) -> Container | None:
         now = self._now()
         for pod in self._pods_at(ip):
             for container in pod.containers.values():
                 if port in container.ports and container.state(now) == RUNNING:
-                    return _answer(container, path, method, client or ip, now)
+                    return container
         return None
 
     def _pods_at(self, ip: str) -> list[Pod]:

@@ -201,7 +201,8 @@ class _Parser:
 
     def _expect(self, text: str) -> None:
         if not self._take(text):
-            raise UnsupportedError(f"a script in which '{text}' is missing")
+            where = "a script in which" if self.token is not None else "a script that ends in the middle:"
+            raise UnsupportedError(f"{where} '{text}' is missing")
 
     def _lines(self) -> None:
         while self._take("\n", ";"):

@@ -33,6 +33,9 @@ from k8snb.cri.simulated_script import (
 Wait = Generator[float, None, int]
 Command = Callable[["Shell", list[str], "Streams"], "Wait | int"]
 
+SHELLS = frozenset({"sh", "ash", "bash", "dash"})
+# Commands that read their input, and how many words they need before they read files instead.
+_READERS = {"cat": 0, "head": 0, "tail": 0, "wc": 0, "grep": 1, "egrep": 1}
 _VARIABLE = re.compile(r"\$(?:(\w+|[?#$@*!])|\{(\w+)(?::?([-+=])([^}]*))?\})")
 _ENDLESS = {((Piece("", word),),) for word in ("true", ":", "1")}
 _BURST = 1000  # commands without a wait that cost one second
@@ -43,6 +46,10 @@ class Exit(Exception):
     """`exit N`: leaves the script with the code in `args[0]`."""
 
 
+class Interrupted(Exception):
+    """^C was typed while a command ran."""
+
+
 class _Break(Exception):
     """`break`, or `continue` when `again` is true."""
 
@@ -50,12 +57,21 @@ class _Break(Exception):
         self.again = again
 
 
+class Input(Protocol):
+    """Input that is still being typed: see `simulated_console`."""
+
+    def rest(self) -> Generator[float, None, bytes]: ...
+
+    def converse(self, shell: Shell, streams: Streams) -> Wait: ...
+
+
 class Streams(NamedTuple):
-    """Where a command reads and writes."""
+    """Where a command reads and writes. With a `console`, its input is what is typed there."""
 
     stdin: bytes
     out: Callable[[bytes], None]
     err: Callable[[bytes], None]
+    console: Input | None = None
 
 
 class Machine(Protocol):
@@ -151,12 +167,14 @@ class Shell:
         stdin, code = streams.stdin, 0
         for stage in pipeline.stages[:-1]:
             passed = bytearray()
-            for wait in self.run(stage, Streams(stdin, passed.extend, streams.err)):
+            console = streams.console if stage is pipeline.stages[0] else None
+            for wait in self.run(stage, Streams(stdin, passed.extend, streams.err, console)):
                 if self.endless:
                     raise UnsupportedError("an endless loop before a pipe")
                 yield wait
             stdin = bytes(passed)
-        code = yield from self.run(pipeline.stages[-1], streams._replace(stdin=stdin))
+        last = streams._replace(stdin=stdin, console=None) if len(pipeline.stages) > 1 else streams
+        code = yield from self.run(pipeline.stages[-1], last)
         return int(not code) if pipeline.negated else code
 
     def _loop(self, loop: Loop, streams: Streams) -> Wait:
@@ -218,7 +236,12 @@ class Shell:
         """Run one command given as words: one of the shell's own, or a program of the machine."""
         if argv[0] in ("break", "continue"):
             raise _Break(argv[0] == "continue")
-        known = self.commands.get(argv[0].rpartition("/")[2])
+        name = argv[0].rpartition("/")[2]
+        if streams.console is not None and name in SHELLS and not any(not word.startswith("-") for word in argv[1:]):
+            return (yield from streams.console.converse(self, streams))
+        if streams.console is not None and _reads_input(name, argv[1:]):
+            streams = streams._replace(stdin=(yield from streams.console.rest()), console=None)
+        known = self.commands.get(name)
         result = known(self, argv, streams) if known else self.machine.launch(argv)
         if result is None:
             streams.err(f"sh: {argv[0]}: not found\n".encode())
@@ -242,7 +265,7 @@ class Shell:
             data = self.machine.files.read(self.path(target))
             if data is None:
                 raise FileNotFoundError(2, "no such file", target)
-            return streams._replace(stdin=data)
+            return streams._replace(stdin=data, console=None)
         if redirect.operator == ">&":
             sink = streams.out if target == "1" else streams.err
         else:
@@ -318,6 +341,14 @@ class Shell:
             if waited > _PATIENCE:
                 raise UnsupportedError("waiting for ever inside $(…)")
         return taken.decode(errors="replace").rstrip("\n")
+
+
+def _reads_input(name: str, words: list[str]) -> bool:
+    """Whether a command reads its standard input."""
+    if name in ("tar", "tee"):
+        return name == "tee" or any("x" in word or "t" in word for word in words[:1])
+    named = [word for word in words if not word.startswith("-") and not word.isdigit()]
+    return name in _READERS and (len(named) <= _READERS[name] or "-" in words)
 
 
 _OPERATORS: Mapping[type, Callable[[int, int], int]] = {
