@@ -173,7 +173,7 @@ def old_kubectl() -> Path:
         said = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True)
         if said.returncode == 0 and int(json.loads(said.stdout)["clientVersion"]["minor"].rstrip("+")) <= 28:
             return path
-    pytest.skip("no kubectl of version 1.28 or older")
+    pytest.skip("optional: no kubectl of version 1.28 or older")
 
 
 @pytest.fixture

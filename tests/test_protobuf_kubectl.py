@@ -111,7 +111,7 @@ def modern_kubectl() -> Path:
         said = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True)
         if said.returncode == 0 and int(json.loads(said.stdout)["clientVersion"]["minor"].rstrip("+")) >= 32:
             return path
-    pytest.skip("no kubectl of version 1.32 or newer")
+    pytest.skip("optional: no kubectl of version 1.32 or newer")
 
 
 @pytest.fixture

@@ -73,12 +73,26 @@ def _schema(node: Any) -> Any:
     """A schema (or the boolean that stands for one) with v2's references, which v3 wraps to add a description."""
     if not isinstance(node, dict):
         return node
-    found = {word: _INNER[word](value) if word in _INNER else value for word, value in node.items()}
+    found = {word: _INNER[word](value) if word in _INNER else value for word, value in _told_in_v2(node).items()}
     wrapped = found.get("allOf", ())
     if len(wrapped) == 1 and set(wrapped[0]) == {"$ref"}:
         del found["allOf"]
         found |= wrapped[0]
     return found
+
+
+_NOT_IN_V2 = ("anyOf", "oneOf", "not", "nullable")
+_OF_ITS_SHAPE = ("type", "properties", "items", "additionalProperties")
+
+
+def _told_in_v2(node: Object) -> Object:
+    """What v2 can say of a custom kind's schema; clients check by it, and what they cannot know must not trouble them.
+
+    Source: `apiextensions-apiserver/pkg/controller/openapi/v2/conversion.go`.
+    """
+    is_open = node.get("nullable") or node.get("x-kubernetes-preserve-unknown-fields")
+    untold = (*_NOT_IN_V2, *_OF_ITS_SHAPE) if is_open else _NOT_IN_V2
+    return {word: value for word, value in node.items() if word not in untold}
 
 
 # The words of a schema that hold schemas, or point at one.

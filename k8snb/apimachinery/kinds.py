@@ -7,9 +7,11 @@ Real Kubernetes spreads this over `pkg/registry/*/storage` and serves it as disc
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol
 
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
@@ -88,6 +90,11 @@ class Kind:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @cached_property
+    def word(self) -> str:
+        """What the cluster's own components call the resource: `pods`, `crontabs.stable.example.com`."""
+        return self.builtin or self.qualified
+
+    @cached_property
     def list_kind(self) -> str:
         return self.custom.list_kind if self.custom is not None else f"{self.kind}List"
 
@@ -156,3 +163,15 @@ BY_GVK: dict[tuple[str, str], Kind] = {(kind.api_version, kind.kind): kind for k
 def find(word: str) -> Kind | None:
     """The kind a user means by `po`, `pods`, `Pod`, `deployments.apps` or `deploy.v1.apps`; None if there is none."""
     return _BY_WORD.get(word) or _BY_WORD.get(word.lower())
+
+
+_VERSION = re.compile(r"v(\d+)(?:(alpha|beta)(\d+))?")
+_MATURITY: Mapping[str | None, int] = MappingProxyType({"alpha": 2, "beta": 1, None: 0})
+
+
+def version_rank(name: str) -> tuple[int, int, int, str]:
+    """Sorts versions as clients prefer them: v2, v1, v1beta2, v1alpha1, and what is no such name last."""
+    match = _VERSION.fullmatch(name)
+    if match is None:
+        return 3, 0, 0, name
+    return _MATURITY[match[2]], -int(match[1]), -int(match[3] or 0), name

@@ -152,6 +152,13 @@ class Schema:
         self._types: dict[str, Type] = {}
         self._compiler = Compiler(self._rows)
 
+    def extended(self, types: Mapping[str, Any], descriptions: dict[str, dict[str, str]]) -> Schema:
+        """A schema with more types, given as the rows and sentences that `schema.json` would have for them."""
+        document = {"version": self.version, "kinds": self._kinds, "types": {**self._rows, **types}}
+        extended = Schema(document)
+        extended.descriptions = {**self.descriptions, **descriptions}
+        return extended
+
     def kinds(self) -> Iterator[tuple[str, str]]:
         """Every (apiVersion, kind) with a schema."""
         for gvk in self._kinds:

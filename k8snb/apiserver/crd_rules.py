@@ -49,11 +49,11 @@ class Rule:
         from cel.stdlib import STDLIB_FUNCTIONS
 
         self._program = cel.compile(text)
-        self._functions = {**STDLIB_FUNCTIONS, **_OWN}
         self._context = cel.Context
         self.variables = frozenset(self._program.variables())
-        missing = [name for name in self._program.functions()
-                   if _WORD.match(name) and name not in self._functions and name not in _CORE]  # fmt: skip
+        known, asked = {**STDLIB_FUNCTIONS, **_OWN}, self._program.functions()
+        self._functions = {name: known[name] for name in asked if name in known}
+        missing = [name for name in asked if _WORD.match(name) and name not in known and name not in _CORE]
         if missing:
             raise ValueError(f"{', '.join(missing)}: not implemented by k8snb")
         if _ESCAPED.search(text):
@@ -123,15 +123,16 @@ def complaints(document: Document, value: Any, old: Any, path: Path = None) -> E
 
 def _asked(entry: Document, value: Any, before: Any, path: Path) -> Errors:
     asked = rule(entry["rule"])
-    if asked.compares and before is ABSENT:
-        return
-    variables = {"self": value, **({"oldSelf": before} if before is not ABSENT else {})}
+    is_new = before is ABSENT
+    if (asked.compares and is_new) or (not asked.compares and not is_new and before == value):
+        return  # a change needs something old, and what did not change is not asked again (ratcheting)
+    variables = {"self": value, **({} if is_new else {"oldSelf": before})}
     where, shown = path_text(path) + entry.get("fieldPath", ""), _shown(value)
     try:
         if asked.run(variables) is True:
             return
     except ValueError as error:
-        yield FieldError(where, INVALID, shown, f'rule evaluation error: {error} evaluating rule: {entry["rule"]}')
+        yield FieldError(where, INVALID, shown, f"rule evaluation error: {error} evaluating rule: {entry['rule']}")
         return
     sort = REASONS.get(entry.get("reason", ""), INVALID)
     yield FieldError(where.lstrip("."), sort, shown, _message(entry, variables))

@@ -178,7 +178,7 @@ class FieldManager:
         """Server-side apply of the request's body to what a record holds. Raises ApiError."""
         config, live = _config(request), record.value if record is not None else {}
         rules = self._rules(config, request.subresource)
-        config = _checked(config, rules.shape)
+        config = _checked(request.kind, config, rules.shape)
         author = Author(request.options["fieldManager"], request.kind.api_version, request.subresource, time)
         managers = self.managers_of(record) if record is not None else {}
         if record is not None and not managers:
@@ -260,15 +260,16 @@ def _config(request: Request) -> Object:
     return {**body, "metadata": metadata}
 
 
-def _checked(config: Object, shape: Shape) -> Object:
+def _checked(kind: Kind, config: Object, shape: Shape) -> Object:
     """What is applied, decoded. Refused are unknown fields, wrong types, and list entries that cannot be told apart."""
     decoded, errors, unknown = load().decode(config)
+    if kind.custom is not None:  # its defaults are not the applier's, and its values are validated with the rest
+        unknown = kind.custom.checker.decode(config)[2]
     found = [f".{field.path}: field not declared in schema" for field in unknown]
     found += [f".{error}" for error in errors if error.sort != REQUIRED]
     found = found or list(structured_merge.faults(decoded, shape))
     if found:
-        version, kind = config["apiVersion"], config["kind"]
-        where = f"{namespace_of(config)}/{name_of(config)}; {version}, Kind={kind}"
+        where = f"{namespace_of(config)}/{name_of(config)}; {config['apiVersion']}, Kind={config['kind']}"
         text = found[0] if len(found) == 1 else "errors:\n" + "".join(f"  {each}\n" for each in found)
         raise ApiError(500, "", f"failed to create typed patch object ({where}): {text}")
     return decoded

@@ -13,7 +13,7 @@ import json
 import ssl
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -220,16 +220,17 @@ class HttpsServer:
         loop = asyncio.get_running_loop()
         end = loop.time() + float(call.options.get("timeoutSeconds") or WATCH_SECONDS)
         writer = _EventWriter(call, form, self._clock, self._lines)
+        timer = loop.call_at(min(end, loop.time() + BOOKMARK_SECONDS), arrived.set)
         while not watch.stopped and loop.time() < end:
             arrived.clear()
             while (event := watch.pop()) is not None:
                 await response.write(writer.line(event))
-            quiet_until = min(end, loop.time() + BOOKMARK_SECONDS)
-            timer = loop.call_at(quiet_until, arrived.set)
+            if loop.time() >= timer.when():
+                if call.options.get("allowWatchBookmarks") and not watch.events:
+                    await response.write(writer.line(bookmark(call.kind, self.revision())))
+                timer = loop.call_at(min(end, loop.time() + BOOKMARK_SECONDS), arrived.set)
             await arrived.wait()
-            timer.cancel()
-            if call.options.get("allowWatchBookmarks") and not watch.events and quiet_until <= loop.time() < end:
-                await response.write(writer.line(bookmark(call.kind, self.revision())))
+        timer.cancel()
 
     async def _stream_log(self, request: web.Request, lines: Iterator[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
@@ -322,10 +323,13 @@ def bookmark(kind: Kind, revision: int) -> Event:
 def _limited(lines: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
     """A log up to a number of bytes."""
     left = sys.maxsize if limit is None else limit
-    with contextlib.closing(lines) if hasattr(lines, "close") else contextlib.nullcontext():
+    try:
         while left > 0 and (line := next(lines, None)) is not None:
             yield line[:left]
             left -= len(line)
+    finally:
+        if isinstance(lines, Generator):
+            lines.close()
 
 
 def _certificate(request: web.Request) -> Object | None:

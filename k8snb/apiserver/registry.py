@@ -87,8 +87,10 @@ class Registry:
             records, more = self.store.range(prefix, revision=revision, start_after=start, limit=limit if whole else 0)
         except (CompactedError, FutureRevisionError) as error:
             raise errors.expired(str(error)) from None
-        found = (seen(request.kind, record.value) for record in records)
-        items = [obj for obj in found if whole or filter_.matches(obj)]
+        found = [record.value for record in records]
+        if request.kind.custom is not None:
+            found = [seen(request.kind, obj) for obj in found]
+        items = found if whole else [obj for obj in found if filter_.matches(obj)]
         metadata: Object = {"resourceVersion": str(revision or self.store.revision)}
         if limit and not whole and len(items) > limit:
             items, more = items[:limit], True

@@ -76,9 +76,9 @@ class ApiServer:
 
     def handle(self, request: Request) -> Any:
         """Answer one request. Raises ApiError."""
+        self.authorizer.check(request)
         if request.kind.custom is not None:
             self.definitions.current(request)
-        self.authorizer.check(request)
         answer = self._answer(request)
         wants_managers = request.options and request.options.get("managedFields") and isinstance(answer, dict)
         return self.with_managed_fields(answer) if wants_managers else answer

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
-from k8snb.printers import duration, pods
+from k8snb.printers import custom, duration, pods
 from k8snb.printers.table import Column, Row, Table
 
 Cells = Callable[[Object, float], tuple[Any, ...]]
@@ -29,6 +29,8 @@ class Printer(NamedTuple):
 
 def table(kind: Kind, objects: Sequence[Object], now: float) -> Table:
     """The objects as kubectl's table for their kind."""
+    if kind.custom is not None and kind.custom.columns:
+        return custom.table(kind, objects, now)
     printer = PRINTERS.get((kind.group, kind.kind), DEFAULT)
     columns = tuple(_column(word) for word in printer.columns.split())
     rows = tuple(Row(tuple(printer.cells(obj, now)), obj) for obj in objects)
@@ -320,6 +322,10 @@ def _config_map(obj: Object, now: float) -> tuple[Any, ...]:
     return meta.name_of(obj), len(obj.get("data") or ()) + len(obj.get("binaryData") or ()), _age(obj, now)
 
 
+def _definition(obj: Object, now: float) -> tuple[Any, ...]:
+    return meta.name_of(obj), obj["metadata"].get("creationTimestamp", "")
+
+
 def _lease(obj: Object, now: float) -> tuple[Any, ...]:
     return meta.name_of(obj), get_path(obj, "spec.holderIdentity", ""), _age(obj, now)
 
@@ -328,6 +334,7 @@ _WORKLOAD = "+CONTAINERS +IMAGES +SELECTOR"
 DEFAULT = Printer("NAME AGE", _default)
 
 PRINTERS: dict[tuple[str, str], Printer] = {
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): Printer("NAME CREATED_AT", _definition),
     ("", "Pod"): Printer(
         "NAME READY STATUS RESTARTS AGE +IP +NODE +NOMINATED_NODE +READINESS_GATES", pods.cells
     ),

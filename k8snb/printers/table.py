@@ -16,11 +16,17 @@ from k8snb.printers.tabwriter import align
 
 
 class Column(NamedTuple):
-    """A column of a table. Columns of priority 1 and more show with `-o wide` only."""
+    """A column of a table. Columns of priority 1 and more show with `-o wide` only.
+
+    `title` is the name as a CustomResourceDefinition has it.
+    """
 
     name: str
     priority: int = 0
     type: str = "string"
+    title: str = ""
+    format: str = ""
+    description: str = ""
 
 
 class Row(NamedTuple):
@@ -52,12 +58,19 @@ class Table:
     @property
     def cells(self) -> list[list[str]]:
         """The cells to show, as text, row by row."""
-        return [[str(row.cells[place]) for place in self.shown] for row in self.rows]
+        return [[_text(row.cells[place]) for place in self.shown] for row in self.rows]
 
     @property
     def text(self) -> str:
         lines = [self.header] if self.headers else []
         return columns_text([*lines, *self.cells])
+
+
+def _text(cell: Any) -> str:
+    """A cell as it is shown; None is a value that the object does not have."""
+    if cell is None:
+        return "<none>"
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
 def columns_text(lines: Sequence[Sequence[str]]) -> str:
