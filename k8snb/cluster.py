@@ -257,7 +257,12 @@ class Cluster:
     @functools.cached_property
     def door(self) -> Door:
         """HTTPS for other processes."""
-        return Door(self.name, Entrance(self), lambda: self.apiserver)
+        return Door(self.name, Entrance(self), lambda: self.apiserver, self._revision)
+
+    def _revision(self) -> int:
+        """The newest revision that every watcher has been told of: under the lock none is half told."""
+        with self.pump.lock:
+            return self.store.revision
 
     def serve(self, port: int = 0) -> str:
         """Answer real clients over HTTPS on this machine's loopback address; the URL.

@@ -31,8 +31,11 @@ HOST = "127.0.0.1"
 class Door:
     """One HTTPS address of one cluster. It may be opened again on the same port after a stop."""
 
-    def __init__(self, cluster: str, transport: Transport, server: Callable[[], ApiServer]) -> None:
+    def __init__(
+        self, cluster: str, transport: Transport, server: Callable[[], ApiServer], revision: Callable[[], int]
+    ) -> None:
         self._cluster = cluster
+        self._revision = revision
         self._transport = transport
         self._server = server
         self._https: HttpsServer | None = None
@@ -59,7 +62,7 @@ class Door:
             return self.url
         server = self._server()
         https = HttpsServer(self._transport, ServerGate(server), server.clock, self._context(server, address))
-        https.revision = lambda: server.store.revision
+        https.revision = self._revision
         https.upgrade = upgrader(self._transport)
         try:
             self.port = https.start(port or self.port, HOST)

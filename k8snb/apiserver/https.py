@@ -12,9 +12,10 @@ import contextlib
 import json
 import ssl
 import sys
+import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -37,6 +38,7 @@ MAX_IN_FLIGHT = 400
 BOOKMARK_SECONDS = 60.0
 WATCH_SECONDS = 1800.0  # a watch without timeoutSeconds ends after this, and clients begin another
 KEPT_LINES = 64
+LOG_AHEAD = 64  # lines that are read before the client has taken the ones before
 IDLE_LOG = 0.2  # seconds between two looks at a log that has nothing new
 WORKERS = 8
 HEALTH = ("/healthz", "/livez", "/readyz")
@@ -145,7 +147,8 @@ class HttpsServer:
 
     async def _resource(self, request: web.Request, route: Route, user: User) -> web.StreamResponse:
         if route.subresource in ("exec", "attach", "portforward") and self.upgrade is not None:
-            answer: web.StreamResponse = await self.upgrade(request, route, user)
+            with self._long_running():
+                answer: web.StreamResponse = await self.upgrade(request, route, user)
             return answer
         form = negotiate(request.headers.get("Accept", ""))
         repeated = {"command": request.query.getall("command")} if "command" in request.query else {}
@@ -157,9 +160,11 @@ class HttpsServer:
         call.options = {**options, **_delete_options(call), **_field_options(call, options, request.headers)}
         answer_ = await self._in_thread(lambda: self._transport.handle(call))
         if isinstance(answer_, Watch):
-            return await self._stream_watch(request, answer_, call, form)
+            with self._long_running():
+                return await self._stream_watch(request, answer_, call, form)
         if not isinstance(answer_, dict):
-            return await self._stream_log(request, _limited(answer_, call.options.get("limitBytes")))
+            with self._long_running():
+                return await self._stream_log(request, _limited(answer_, call.options.get("limitBytes")))
         return await self._reply(request, answer_, call, form)
 
     async def _read_body(self, request: web.Request, call: Request) -> None:
@@ -235,21 +240,59 @@ class HttpsServer:
     async def _stream_log(self, request: web.Request, lines: Iterator[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/plain"})
         response.enable_chunked_encoding()
+        reader = _LogReader(lines)
         try:
             await response.prepare(request)
-            while (line := await self._in_thread(lambda: next(lines, None))) is not None:
-                if line:
-                    await response.write(line)
-                else:
-                    await asyncio.sleep(IDLE_LOG)
+            reader.start()
+            while (line := await reader.queue.get()) is not None:
+                await response.write(line)
         except ConnectionError:
             pass
         finally:
-            close = getattr(lines, "close", None)
-            if close is not None:
-                with contextlib.suppress(ValueError):
-                    close()
+            reader.gone.set()
         return response
+
+    @contextlib.contextmanager
+    def _long_running(self) -> Iterator[None]:
+        """A stream does not count among the requests in flight: it may last for hours and costs little."""
+        self._in_flight -= 1
+        try:
+            yield
+        finally:
+            self._in_flight += 1
+
+
+class _LogReader:
+    """Reads a container's output on a thread of its own: a log that is followed may have nothing to say for hours."""
+
+    def __init__(self, lines: Iterator[bytes]) -> None:
+        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(LOG_AHEAD)
+        self.gone = threading.Event()
+        self._lines = lines
+        self._loop = asyncio.get_running_loop()
+
+    def start(self) -> None:
+        threading.Thread(target=self._read, name="k8snb-log", daemon=True).start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(RuntimeError, CancelledError):  # the loop has ended, and with it the client
+            for line in self._lines:
+                if self.gone.is_set():
+                    return
+                if line:
+                    self._hand_over(line)
+                else:
+                    self.gone.wait(IDLE_LOG)
+            self._hand_over(None)
+
+    def _hand_over(self, line: bytes | None) -> None:
+        """Wait until the client has room for it, or has gone."""
+        handed = asyncio.run_coroutine_threadsafe(self.queue.put(line), self._loop)
+        while not self.gone.is_set():
+            with contextlib.suppress(TimeoutError):
+                handed.result(IDLE_LOG)
+                return
+        handed.cancel()
 
 
 class _NoRouteError(Exception):
