@@ -173,7 +173,7 @@ def test_an_exec_of_a_program_that_is_not_there_is_not_found(rig: Rig) -> None:
 @pytest.mark.docker
 def test_containers_of_a_pod_share_address_and_hostname(rig: Rig) -> None:
     sandbox = rig.sandbox(hostname="web-0")
-    rig.run("sh", "-c", "mkdir /tmp/w; hostname > /tmp/w/index.html; httpd -f -p 8080 -h /tmp/w", sandbox=sandbox)
+    rig.run("sh", "-c", "mkdir /tmp/www; hostname > /tmp/www/index.html; httpd -f -p 8080 -h /tmp/www", sandbox=sandbox)
     script = "until wget -qO- http://localhost:8080/; do sleep 0.1; done; hostname"
     client = rig.run("sh", "-c", script, sandbox=sandbox, name="client")
     assert log(rig, client).splitlines()[-2:] == ["web-0", "web-0"]
@@ -189,7 +189,7 @@ def test_processes_are_shared_only_when_the_pod_asks_for_it(rig: Rig, shared: bo
 
 @pytest.mark.docker
 def test_pods_of_different_nodes_and_the_host_reach_each_other_by_address(rig: Rig) -> None:
-    serve = "mkdir /tmp/w; echo found > /tmp/w/index.html; httpd -f -p 8080 -h /tmp/w"
+    serve = "mkdir /tmp/www; echo found > /tmp/www/index.html; httpd -f -p 8080 -h /tmp/www"
     ip = ip_of(rig, rig.run("sh", "-c", serve, sandbox=rig.sandbox("node-1")))
     script = f"until wget -qO- http://{ip}:8080/; do sleep 0.1; done"
     assert log(rig, rig.run("sh", "-c", script, sandbox=rig.sandbox("node-2"))).endswith("found\n")
