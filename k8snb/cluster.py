@@ -9,26 +9,23 @@ from __future__ import annotations
 
 import functools
 import random
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from k8snb import hosts
-from k8snb.apimachinery.errors import unavailable
-from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.compactor import Compactor
-from k8snb.client import ADMIN, Client, Deferred, Request, User, Watch
+from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.clock import Clock, RealClock
 from k8snb.controllers import CONTROLLERS, identity_controllers
 from k8snb.coredns import CoreDNS
 from k8snb.cri import Network, RuntimeFailure
+from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
 from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
@@ -43,62 +40,9 @@ if TYPE_CHECKING:
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
 
-READS = ("get", "list")  # what may be interrupted: it leaves nothing half done, and must cost next to nothing
 CONTROL_PLANE = "control-plane"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service range
-
-
-class Entrance:
-    """The transport for everybody outside the pump: one request at a time, under the pump's lock.
-
-    An interrupt that arrives during a request is held back until the request is over: no write is left half done. The
-    wait for the lock can be interrupted.
-    While the cluster is stopped, every request is refused in the words of a client that finds nobody at home.
-    """
-
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-
-    def handle(self, request: Request) -> Any:
-        reads = request.verb in READS and not request.subresource
-        with self._cluster.pump.lock, nullcontext() if reads else uninterrupted():
-            self._check()
-            answer = self._cluster.apiserver.handle(request)
-        if isinstance(answer, Watch):
-            answer.on_stop = self._locked(answer.on_stop)
-        return answer.run() if isinstance(answer, Deferred) else answer
-
-    def kinds(self) -> tuple[Kind, ...]:
-        self._check()
-        return self._cluster.apiserver.kinds()
-
-    def _check(self) -> None:
-        if not self._cluster.running:
-            raise unavailable(f'the cluster "{self._cluster.name}" is stopped: start it with %kcluster start')
-
-    def _locked(self, act: Callable[[], None]) -> Callable[[], None]:
-        def locked() -> None:
-            with self._cluster.pump.lock:
-                act()
-
-        return locked
-
-
-@contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while a short piece of work is done, a request or a step of the pump."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    arrived: list[Any] = []
-    before = signal.signal(signal.SIGINT, lambda *details: arrived.append(details))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-    if arrived and callable(before):
-        before(*arrived[0])
 
 
 @dataclass
