@@ -17,6 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, Protocol
+from weakref import WeakSet
 
 from aiohttp import web
 
@@ -38,6 +39,7 @@ MAX_IN_FLIGHT = 400
 BOOKMARK_SECONDS = 60.0
 WATCH_SECONDS = 1800.0  # a watch without timeoutSeconds ends after this, and clients begin another
 KEPT_LINES = 64
+PARTING = 0.02  # seconds for aborted connections to go
 LOG_AHEAD = 64  # lines that are read before the client has taken the ones before
 IDLE_LOG = 0.2  # seconds between two looks at a log that has nothing new
 WORKERS = 8
@@ -68,6 +70,7 @@ class HttpsServer:
         self._bells = _Bells()
         self._lines = _Lines()
         self._in_flight = 0
+        self._connections: WeakSet[asyncio.Transport] = WeakSet()
         self.revision: Callable[[], int] = lambda: 0
         self.upgrade: Callable[[web.Request, Route, User], Any] | None = None
 
@@ -105,6 +108,9 @@ class HttpsServer:
                 watch.on_arrival()
         assert self._runner is not None
         await self._runner.cleanup()
+        for connection in list(self._connections):  # a stream that was upgraded is no longer the runner's to close
+            connection.abort()
+        await asyncio.sleep(PARTING)
 
     # one request's way
 
@@ -113,6 +119,8 @@ class HttpsServer:
             refusal = ApiError(429, "TooManyRequests", "too many requests, please try again later")
             return _refused(refusal, {"Retry-After": "1"})
         self._in_flight += 1
+        if request.transport is not None:
+            self._connections.add(request.transport)
         try:
             return await self._handle(request)
         except ApiError as error:
