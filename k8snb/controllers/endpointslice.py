@@ -57,6 +57,9 @@ class Group(NamedTuple):
     mapped: str = ""
 
 
+WITHOUT_PORTS = Group("IPv4", ())  # what the one empty slice of a Service without endpoints says
+
+
 @dataclass
 class Plan:
     """What to do about slices: (group, endpoints) to make, whole objects to change, objects to delete."""
@@ -141,8 +144,7 @@ def plan_slices(wanted: dict[Group, list[Object]], present: Iterable[Object]) ->
     by_group: dict[Group, list[Object]] = {}
     for one in present:
         by_group.setdefault(group_of_slice(one), []).append(one)
-    placeholder = Group("IPv4", ())
-    for group in wanted or {placeholder: []}:
+    for group in wanted or (WITHOUT_PORTS,):
         _plan_group(plan, group, wanted.get(group, []), by_group.pop(group, []), empty_stays=not wanted)
     plan.delete += [one for slices in by_group.values() for one in slices]
     return plan
