@@ -573,7 +573,7 @@ def test_commands_are_methods_with_keywords(kubectl: Kubectl) -> None:
     made = kubectl.create("deployment", "web", image="nginx", dry_run="client")
     assert made.text == "deployment.apps/web created (dry run)\n"
     assert kubectl.wait("pod/p", for_="jsonpath={.status.phase}=Pending").exit_code == 0
-    assert kubectl.api_resources(no_headers=True).text.startswith("configmaps")
+    assert kubectl.api_resources(no_headers=True).text.startswith("bindings ")
     assert "Usage:" in (kubectl.get.__doc__ or "") and "get" in dir(kubectl)
     with pytest.raises(AttributeError, match="no command 'gte'"):
         kubectl.gte()

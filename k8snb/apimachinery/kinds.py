@@ -56,7 +56,8 @@ class Custom:
 class Kind:
     """One kind in one group and version. `plural` is the word in URLs; `group` is "" for the core group.
 
-    `custom` is there for the kinds that a CustomResourceDefinition has made.
+    `custom` is there for the kinds that a CustomResourceDefinition has made. `kept_as` is the apiVersion that a
+    built-in kind's objects are kept in, where several versions show the same objects.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class Kind:
     categories: tuple[str, ...] = ()
     subresources: tuple[str, ...] = ()
     verbs: tuple[str, ...] = VERBS
+    kept_as: str = ""
     custom: Custom | None = None
 
     @cached_property
@@ -101,7 +103,13 @@ class Kind:
     @cached_property
     def prefix(self) -> str:
         """Where its objects lie in etcd, ending with a slash."""
-        return f"/registry/{self.group + '/' if self.group else ''}{self.plural}/"
+        group = self.kept_as.rpartition("/")[0] if self.kept_as else self.group
+        return f"/registry/{group + '/' if group else ''}{self.plural}/"
+
+    @cached_property
+    def converts(self) -> bool:
+        """Whether clients of this version may see something else than what lies in etcd."""
+        return self.custom is not None or bool(self.kept_as)
 
     def key(self, namespace: str, name: str) -> str:
         return f"{self.prefix}{namespace}/{name}" if self.namespaced else self.prefix + name
@@ -117,7 +125,7 @@ class Kind:
 _STATUS = ("status",)
 _SCALE = ("status", "scale")
 _QUESTION = ("create",)  # a question to the server, never stored
-_RBAC = "rbac.authorization.k8s.io"
+_RBAC, _STORAGE, _ADMISSION = "rbac.authorization.k8s.io", "storage.k8s.io", "admissionregistration.k8s.io"
 _AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io"
 
 KINDS: tuple[Kind, ...] = (
@@ -133,10 +141,45 @@ KINDS: tuple[Kind, ...] = (
     Kind("ServiceAccount", "serviceaccounts", short_names=("sa",), subresources=("token",)),
     Kind("Secret", "secrets"),
     Kind("ConfigMap", "configmaps", short_names=("cm",)),
+    Kind("PersistentVolume", "persistentvolumes", namespaced=False, short_names=("pv",), subresources=_STATUS),
+    Kind("PersistentVolumeClaim", "persistentvolumeclaims", short_names=("pvc",), subresources=_STATUS),
+    Kind("ResourceQuota", "resourcequotas", short_names=("quota",), subresources=_STATUS),
+    Kind("LimitRange", "limitranges", short_names=("limits",)),
+    Kind("PodTemplate", "podtemplates"),
+    Kind("Binding", "bindings", verbs=_QUESTION),
     Kind("Deployment", "deployments", "apps", short_names=("deploy",), categories=("all",), subresources=_SCALE),
     Kind("ReplicaSet", "replicasets", "apps", short_names=("rs",), categories=("all",), subresources=_SCALE),
+    Kind("StatefulSet", "statefulsets", "apps", short_names=("sts",), categories=("all",), subresources=_SCALE),
+    Kind("DaemonSet", "daemonsets", "apps", short_names=("ds",), categories=("all",), subresources=_STATUS),
+    Kind("ControllerRevision", "controllerrevisions", "apps"),
+    Kind("Job", "jobs", "batch", categories=("all",), subresources=_STATUS),
+    Kind("CronJob", "cronjobs", "batch", short_names=("cj",), categories=("all",), subresources=_STATUS),
+    Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", "v2", short_names=("hpa",),
+         categories=("all",), subresources=_STATUS),
+    Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", short_names=("pdb",), subresources=_STATUS),
+    Kind("Ingress", "ingresses", "networking.k8s.io", short_names=("ing",), subresources=_STATUS),
+    Kind("IngressClass", "ingressclasses", "networking.k8s.io", namespaced=False),
+    Kind("NetworkPolicy", "networkpolicies", "networking.k8s.io", short_names=("netpol",)),
     Kind("EndpointSlice", "endpointslices", "discovery.k8s.io"),
+    Kind("Event", "events", "events.k8s.io", short_names=("ev",), kept_as="v1"),
     Kind("Lease", "leases", "coordination.k8s.io"),
+    Kind("StorageClass", "storageclasses", _STORAGE, namespaced=False, short_names=("sc",)),
+    Kind("VolumeAttachment", "volumeattachments", _STORAGE, namespaced=False, subresources=_STATUS),
+    Kind("CSIDriver", "csidrivers", _STORAGE, namespaced=False),
+    Kind("CSINode", "csinodes", _STORAGE, namespaced=False),
+    Kind("CSIStorageCapacity", "csistoragecapacities", _STORAGE),
+    Kind("PriorityClass", "priorityclasses", "scheduling.k8s.io", namespaced=False, short_names=("pc",)),
+    Kind("RuntimeClass", "runtimeclasses", "node.k8s.io", namespaced=False),
+    Kind("ValidatingAdmissionPolicy", "validatingadmissionpolicies", _ADMISSION, namespaced=False,
+         categories=("api-extensions",), subresources=_STATUS),
+    Kind("ValidatingAdmissionPolicyBinding", "validatingadmissionpolicybindings", _ADMISSION, namespaced=False,
+         categories=("api-extensions",)),
+    Kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", _ADMISSION, namespaced=False,
+         categories=("api-extensions",)),
+    Kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", _ADMISSION, namespaced=False,
+         categories=("api-extensions",)),
+    Kind("APIService", "apiservices", "apiregistration.k8s.io", namespaced=False, categories=("api-extensions",),
+         subresources=_STATUS),
     Kind("ClusterRole", "clusterroles", _RBAC, namespaced=False),
     Kind("ClusterRoleBinding", "clusterrolebindings", _RBAC, namespaced=False),
     Kind("Role", "roles", _RBAC),

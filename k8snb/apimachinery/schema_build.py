@@ -64,6 +64,7 @@ LENIENT = {
     "authentication.v1.TokenRequestSpec": {"audiences"},
     "core.v1.HTTPHeader": {"value"},
     "core.v1.Event": {"metadata"},
+    "events.v1.Event": {"eventTime"},
 }
 
 Definitions = dict[str, dict[str, Any]]

@@ -1,7 +1,6 @@
 """apiextensions-apiserver's registry of custom kinds: every CustomResourceDefinition as rows beside the built-in ones.
 
-Interface: `Definitions(store)`: `kinds`, `current(request)`, `accept(crd, now)`; `seen` and `stored` convert objects
-between the version that a client speaks and the one that is kept.
+Interface: `Definitions(store)`: `kinds`, `current(request)`, `accept(crd, now)`.
 The rule not to break: everything follows from the definitions in the store, so that a second apiserver and one that
 starts anew serve the same.
 Source: `apiextensions-apiserver/pkg/{apiserver,controller/status,controller/establish}`. Conversion by webhooks is not
@@ -237,35 +236,3 @@ def _custom(crd: Object, version: Object, names: Object) -> Custom:
         scale=get_path(version, "subresources.scale"),
         deprecation=warning if version.get("deprecated") else "",
     )
-
-
-# objects
-
-
-def seen(kind: Kind, obj: Object) -> Object:
-    """An object from the store as a client of this version sees it; the object itself where that is the same."""
-    custom = kind.custom
-    if custom is None:
-        return obj
-    if obj["apiVersion"] != kind.api_version:
-        obj = {**obj, "apiVersion": kind.api_version}
-    shown: Object = custom.checker.shape(obj)
-    return shown
-
-
-def seen_record(kind: Kind, record: Record) -> Record:
-    """The same for a record and for the one before it."""
-    if kind.custom is None:
-        return record
-    before = record.previous
-    if before is not None:
-        before = before._replace(value=seen(kind, before.value))
-    return record._replace(value=seen(kind, record.value), previous=before)
-
-
-def stored(kind: Kind, obj: Object) -> Object:
-    """An object in the version that is kept."""
-    custom = kind.custom
-    if custom is None or custom.storage == kind.version:
-        return obj
-    return {**obj, "apiVersion": f"{kind.group}/{custom.storage}"}

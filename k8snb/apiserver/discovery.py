@@ -14,7 +14,6 @@ from k8snb.apimachinery.kinds import Kind, version_rank
 from k8snb.apimachinery.meta import Object
 
 VERSION = "v1.33.0"  # the release whose API is served
-PREFERRED = ("v1", "v2", "v1beta1")
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
 SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 SUBRESOURCES: dict[str, tuple[Object, tuple[str, ...]]] = {
@@ -97,10 +96,7 @@ def _groups(kinds: Sequence[Kind]) -> list[str]:
 
 def _versions(group: str, kinds: Sequence[Kind]) -> list[str]:
     """The versions of a group, the preferred one first."""
-    found = dict.fromkeys(kind.version for kind in kinds if kind.group == group)
-    if any(kind.custom is not None for kind in kinds if kind.group == group):
-        return sorted(found, key=version_rank)
-    return sorted(found, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
+    return sorted({kind.version for kind in kinds if kind.group == group}, key=version_rank)
 
 
 def _group(name: str, kinds: Sequence[Kind]) -> Object:

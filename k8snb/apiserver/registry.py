@@ -23,7 +23,7 @@ from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, 
 from k8snb.apimachinery.names import generate_name
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.apiserver import strategy
-from k8snb.apiserver.crd import seen, stored
+from k8snb.apiserver.conversion import seen, storage_kind, stored
 from k8snb.apiserver.decode import decode
 from k8snb.apiserver.field_manager import FieldManager, check_options
 from k8snb.apiserver.fields import field_selector
@@ -88,7 +88,7 @@ class Registry:
         except (CompactedError, FutureRevisionError) as error:
             raise errors.expired(str(error)) from None
         found = [record.value for record in records]
-        if request.kind.custom is not None:
+        if request.kind.converts:
             found = [seen(request.kind, obj) for obj in found]
         items = found if whole else [obj for obj in found if filter_.matches(obj)]
         metadata: Object = {"resourceVersion": str(revision or self.store.revision)}
@@ -307,7 +307,9 @@ class Registry:
 
     @staticmethod
     def _validate(kind: Kind, obj: Object, old: Object | None) -> None:
-        found = validate(kind, obj, old)
+        if kind.kept_as:
+            obj, old = stored(kind, obj), None if old is None else stored(kind, old)
+        found = validate(storage_kind(kind), obj, old)
         if found:
             raise errors.invalid(kind, name_of(obj), found)
 

@@ -14,7 +14,7 @@ from typing import Any
 from k8snb.apimachinery import errors, kinds
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of
-from k8snb.apiserver import admission, crd_finalizer, escalation, rbac_defaults, reviews
+from k8snb.apiserver import admission, crd_finalizer, escalation, rbac_defaults, reviews, subresources, unattended
 from k8snb.apiserver.allocators import ServiceAllocator
 from k8snb.apiserver.authentication import Authenticator
 from k8snb.apiserver.authorization import Authorizer
@@ -126,6 +126,10 @@ class ApiServer:
         rbac_defaults.reconcile(client)
 
     def _create(self, request: Request) -> Any:
+        if request.kind.builtin == "bindings":
+            return self._answer(subresources.as_pod_binding(request))
+        if said := unattended.warning(request.kind):
+            request.warnings.append(said)
         review = reviews.REVIEWS.get(request.kind.kind) if request.kind.custom is None else None
         return self.registry.create(request) if review is None else reviews.answer(self, request, review)
 

@@ -14,7 +14,10 @@ from k8snb.apimachinery.meta import Object, get_path
 from k8snb.apimachinery.quantity import parse
 
 # kinds that count changes of their spec
-GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets", "customresourcedefinitions")
+GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs",
+              "cronjobs", "poddisruptionbudgets", "ingresses", "ingressclasses", "networkpolicies",
+              "customresourcedefinitions", "validatingadmissionpolicies", "validatingadmissionpolicybindings",
+              "validatingwebhookconfigurations", "mutatingwebhookconfigurations")  # fmt: skip
 KEEPS_STATUS = ("nodes",)  # kinds whose creator may set the status
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
                    "resourceVersion", "selfLink", "managedFields")  # fmt: skip
@@ -114,6 +117,16 @@ FIRST_STATUS: dict[str, Callable[[Object], Object]] = {
     "services": lambda service: {"loadBalancer": {}},
     "replicationcontrollers": lambda controller: {"replicas": 0},
     "replicasets": lambda controller: {"replicas": 0},
+    "statefulsets": lambda controller: {"replicas": 0, "availableReplicas": 0},
+    "daemonsets": lambda controller: dict.fromkeys(
+        ("currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady"), 0
+    ),
+    "poddisruptionbudgets": lambda budget: dict.fromkeys(
+        ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), 0
+    ),
+    "ingresses": lambda ingress: {"loadBalancer": {}},
+    "persistentvolumes": lambda volume: {"phase": "Pending"},
+    "persistentvolumeclaims": lambda claim: {"phase": "Pending"},
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from k8snb.apimachinery import errors
-from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.kinds import BY_GVK, Kind
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, uid_of, with_path
 from k8snb.apimachinery.selectors import from_label_selector, from_set
 from k8snb.apiserver.authorization import Authorizer
@@ -132,6 +132,12 @@ def binding(server: Server, request: Request) -> Object:
     bound = {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": {**pod["status"], "conditions": conditions}}
     server.registry.put(request, bound, pod)
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def as_pod_binding(request: Request) -> Request:
+    """`POST bindings`, as old schedulers say it, for `POST pods/NAME/binding`."""
+    name = get_path(request.body, "metadata.name") or ""
+    return replace(request, kind=BY_GVK["v1", "Pod"], name=name, subresource="binding")
 
 
 def eviction(server: Server, request: Request) -> Object:

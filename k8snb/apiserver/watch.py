@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, namespace_of
 from k8snb.apimachinery.selectors import FieldSelector, Selector
-from k8snb.apiserver.crd import seen_record
+from k8snb.apiserver.conversion import seen_record
 from k8snb.client import Watch
 from k8snb.client.client import Event
 from k8snb.etcd import DELETE, PUT, Record, Store
@@ -89,8 +89,7 @@ class WatchHub:
             self._indexed.pop(key, None)
 
     def _deliver(self, record: Record) -> None:
-        if self.kind.custom is not None:
-            record = seen_record(self.kind, record)
+        record = seen_record(self.kind, record)
         for watch, filter_ in tuple(self._everywhere):
             _push(watch, filter_, record)
         if not self._indexed:

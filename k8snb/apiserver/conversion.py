@@ -1,0 +1,82 @@
+"""kube-apiserver's conversion: between the version that a client speaks and the one that is kept.
+
+Interface: `seen(kind, obj)`, `stored(kind, obj)`, `seen_record(kind, record)`; `CONVERSIONS`, a row for each built-in
+version that is not kept itself.
+The rule not to break: there and back loses nothing that a client of either version can say.
+Real Kubernetes converts through an internal version (`pkg/apis/*/v*/conversion.go`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from k8snb.apimachinery.kinds import BY_GVK, Kind
+from k8snb.apimachinery.meta import Object
+from k8snb.etcd import Record
+
+Convert = Callable[[Object], Object]
+
+
+class Conversion(NamedTuple):
+    """The way out of the store, and the way in. `apiVersion` is seen to elsewhere."""
+
+    seen: Convert
+    stored: Convert
+
+
+def storage_kind(kind: Kind) -> Kind:
+    """The built-in kind that objects of a kind are kept as: itself, as a rule."""
+    return BY_GVK[kind.kept_as, kind.kind] if kind.kept_as else kind
+
+
+def seen(kind: Kind, obj: Object) -> Object:
+    """An object from the store as a client of this version sees it; the object itself where that is the same."""
+    if not kind.converts:
+        return obj
+    if kind.custom is None:
+        return {**CONVERSIONS[kind.api_version, kind.kind].seen(obj), "apiVersion": kind.api_version}
+    if obj["apiVersion"] != kind.api_version:
+        obj = {**obj, "apiVersion": kind.api_version}
+    shown: Object = kind.custom.checker.shape(obj)
+    return shown
+
+
+def seen_record(kind: Kind, record: Record) -> Record:
+    """The same for a record and for the one before it."""
+    if not kind.converts:
+        return record
+    before = record.previous
+    if before is not None:
+        before = before._replace(value=seen(kind, before.value))
+    return record._replace(value=seen(kind, record.value), previous=before)
+
+
+def stored(kind: Kind, obj: Object) -> Object:
+    """An object in the version that is kept."""
+    if kind.kept_as:
+        return {**CONVERSIONS[kind.api_version, kind.kind].stored(obj), "apiVersion": kind.kept_as}
+    if kind.custom is None or kind.custom.storage == kind.version:
+        return obj
+    return {**obj, "apiVersion": f"{kind.group}/{kind.custom.storage}"}
+
+
+def _renamed(names: Mapping[str, str]) -> Convert:
+    return lambda obj: {names.get(field, field): value for field, value in obj.items()}
+
+
+_EVENT_FIELDS = {  # core/v1 → events.k8s.io/v1
+    "involvedObject": "regarding",
+    "message": "note",
+    "source": "deprecatedSource",
+    "firstTimestamp": "deprecatedFirstTimestamp",
+    "lastTimestamp": "deprecatedLastTimestamp",
+    "count": "deprecatedCount",
+    "reportingComponent": "reportingController",
+}
+
+CONVERSIONS: Mapping[tuple[str, str], Conversion] = {
+    ("events.k8s.io/v1", "Event"): Conversion(
+        seen=_renamed(_EVENT_FIELDS), stored=_renamed({new: old for old, new in _EVENT_FIELDS.items()})
+    ),
+}

@@ -1,0 +1,47 @@
+"""kube-apiserver's honesty: kinds that are served while nothing in the cluster acts on them yet.
+
+Interface: `warning(kind)`: what whoever creates such an object is told, "" for a kind that is acted on.
+The rule not to break: a kind leaves the list with the component that acts on it.
+Real Kubernetes says nothing where a controller is missing; this is k8snb's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from k8snb.apimachinery.kinds import Kind
+
+UNATTENDED: Mapping[str, str] = {  # a kind's qualified name: what would act on it
+    "persistentvolumes": "the persistent volume controller",
+    "persistentvolumeclaims": "the persistent volume controller",
+    "resourcequotas": "the ResourceQuota admission plug-in",
+    "limitranges": "the LimitRanger admission plug-in",
+    "statefulsets.apps": "the StatefulSet controller",
+    "daemonsets.apps": "the DaemonSet controller",
+    "jobs.batch": "the Job controller",
+    "cronjobs.batch": "the CronJob controller",
+    "horizontalpodautoscalers.autoscaling": "the horizontal pod autoscaler",
+    "poddisruptionbudgets.policy": "the disruption controller",
+    "ingresses.networking.k8s.io": "an ingress controller",
+    "ingressclasses.networking.k8s.io": "an ingress controller",
+    "networkpolicies.networking.k8s.io": "a network plug-in that enforces policies",
+    "storageclasses.storage.k8s.io": "a volume provisioner",
+    "volumeattachments.storage.k8s.io": "the attach/detach controller",
+    "csidrivers.storage.k8s.io": "a CSI driver",
+    "csinodes.storage.k8s.io": "a CSI driver",
+    "csistoragecapacities.storage.k8s.io": "a CSI driver",
+    "priorityclasses.scheduling.k8s.io": "the Priority admission plug-in",
+    "runtimeclasses.node.k8s.io": "the RuntimeClass admission plug-in",
+    "validatingadmissionpolicies.admissionregistration.k8s.io": "the ValidatingAdmissionPolicy plug-in",
+    "validatingadmissionpolicybindings.admissionregistration.k8s.io": "the ValidatingAdmissionPolicy plug-in",
+    "validatingwebhookconfigurations.admissionregistration.k8s.io": "the ValidatingAdmissionWebhook plug-in",
+    "mutatingwebhookconfigurations.admissionregistration.k8s.io": "the MutatingAdmissionWebhook plug-in",
+    "apiservices.apiregistration.k8s.io": "the API aggregator",
+}
+
+
+def warning(kind: Kind) -> str:
+    """What to tell whoever creates an object of this kind; "" where something acts on it."""
+    missing = UNATTENDED.get(kind.qualified) if kind.custom is None else None
+    why = f"{kind.qualified}: stored, but {missing} is not implemented by k8snb: nothing will happen"
+    return why if missing else ""
