@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubectls import found_kubectls, numbers
 
 from k8snb.apimachinery import gnostic, schema
 from k8snb.apimachinery.kinds import KINDS
@@ -168,12 +168,10 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def old_kubectl() -> Path:
     """The newest kubectl up to 1.28 in or beside the one on PATH."""
-    first = shutil.which("kubectl")
-    for path in sorted(Path(first).resolve().parent.glob("kubectl*"), reverse=True) if first else ():
-        said = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True)
-        if said.returncode == 0 and int(json.loads(said.stdout)["clientVersion"]["minor"].rstrip("+")) <= 28:
-            return path
-    pytest.skip("optional: no kubectl of version 1.28 or older")
+    old = [path for version, path in found_kubectls().items() if numbers(version) <= (1, 28)]
+    if not old:
+        pytest.skip("optional: no kubectl of version 1.28 or older")
+    return old[-1]
 
 
 @pytest.fixture

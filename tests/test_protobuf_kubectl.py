@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubectls import found_kubectls, numbers
 
 from k8snb.apimachinery.protobuf import CONTENT_TYPE, decode
 
@@ -106,12 +106,10 @@ def server() -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def modern_kubectl() -> Path:
     """The newest kubectl in or beside the one on PATH."""
-    first = shutil.which("kubectl")
-    for path in sorted(Path(first).resolve().parent.glob("kubectl*"), reverse=True) if first else ():
-        said = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True)
-        if said.returncode == 0 and int(json.loads(said.stdout)["clientVersion"]["minor"].rstrip("+")) >= 32:
-            return path
-    pytest.skip("optional: no kubectl of version 1.32 or newer")
+    modern = [path for version, path in found_kubectls().items() if numbers(version) >= (1, 32)]
+    if not modern:
+        pytest.skip("optional: no kubectl of version 1.32 or newer")
+    return modern[-1]
 
 
 @pytest.fixture

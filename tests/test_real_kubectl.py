@@ -19,7 +19,6 @@ import json
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import threading
@@ -34,32 +33,11 @@ from typing import IO, Any
 
 import pytest
 from kubectl_rows import MAPS, SCENARIOS, Row
+from kubectls import found_kubectls, numbers
 
 from k8snb import Cluster
 
 pytestmark = pytest.mark.process
-
-
-def found_kubectls() -> dict[str, Path]:
-    """The kubectl on PATH and those that stand beside it, by version, the oldest first."""
-    first = shutil.which("kubectl")
-    beside = sorted(Path(first).resolve().parent.glob("kubectl*")) if first else []
-    found = {version: path for path in beside if (version := version_of(path))}
-    return dict(sorted(found.items(), key=lambda pair: numbers(pair[0])))
-
-
-def version_of(path: Path) -> str:
-    """Such as 1.27; "" for what is no kubectl."""
-    try:
-        said = subprocess.run([path, "version", "--client", "-o", "json"], capture_output=True, text=True, timeout=20)
-        version = json.loads(said.stdout)["clientVersion"]
-    except (OSError, ValueError, KeyError):
-        return ""
-    return f"{version['major']}.{version['minor'].rstrip('+')}"
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
 
 
 FOUND = found_kubectls()

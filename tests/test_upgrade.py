@@ -9,7 +9,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import signal
 import socket
 import ssl
@@ -27,6 +26,7 @@ from typing import Any
 import psutil
 import pytest
 import yaml
+from kubectls import found_kubectls
 
 from k8snb import Cluster
 from k8snb.apiserver.spdy import Data, Frame, Framing, SynReply
@@ -36,19 +36,9 @@ pytestmark = pytest.mark.process
 PATIENCE = 20.0
 
 
-def found_kubectls() -> dict[str, str]:
-    """The kubectl on PATH and those beside it, by the version that their names end with."""
-    first = shutil.which("kubectl")
-    if first is None:
-        return {}
-    beside = {path.name: str(path) for path in Path(first).resolve().parent.glob("kubectl.1.*")}
-    ordered = sorted(beside, key=lambda name: int(name.rpartition(".")[2]))
-    return {name: beside[name] for name in ordered} or {"kubectl": first}
-
-
 KUBECTLS = found_kubectls()
 # SPDY alone, WebSocket for exec alone, WebSocket for all
-CHOSEN = [name for name in KUBECTLS if name in ("kubectl.1.27", "kubectl.1.29", "kubectl.1.30", "kubectl.1.33")]
+CHOSEN = [version for version in KUBECTLS if version in ("1.27", "1.29", "1.30", "1.33")]
 CHOSEN = CHOSEN or list(KUBECTLS)
 needs_kubectl = pytest.mark.skipif(not KUBECTLS, reason="no kubectl is installed")
 

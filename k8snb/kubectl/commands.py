@@ -27,6 +27,7 @@ from k8snb.kubectl import (
     run_pod,
     scale,
     set_image,
+    taint,
     wait,
 )
 from k8snb.kubectl.events import COMMANDS as EVENTS
@@ -55,8 +56,8 @@ ROWS: tuple[Command, ...] = (
     *info.CLUSTER,
     *nodes.COMMANDS,
     *_absent("Cluster Management Commands", certificate="Approve or deny certificate requests.",
-             top="Show what nodes and pods use.", drain="Empty a node for maintenance.",
-             taint="Set taints on nodes."),
+             top="Show what nodes and pods use.", drain="Empty a node for maintenance."),
+    *taint.COMMANDS,
     *describe.COMMANDS,
     *logs.COMMANDS,
     *exec.COMMANDS,
