@@ -4,7 +4,8 @@ Each file in `golden/kubectl` is played on a fresh cluster of two simulated node
 the lines up to `EOF` as its stdin where it ends with `<<EOF`; what follows is all that it prints, stdout before stderr,
 and `[exit 1]` where it fails. `<age>` and every other word in angle brackets stands for any word; blanks between
 columns count only where there is none in the output. A line that begins with `k8snb|` is printed by k8snb's kubectl
-alone, one with `real|` by the real one alone: each such line is a decision, and has its reason in a comment above it.
+alone, one with `real|` by the real one alone: each such line is a decision, and has its reason in a comment (`##`)
+above it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def steps(text: str) -> Iterator[Step]:
             step = Step(words)
             if heredoc:
                 step.given = "".join(f"{each}\n" for each in iter(lambda: next(lines), "EOF"))
-        elif step is not None and not line.startswith("# "):
+        elif step is not None and not line.startswith("## "):
             step.printed.append(line)
     if step is not None:
         yield step

@@ -15,7 +15,7 @@ import yaml
 
 from k8snb.apimachinery.meta import get_path
 from k8snb.apiserver.server import ApiServer
-from k8snb.client import Client
+from k8snb.client import Client, User
 from k8snb.clock import VirtualClock
 from k8snb.etcd.memory import MemoryStore
 from k8snb.kubectl import Kubectl, KubectlError
@@ -604,3 +604,23 @@ def test_commands_are_methods_with_keywords(kubectl: Kubectl) -> None:
 def test_completion_offers_what_could_stand_there(kubectl: Kubectl, words: list[str], found: list[str]) -> None:
     kubectl.apply(POD)
     assert kubectl.complete(words) == found
+
+
+def test_whoever_may_not_impersonate_cannot_act_as_another(kubectl: Kubectl) -> None:
+    """Source: `apiserver/pkg/endpoints/filters/impersonation.go`."""
+    ann = Kubectl(kubectl.client.as_user(User("ann", ("system:authenticated",))))
+    with pytest.raises(KubectlError) as caught:
+        ann.run("get pods --as=bob")
+    assert caught.value.message == (
+        'Error from server (Forbidden): users "bob" is forbidden: User "ann" cannot impersonate resource "users" '
+        'in API group "" at the cluster scope'
+    )
+
+
+def test_a_service_account_is_acted_as_with_its_groups(kubectl: Kubectl) -> None:
+    said = text(kubectl, "auth whoami --as=system:serviceaccount:shop:robot -o jsonpath={.status.userInfo.groups[*]}")
+    assert said == "system:serviceaccounts system:serviceaccounts:shop system:authenticated"
+
+
+def test_a_group_without_a_user_to_act_as_is_refused(refused: Refused) -> None:
+    assert "without impersonating a user" in refused("get pods --as-group=team").message

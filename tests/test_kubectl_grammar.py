@@ -84,7 +84,7 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
         ("run web --image=busybox -it -- sh", "kubectl run --stdin: not implemented by k8snb"),
         ("diff -f x.yaml", "kubectl diff: not implemented by k8snb"),
         ("drain node-1 --ignore-daemonsets", "kubectl drain: not implemented by k8snb"),
-        ("get pods --as=jane", "kubectl get --as: not implemented by k8snb"),
+        ("get pods --token=jane", "kubectl get --token: not implemented by k8snb"),
         ("get pods --context=prod", "--context: not implemented by k8snb"),
         ("get 'pods", "no closing quotation"),
     ],

@@ -77,13 +77,16 @@ class Command:
 GLOBAL_FLAGS: tuple[Flag, ...] = (
     Flag("namespace", help="The namespace to work in.", short="n", values=(":namespaces",)),
     Flag("help", BOOL, "Show what a command does.", short="h"),
+    Flag("as", help="Act as this user: NAME, or system:serviceaccount:NAMESPACE:NAME."),
+    Flag("as-group", ARRAY, "A group to act as besides; repeatable. Needs --as."),
+    Flag("as-uid", help="The UID to act as. Needs --as."),
     Flag("context", help="The kubeconfig context to use."),
     Flag("kubeconfig", help="The kubeconfig file to use."),
 )
 _NOT_HERE = ("context", "kubeconfig")
 # Flags that every command of the real kubectl has beside those above.
 MISSING_EVERYWHERE = (
-    "as", "as-group", "as-uid", "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster",
+    "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster",
     "disable-compression", "insecure-skip-tls-verify", "kuberc", "log-flush-frequency", "match-server-version",
     "password", "profile", "profile-output", "request-timeout", "server", "tls-server-name", "token", "user",
     "username", "v", "vmodule", "warnings-as-errors",

@@ -18,6 +18,7 @@ from k8snb.clock import RealClock
 from k8snb.kubectl import completion, help, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.grammar import Arguments, Command, parse
+from k8snb.kubectl.impersonation import impersonating
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import Session, Wait
@@ -73,7 +74,7 @@ class Kubectl:
 
     def _session(self, args: Arguments, stdin: str | None) -> Session:
         return Session(
-            client=self.client,
+            client=impersonating(self.client, args),
             namespace=args.text("namespace") or self.namespace,
             now=self._now,
             wait=self._wait,
