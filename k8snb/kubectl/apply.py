@@ -14,16 +14,17 @@ from typing import Any
 from k8snb.apimachinery import patch as patches
 from k8snb.apimachinery import schema
 from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, annotations_of, is_deleting, labels_of, name_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.client.client import MERGE, STRATEGIC
-from k8snb.kubectl import flags, server_side_apply
+from k8snb.kubectl import flags, prune, server_side_apply
 from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied, without_last_applied
 from k8snb.kubectl.formats import resource_name, to_json, to_yaml
-from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, usage_error
+from k8snb.kubectl.grammar import ARRAY, BOOL, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
-from k8snb.kubectl.resources import select
+from k8snb.kubectl.resources import Found, select
 from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import CLIENT, NONE, Session, dry_run, options
 from k8snb.kubectl.sources import Item, documents
@@ -37,6 +38,7 @@ def run(session: Session, args: Arguments) -> Output:
     if not args.texts("filename"):
         raise KubectlError("error: must specify one of -f and -k")
     server_side_apply.check(args)
+    prune.check(args)
     items, errors = documents(session, args)
     results = Results(session, args)
     results.errors = errors
@@ -48,8 +50,19 @@ def run(session: Session, args: Arguments) -> Output:
             results.add(obj, done)
         except KubectlError as error:
             results.fail(error)
+    for found in prune.superfluous(session, args, items) if args.on("prune") and not results.errors else ():
+        _prune(session, args, found, results)
     output = results.output(as_list=len(results.objects) > 1)
     return with_hints(session, output, results.objects, args)
+
+
+def _prune(session: Session, args: Arguments, found: Found, results: Results) -> None:
+    try:
+        if dry_run(args) != CLIENT:
+            session.client.delete(found.kind, found.name, found.namespace, **prune.options(args))
+        results.add(found.object, "pruned")
+    except ApiError as error:
+        results.fail(refused(error))
 
 
 def _apply(session: Session, args: Arguments, item: Item) -> tuple[Object, str]:
@@ -81,17 +94,22 @@ def _create(session: Session, args: Arguments, item: Item, wanted: Object) -> Ob
 
 def _patch(session: Session, args: Arguments, item: Item, wanted: Object, current: Object) -> tuple[Object, str]:
     _remark(session, current)
-    change = three_way(_last_applied(current), wanted, current)
+    change, content_type = change_to(item.kind, wanted, current)
     if not change:
         return current, "unchanged"
     if dry_run(args) == CLIENT:
         return current, "configured"
-    content_type = STRATEGIC if item.kind.custom is None else MERGE
     patched = session.client.patch(
         item.kind, name_of(wanted), change, item.namespace, content_type=content_type, **options(args, _MANAGER)
     )
     same = dry_run(args) == NONE and patched["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"]
     return patched, "unchanged" if same else "configured"
+
+
+def change_to(kind: Kind, wanted: Object, current: Object) -> tuple[Object, str]:
+    """The patch from the live object to what is wanted, and its content type."""
+    content_type = STRATEGIC if kind.custom is None else MERGE
+    return three_way(_last_applied(current), wanted, current), content_type
 
 
 def three_way(original: Object | None, modified: Object, current: Object) -> Object:
@@ -149,9 +167,11 @@ COMMANDS = (
             *flags.FILES, flags.SELECTOR, flags.VALIDATE, *flags.WRITING,
             Flag("server-side", BOOL, "Let the server merge, and keep who wrote which field."),
             Flag("force-conflicts", BOOL, "With --server-side: take fields over from other managers."),
+            Flag("prune", BOOL, "Delete what was applied once and is in the manifests no longer. Needs -l or --all."),
+            Flag("prune-allowlist", ARRAY, "The kinds that --prune may delete, GROUP/VERSION/KIND; repeatable."),
+            Flag("all", BOOL, "With --prune: whatever its labels."), flags.CASCADE, flags.GRACE_PERIOD,
         ),
-        missing=("all", "cascade", "force", "grace-period", "kustomize", "openapi-patch", "overwrite", "prune",
-                 "prune-allowlist", "subresource", "template", "timeout", "wait"),
+        missing=("force", "kustomize", "openapi-patch", "overwrite", "subresource", "template", "timeout", "wait"),
         examples=("kubectl apply -f web.yaml", "kubectl apply -f config/ -R", "kubectl apply -f - --dry-run=server",
                   "kubectl apply --server-side -f web.yaml"),
     ),
