@@ -13,6 +13,8 @@ from k8snb.kubectl import (
     apply,
     auth,
     create,
+    create_more,
+    create_rbac,
     delete,
     describe,
     diff,
@@ -47,6 +49,8 @@ def _absent(group: str, **commands: str) -> tuple[Command, ...]:
 ROWS: tuple[Command, ...] = (
     Command(name="", usage="COMMAND [flags]", help="kubectl controls the cluster."),
     *create.COMMANDS,
+    *create_rbac.COMMANDS,
+    *create_more.COMMANDS,
     *expose.COMMANDS,
     *run_pod.COMMANDS,
     Command(name="set", usage="SUBCOMMAND [flags]", help="Set one feature of objects that exist.",

@@ -1,6 +1,7 @@
 """kubectl create: objects from manifests, and the generators that write the manifest themselves.
 
-Interface: `COMMANDS`; `make(session, args, obj)` for other commands that create.
+Interface: `COMMANDS`; `generator`, `named`, `said_namespace` and `make(session, args, obj)` for other commands that
+create.
 The rule not to break: what exists is never changed, only refused.
 Source: `kubectl/pkg/cmd/create`.
 """
@@ -119,13 +120,13 @@ def with_hints(session: Session, output: Output, objects: Sequence[Object], args
 # generators
 
 
-def _name(args: Arguments) -> str:
+def named(args: Arguments) -> str:
     if len(args.words) != 1:
         raise usage_error(f"exactly one NAME is required, got {len(args.words)}", args.command)
     return args.words[0]
 
 
-def _namespace(session: Session, args: Arguments) -> str:
+def said_namespace(session: Session, args: Arguments) -> str:
     """The namespace to write into the manifest: only one that the user named."""
     return session.namespace if "namespace" in args.given else ""
 
@@ -140,17 +141,17 @@ def deployment(session: Session, args: Arguments) -> Output:
         replicas=args.number("replicas"),
         port=max(args.number("port"), 0),
         command=rest,
-        namespace=_namespace(session, args),
+        namespace=said_namespace(session, args),
     )
     return make(session, args, obj)
 
 
 def namespace(session: Session, args: Arguments) -> Output:
-    return make(session, args, generators.namespace(_name(args)))
+    return make(session, args, generators.namespace(named(args)))
 
 
 def service_account(session: Session, args: Arguments) -> Output:
-    return make(session, args, generators.service_account(_name(args), namespace=_namespace(session, args)))
+    return make(session, args, generators.service_account(named(args), namespace=said_namespace(session, args)))
 
 
 def config_map(session: Session, args: Arguments) -> Output:
@@ -161,12 +162,13 @@ def config_map(session: Session, args: Arguments) -> Output:
             data[key] = value.decode("utf-8")
         except UnicodeDecodeError:
             binary[key] = value
-    obj = generators.config_map(_name(args), data, binary=binary, namespace=_namespace(session, args))
+    obj = generators.config_map(named(args), data, binary=binary, namespace=said_namespace(session, args))
     return make(session, args, obj)
 
 
 def secret(session: Session, args: Arguments) -> Output:
-    obj = generators.secret(_name(args), _collect(args), type=args.text("type"), namespace=_namespace(session, args))
+    namespace = said_namespace(session, args)
+    obj = generators.secret(named(args), _collect(args), type=args.text("type"), namespace=namespace)
     return make(session, args, obj)
 
 
@@ -221,7 +223,7 @@ def _service(type: str) -> Callable[[Session, Arguments], Output]:
         fields = {"clusterIP": args.text("clusterip")} if args.text("clusterip") else {}
         if type == "ExternalName":
             fields["externalName"] = args.text("external-name")
-        obj = generators.service(_name(args), type=type, ports=ports, namespace=_namespace(session, args), **fields)
+        obj = generators.service(named(args), type=type, ports=ports, namespace=said_namespace(session, args), **fields)
         return make(session, args, obj)
 
     return run
@@ -237,9 +239,10 @@ _SOURCES = (
 _GROUP = "Basic Commands (Beginner)"
 
 
-def _generator(name: str, help: str, run: Callable[[Session, Arguments], Output], usage: str = "NAME", *,
-               flags: tuple[Flag, ...] = (), aliases: tuple[str, ...] = (), examples: tuple[str, ...] = (),
-               missing: tuple[str, ...] = ("template",)) -> Command:  # fmt: skip
+def generator(name: str, help: str, run: Callable[[Session, Arguments], Output], usage: str = "NAME", *,
+              flags: tuple[Flag, ...] = (), aliases: tuple[str, ...] = (), examples: tuple[str, ...] = (),
+              missing: tuple[str, ...] = ("template",)) -> Command:  # fmt: skip
+    """The row of `create NAME`, with the flags that all of them have."""
     return Command(name=f"create {name}", usage=f"{usage} [flags]", help=help, group=_GROUP, run=run,
                    flags=(*flags, *_MAKING), aliases=aliases, examples=examples, missing=missing)  # fmt: skip
 
@@ -259,33 +262,32 @@ COMMANDS = (
         missing=("edit", "kustomize", "raw", "template", "windows-line-endings"),
         examples=("kubectl create -f pod.yaml", "kubectl create -f -", "kubectl create -f web/ --dry-run=server"),
     ),
-    _generator("deployment", "Create a Deployment that runs an image.", deployment,
-               "NAME --image=IMAGE [-- COMMAND ARGS...]", aliases=("create deploy", "create dep"),
-               flags=(Flag("image", STRINGS, "The image to run; repeatable.", required=True), flags.REPLICAS,
-                      Flag("port", INT, "The port that the container listens on.", default=-1)),
-               examples=("kubectl create deployment web --image=nginx --replicas=3",)),
-    _generator("namespace", "Create a Namespace.", namespace, aliases=("create ns",),
-               examples=("kubectl create namespace shop",)),
-    _generator("serviceaccount", "Create a ServiceAccount.", service_account, aliases=("create sa",)),
-    _generator("configmap", "Create a ConfigMap from literals, files or directories.", config_map,
-               aliases=("create cm",), flags=_SOURCES, missing=("append-hash", "template"),
-               examples=("kubectl create configmap web --from-literal=color=blue",)),
-    Command(name="create secret", usage="(generic) NAME [flags]", help="Create a Secret.", group=_GROUP),
-    _generator("secret generic", "Create a Secret from literals, files or directories.", secret, flags=(
-                   *_SOURCES, Flag("type", help="The type of the secret.")), missing=("append-hash", "template"),
-               examples=("kubectl create secret generic db --from-literal=password=s3cr3t",)),
+    generator("deployment", "Create a Deployment that runs an image.", deployment,
+              "NAME --image=IMAGE [-- COMMAND ARGS...]", aliases=("create deploy", "create dep"),
+              flags=(Flag("image", STRINGS, "The image to run; repeatable.", required=True), flags.REPLICAS,
+                     Flag("port", INT, "The port that the container listens on.", default=-1)),
+              examples=("kubectl create deployment web --image=nginx --replicas=3",)),
+    generator("namespace", "Create a Namespace.", namespace, aliases=("create ns",),
+              examples=("kubectl create namespace shop",)),
+    generator("serviceaccount", "Create a ServiceAccount.", service_account, aliases=("create sa",)),
+    generator("configmap", "Create a ConfigMap from literals, files or directories.", config_map,
+              aliases=("create cm",), flags=_SOURCES, missing=("append-hash", "template"),
+              examples=("kubectl create configmap web --from-literal=color=blue",)),
+    Command(name="create secret", usage="(docker-registry|generic|tls) NAME [flags]", help="Create a Secret.",
+            group=_GROUP),
+    generator("secret generic", "Create a Secret from literals, files or directories.", secret, flags=(
+                  *_SOURCES, Flag("type", help="The type of the secret.")), missing=("append-hash", "template"),
+              examples=("kubectl create secret generic db --from-literal=password=s3cr3t",)),
     Command(name="create service", usage="(clusterip|nodeport|loadbalancer|externalname) NAME [flags]",
             help="Create a Service over the pods labelled app=NAME.", group=_GROUP, aliases=("create svc",)),
-    _generator("service clusterip", "Create a Service with an IP of its own.", _service("ClusterIP"), flags=(
-                   _TCP, Flag("clusterip", help="The IP to take; None for a headless service.")),
-               examples=("kubectl create service clusterip web --tcp=80:8080",)),
-    _generator("service nodeport", "Create a Service with a port on every node.", _service("NodePort"),
-               flags=(_TCP, Flag("node-port", INT, "The port to take on the nodes."))),
-    _generator("service loadbalancer", "Create a Service with a load balancer before it.", _service("LoadBalancer"),
-               flags=(_TCP,)),
-    _generator("service externalname", "Create a Service that is another name for a host.", _service("ExternalName"),
-               flags=(Flag("external-name", help="The host's DNS name.", required=True), _TCP)),
-    *(_absent(name) for name in ("clusterrole", "clusterrolebinding", "cronjob", "ingress", "job",
-                                 "poddisruptionbudget", "priorityclass", "quota", "role", "rolebinding",
-                                 "secret docker-registry", "secret tls", "token")),
+    generator("service clusterip", "Create a Service with an IP of its own.", _service("ClusterIP"), flags=(
+                  _TCP, Flag("clusterip", help="The IP to take; None for a headless service.")),
+              examples=("kubectl create service clusterip web --tcp=80:8080",)),
+    generator("service nodeport", "Create a Service with a port on every node.", _service("NodePort"),
+              flags=(_TCP, Flag("node-port", INT, "The port to take on the nodes."))),
+    generator("service loadbalancer", "Create a Service with a load balancer before it.", _service("LoadBalancer"),
+              flags=(_TCP,)),
+    generator("service externalname", "Create a Service that is another name for a host.", _service("ExternalName"),
+              flags=(Flag("external-name", help="The host's DNS name.", required=True), _TCP)),
+    *(_absent(name) for name in ("cronjob", "job", "priorityclass", "quota")),
 )  # fmt: skip

@@ -11,6 +11,7 @@ from k8snb.apimachinery import quantity
 from k8snb.apimachinery.meta import Object, with_path
 from k8snb.apimachinery.selectors import SelectorError, parse_selector
 from k8snb.kubectl import flags
+from k8snb.kubectl.create_rbac import subjects
 from k8snb.kubectl.grammar import STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.resources import Found
@@ -101,19 +102,8 @@ def _subject(session: Session, args: Arguments, found: Found) -> Object:
         thing = f"{found.kind.plural}/{found.name}"
         raise KubectlError(f"error: {thing} setting subjects is only supported for RoleBinding/ClusterRoleBinding")
     present = found.object.get("subjects") or []
-    return {**found.object, "subjects": [*present, *(each for each in _subjects(args) if each not in present)]}
-
-
-def _subjects(args: Arguments) -> list[Object]:
-    group = "rbac.authorization.k8s.io"
-    found = [{"kind": kind, "apiGroup": group, "name": name}
-             for kind, flag in (("User", "user"), ("Group", "group")) for name in args.texts(flag)]  # fmt: skip
-    for account in args.texts("serviceaccount"):
-        namespace, colon, name = account.partition(":")
-        if not (namespace and colon and name):
-            raise KubectlError("error: serviceaccount must be <namespace>:<name>")
-        found.append({"kind": "ServiceAccount", "namespace": namespace, "name": name})
-    return found
+    wanted = subjects(*(args.texts(flag) for flag in ("user", "group", "serviceaccount")))
+    return {**found.object, "subjects": [*present, *(each for each in wanted if each not in present)]}
 
 
 def _subject_words(args: Arguments) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
-from k8snb.printers import custom, duration, pods
+from k8snb.printers import access, custom, duration, networking, pods
 from k8snb.printers.table import Column, Row, Table
 
 Cells = Callable[[Object, float], tuple[Any, ...]]
@@ -330,6 +330,11 @@ def _lease(obj: Object, now: float) -> tuple[Any, ...]:
     return meta.name_of(obj), get_path(obj, "spec.holderIdentity", ""), _age(obj, now)
 
 
+def _network_policy(obj: Object, now: float) -> tuple[Any, ...]:
+    return meta.name_of(obj), selector_text(get_path(obj, "spec.podSelector")), _age(obj, now)
+
+
+_BINDING = "NAME ROLE AGE +USERS +GROUPS +SERVICEACCOUNTS"
 _WORKLOAD = "+CONTAINERS +IMAGES +SELECTOR"
 DEFAULT = Printer("NAME AGE", _default)
 
@@ -359,4 +364,14 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("", "Secret"): Printer("NAME TYPE DATA AGE", _secret),
     ("", "ConfigMap"): Printer("NAME DATA AGE", _config_map),
     ("coordination.k8s.io", "Lease"): Printer("NAME HOLDER AGE", _lease),
+    ("rbac.authorization.k8s.io", "Role"): Printer("NAME CREATED_AT", access.role),
+    ("rbac.authorization.k8s.io", "ClusterRole"): Printer("NAME CREATED_AT", access.role),
+    ("rbac.authorization.k8s.io", "RoleBinding"): Printer(_BINDING, access.binding),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): Printer(_BINDING, access.binding),
+    ("certificates.k8s.io", "CertificateSigningRequest"): Printer(
+        "NAME AGE SIGNERNAME REQUESTOR REQUESTEDDURATION CONDITION", access.signing_request
+    ),
+    ("networking.k8s.io", "Ingress"): Printer("NAME CLASS HOSTS ADDRESS PORTS AGE", networking.ingress),
+    ("networking.k8s.io", "IngressClass"): Printer("NAME CONTROLLER PARAMETERS AGE", networking.ingress_class),
+    ("networking.k8s.io", "NetworkPolicy"): Printer("NAME POD-SELECTOR AGE", _network_policy),
 }  # fmt: skip
