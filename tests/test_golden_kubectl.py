@@ -26,6 +26,7 @@ from k8snb.kubectl import KubectlError
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "golden" / "kubectl").glob("*.txt"))
 SAME_WORDS = (1, 30)  # transcripts are in the words of kubectl 1.33; older ones say some things otherwise
+EDITOR = "sed -i -e s/before/edited/"
 Say = Callable[[str, str], str]
 
 
@@ -88,6 +89,12 @@ def played(path: Path, say: Say, speaker: str) -> list[str]:
     return wrong
 
 
+@pytest.fixture(autouse=True)
+def editor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The editor that the transcript of kubectl edit speaks of."""
+    monkeypatch.setenv("KUBE_EDITOR", EDITOR)
+
+
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
     with Cluster("golden", nodes=2, runtime="simulated", seed=1) as cluster:
@@ -121,7 +128,8 @@ def test_the_real_kubectl_prints_the_transcript(cluster: Cluster, path: Path, tm
     if newest is None or numbers(newest[0]) < SAME_WORDS:
         pytest.skip("optional: no kubectl of 1.30 or newer is installed")
     (tmp_path / "config").write_text(cluster.kubeconfig)
-    environment = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config"), "PATH": os.environ["PATH"]}
+    environment = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "config"), "PATH": os.environ["PATH"],
+                   "KUBE_EDITOR": EDITOR}  # fmt: skip
 
     def say(words: str, given: str) -> str:
         done = subprocess.run([newest[1], *shlex.split(words)], input=given, env=environment, text=True,

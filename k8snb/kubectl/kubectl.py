@@ -15,7 +15,7 @@ from typing import Any
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, help, sources
+from k8snb.kubectl import completion, edit, help, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.grammar import Arguments, Command, parse
 from k8snb.kubectl.impersonation import impersonating
@@ -33,7 +33,8 @@ class Kubectl:
     """kubectl for one client.
 
     `namespace` is the one that commands work in unless `-n` names another. `wait(until, timeout)` lets the cluster run
-    until something is true; `clock_now` gives the cluster's time; `open_url` fetches the text of a manifest's URL.
+    until something is true; `clock_now` gives the cluster's time; `open_url` fetches the text of a manifest's URL;
+    `editor(text, suffix)` lets the user change a text, in $KUBE_EDITOR unless something else is given.
     """
 
     def __init__(
@@ -44,10 +45,12 @@ class Kubectl:
         wait: Wait | None = None,
         clock_now: Callable[[], float] | None = None,
         open_url: Callable[[str], str] | None = None,
+        editor: Callable[[str, str], str] | None = None,
     ) -> None:
         self.client, self.namespace = client, namespace
         self._wait = wait or look_once
         self._now, self._open_url = clock_now or RealClock().now, open_url or sources.fetch
+        self.editor = editor or edit.in_terminal
 
     def run(self, argv: str | Sequence[str], stdin: str | None = None) -> Output:
         """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError."""
@@ -79,6 +82,7 @@ class Kubectl:
             now=self._now,
             wait=self._wait,
             open_url=self._open_url,
+            edit=self.editor,
             stdin=stdin,
         )
 

@@ -30,13 +30,16 @@ class Wait(Protocol):
 
 @dataclass(kw_only=True)
 class Session:
-    """One command's surroundings. `namespace` is the one to work in, `stdin` what `-f -` reads."""
+    """One command's surroundings. `namespace` is the one to work in, `stdin` what `-f -` reads; `edit(text, suffix)`
+    lets the user change a text.
+    """
 
     client: Client
     namespace: str
     now: Callable[[], float]
     wait: Wait
     open_url: Callable[[str], str]
+    edit: Callable[[str, str], str]
     stdin: str | None = None
     warnings: list[str] = field(default_factory=list)
 

@@ -11,16 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
-from k8snb.apimachinery import patch, schema
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, get_path, with_path
-from k8snb.client.client import STRATEGIC
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import Found, select
 from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import CLIENT, Session, dry_run, options
+from k8snb.kubectl.two_way import difference
 
 Change = Callable[[Session, Arguments, Found], Object | None]  # None: this one is left alone
 CONTAINERS = ("initContainers", "containers")
@@ -54,10 +53,9 @@ def runner(
 def _write(session: Session, args: Arguments, found: Found, wanted: Object) -> Object:
     if dry_run(args) == CLIENT:
         return wanted
-    shape = schema.load().definition(wanted["apiVersion"], wanted["kind"])
-    body = patch.three_way_merge(found.object, wanted, found.object, shape)
+    body, content_type = difference(found.kind, found.object, wanted)
     return session.client.patch(
-        found.kind, found.name, body, found.namespace, content_type=STRATEGIC, **options(args, "kubectl-set")
+        found.kind, found.name, body, found.namespace, content_type=content_type, **options(args, "kubectl-set")
     )
 
 
