@@ -84,17 +84,16 @@ def test_giving_up_leaves_a_copy_of_what_was_typed(kubectl: Kubectl) -> None:
     copy.unlink()
 
 
-def test_somebody_elses_change_meanwhile_is_a_conflict(kubectl: Kubectl) -> None:
-    """The revision that was shown is sent along."""
+def test_what_others_change_meanwhile_stays(kubectl: Kubectl) -> None:
+    """Only the difference is sent: a controller that writes the status does not stand in the way."""
 
     def slow(text: str) -> str:
-        kubectl.run("scale deploy/web --replicas=9")
+        kubectl.run("label deploy/web tier=front")
         return text.replace("replicas: 1", "replicas: 4")
 
-    with pytest.raises(KubectlError) as caught:
-        edited(kubectl, "edit deploy/web", slow, lambda text: text)
-    assert "the object has been modified" in caught.value.message
-    assert replicas(kubectl) == "9"
+    edited(kubectl, "edit deploy/web", slow)
+    assert replicas(kubectl) == "4"
+    assert kubectl.run("get deploy web -o jsonpath={.metadata.labels.tier}").text == "front"
 
 
 def test_an_empty_text_changes_nothing(kubectl: Kubectl) -> None:

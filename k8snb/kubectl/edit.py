@@ -102,14 +102,13 @@ class Draft:
             return []
         if args.on("save-config"):
             body, content_type = difference(found.kind, found.object, with_last_applied(obj))
-        if obj["metadata"].get("resourceVersion"):
-            body.setdefault("metadata", {})["resourceVersion"] = obj["metadata"]["resourceVersion"]
         changed = session.client.patch(
             found.kind, found.name, body, found.namespace, content_type=content_type,
             subresource=args.text("subresource"), **options(args),
         )  # fmt: skip
         results.add(changed, "edited")
-        return [f"Patch: {_compact(body)}\n"] if args.on("output-patch") else []
+        text = json.dumps(body, separators=(",", ":"), sort_keys=True)
+        return [f"Patch: {text}\n"] if args.on("output-patch") else []
 
     def _rejected(self, typed: str, complaints: Sequence[str], message: str) -> RejectedError:
         notes = "".join(f"# {line}\n" for complaint in complaints for line in complaint.splitlines())
@@ -135,13 +134,6 @@ def _complaints(found: Found, error: ApiError) -> list[str]:
     if error.reason != "Invalid" or not error.causes:
         return [f"{thing} could not be patched: {error.message}"]
     return [f"{thing} was not valid:", *(f"* {cause['field']}: {cause['message']}" for cause in error.causes)]
-
-
-def _compact(body: Object) -> str:
-    """The patch as upstream prints it: without the revision that it is tied to."""
-    metadata = {key: value for key, value in body.get("metadata", {}).items() if key != "resourceVersion"}
-    rest = {key: value for key, value in body.items() if key != "metadata"}
-    return json.dumps({**rest, **({"metadata": metadata} if metadata else {})}, separators=(",", ":"), sort_keys=True)
 
 
 # in a terminal

@@ -71,6 +71,14 @@ class Kubectl:
         output.warnings = [*session.client.take_warnings(), *session.warnings, *output.warnings]
         return output
 
+    def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Draft:
+        """What `edit …` would show in an editor, for one that saves later. Raises KubectlError."""
+        args = parse(split(argv), COMMANDS)
+        try:
+            return edit.begin(self._session(args, stdin), args)
+        except ApiError as error:
+            raise refused(error) from None
+
     def complete(self, words: Sequence[str]) -> list[str]:
         """What the last of these words could become; the words are those after `kubectl`."""
         return completion.complete(list(words), COMMANDS, self.client, self.namespace)

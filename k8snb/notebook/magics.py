@@ -17,6 +17,7 @@ from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.notebook import kcluster, kdraw, live
 from k8snb.notebook.clusters import Clusters
+from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
 from k8snb.notebook.expansion import fill, split
 from k8snb.notebook.results import Result
@@ -104,9 +105,15 @@ class KubernetesMagics(Magics):
         hidden = self.shell.user_ns_hidden
         return {name: value for name, value in self.shell.user_ns.items() if name not in hidden}
 
-    def kubectl(self, words: list[str], cell: str | None = None) -> Result:
+    def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
         cluster = self.clusters.current
+        if (
+            words[:1] == ["edit"]
+            and getattr(self.shell, "kernel", None) is not None
+            and not {"-h", "--help"} & {*words}
+        ):
+            return Editor(cluster.kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
         if _goes_on(words):
             words, ending = live.take_ending(words)
