@@ -23,6 +23,8 @@ from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.clock import Clock, RealClock
 from k8snb.controllers import CONTROLLERS, identity_controllers
+from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
+from k8snb.controllers.provisioner import Provisioner, Provisioners
 from k8snb.coredns import CoreDNS
 from k8snb.cri import Network, RuntimeFailure
 from k8snb.entrance import Entrance, uninterrupted
@@ -58,17 +60,23 @@ class Node:
 class Cluster:
     """A whole Kubernetes cluster in this process.
 
-    `runtime` is auto, docker, process or simulated; `clock` a VirtualClock for tests and time travel; `seed` makes
-    names and choices repeat. `nodes` counts the workers; the control plane has a node of its own. `store` makes its
-    etcd.
+    `runtime` is auto, docker, process or simulated, or a ready `cri.Runtime`, which is closed with the cluster; `clock`
+    a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
+    control plane has a node of its own. `store` makes its etcd. Raises ValueError for a runtime that is none.
     """
 
     def __init__(
-        self, name: str = "k8snb", *, nodes: int = 3, runtime: str = hosts.AUTO, clock: Clock | None = None,
+        self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
         seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
     ) -> None:  # fmt: skip
         self.name = name
-        self.runtime_name, self.why = hosts.choose(runtime)
+        self._runtime: Runtime | None = None
+        self._own_host: hosts.Build | None = None
+        if isinstance(runtime, str):
+            self.runtime_name, self.why = hosts.choose(runtime)
+        else:
+            self._runtime, self._own_host = runtime, hosts.around(runtime)
+            self.runtime_name, self.why = runtime.name, "you made it"
         self.clock = clock or RealClock()
         self.pump = Pump(self.clock)
         self.pump.guard = uninterrupted
@@ -79,8 +87,8 @@ class Cluster:
         self._dice = random.Random(seed)
         self._cpus, self._memory = cpus, memory
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
+        self._provisioners = Provisioners(HostPathProvisioner())
         self._host: Host | None = None
-        self._runtime: Runtime | None = None
         self._dns_address = ""
         self.running = False
 
@@ -108,7 +116,8 @@ class Cluster:
 
     def _boot(self) -> None:
         """The components, in the order in which they need each other."""
-        self._host = hosts.HOSTS[self.runtime_name](self.name, self.pump, self._dice, self._runtime)
+        build = self._own_host or hosts.HOSTS[self.runtime_name]
+        self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
         self.apiserver = ApiServer(
             self.store, self.clock, dice=self._dice, service_cidr=self.runtime.service_cidr, identity=self.identity
@@ -122,6 +131,8 @@ class Cluster:
             root_ca=self.identity.root_ca, sign=self.identity.secret_token, sign_request=self.identity.sign_request
         )
         self.controllers = {name: make(self.context, manager) for name, make in {**CONTROLLERS, **identity}.items()}
+        ensure_standard(self.context.client("system:apiserver", "system:masters"))
+        self._provisioners.start(self.context, manager)
         scheduling = Informers(self.context.client("system:kube-scheduler"), self.context)
         self.scheduler = Scheduler(self.context, scheduling)
         self._shared = Informers(self.context.client("system:nodes"), self.context)
@@ -170,6 +181,7 @@ class Cluster:
         runtime, self._runtime = self._runtime, None
         self.store = self._new_store()
         self.nodes.clear()
+        self._provisioners.close()
         if runtime is not None:
             runtime.close()
 
@@ -179,6 +191,11 @@ class Cluster:
 
     def __exit__(self, *_: object) -> None:
         self.delete()
+
+    def add_provisioner(self, provisioner: Provisioner) -> None:
+        """Put somebody's own maker of volumes to work: see `k8snb.controllers.provisioner`."""
+        with self.pump.lock:
+            self._provisioners.add(provisioner)
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""

@@ -1,6 +1,7 @@
 """Hosts: what the nodes of a cluster stand on. For each runtime, the things that go with it.
 
-Interface: `choose(wish) -> (name, why)`, and `HOSTS`, a table from a runtime's name to what builds its `Host`.
+Interface: `choose(wish) -> (name, why)`, and `HOSTS`, a table from a runtime's name to what builds its `Host`;
+`around(runtime)` gives that for a runtime of somebody's own.
 The rule not to break: nothing is started before it is needed, and `close` leaves nothing behind.
 Real Kubernetes finds all of this on the machines: containerd, the CNI plug-in, iptables, resolv.conf.
 """
@@ -12,8 +13,10 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
+from k8snb.clock import Clock
 from k8snb.coredns import Zone
 from k8snb.cri import Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
@@ -21,6 +24,9 @@ from k8snb.ioloop import IoLoop
 from k8snb.kube_proxy import DataPlane
 from k8snb.kubelet.prober import Dialer
 from k8snb.pump import Pump
+
+if TYPE_CHECKING:
+    from k8snb.cri.simulated_network import Http, VirtualNetwork
 
 AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
 DNS_PORT = 53
@@ -52,6 +58,25 @@ class Host:
     def close(self) -> None:
         self.pause()
         self.runtime.close()
+
+
+@runtime_checkable
+class Simulation(Runtime, Protocol):
+    """A runtime without sockets: its pods are reached by asking it. See `cri.simulated`, which may be wrapped."""
+
+    clock: Clock
+    network: VirtualNetwork
+
+    def take_elapsed(self) -> float: ...
+    def join(self, post: Callable[[Callable[[], None]], None]) -> None: ...
+    def http(self, ip: str, port: int, path: str) -> Http | None: ...
+
+
+@runtime_checkable
+class EngineRuntime(Runtime, Protocol):
+    """A runtime whose pods live in an engine's network: ClusterIPs have to be made addresses of this machine."""
+
+    def open_service_network(self) -> bool: ...
 
 
 def choose(wish: str = AUTO, *, patience: float = 0.0) -> tuple[str, str]:
@@ -90,10 +115,12 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     from k8snb.kube_proxy.virtual import VirtualDataPlane
     from k8snb.kubelet.dialer import CONNECTION_REFUSED, VirtualDialer
 
-    simulation = runtime if isinstance(runtime, SimulatedRuntime) else SimulatedRuntime(pump.clock)
+    simulation = runtime if isinstance(runtime, Simulation) else SimulatedRuntime(pump.clock)
+    if simulation.clock is not pump.clock:
+        raise ValueError("the runtime has a clock of its own: Cluster(runtime=runtime, clock=runtime.clock) shares it")
     plane = VirtualDataPlane(dice, pump.clock.monotonic)
     simulation.network.route = lambda ip, port: plane.connect(ip, port)
-    simulation.post = pump.post
+    simulation.join(pump.post)
 
     def serve_dns(zone: Zone, address: str) -> str:
         simulation.network.lookup = zone.address
@@ -118,11 +145,11 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
 
 
 def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
-    """Real processes on this machine's loopback addresses."""
+    """Real processes on this machine's loopback addresses, or whatever listens on addresses of this machine."""
     from k8snb.cri.process import ProcessRuntime
 
-    processes = runtime if isinstance(runtime, ProcessRuntime) else ProcessRuntime(cluster, clock=pump.clock)
-    return _on_sockets(processes, pump, dice, forwards=processes.forwards_file)
+    processes = runtime or ProcessRuntime(cluster, clock=pump.clock)
+    return _on_sockets(processes, pump, dice, forwards=getattr(processes, "forwards_file", None))
 
 
 def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
@@ -130,7 +157,7 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     from k8snb.cri.docker import DockerRuntime
     from k8snb.cri.janitor import Janitor
 
-    engine = runtime if isinstance(runtime, DockerRuntime) else DockerRuntime(cluster, janitor=Janitor())
+    engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor())
     reached_by_pods = engine.open_service_network()
     host = _on_sockets(engine, pump, dice, forwards=None)
     serve_dns = host.serve_dns
@@ -187,8 +214,29 @@ def visit(url: str) -> tuple[int, str]:
         return error.code, error.reason
 
 
-HOSTS: dict[str, Callable[[str, Pump, random.Random, Runtime | None], Host]] = {
+Build = Callable[[str, Pump, random.Random, Runtime | None], Host]  # without a runtime it makes a new one
+
+HOSTS: dict[str, Build] = {
     DOCKER: docker,
     PROCESS: process,
     SIMULATED: simulated,
 }
+
+
+def around(runtime: Runtime) -> Build:
+    """What builds the host of a runtime that somebody made. Raises ValueError for one that lacks calls."""
+    if missing := sorted(name for name in _calls() if not hasattr(runtime, name)):
+        raise ValueError(f"the runtime {type(runtime).__name__} lacks {', '.join(missing)}: see k8snb.cri.Runtime")
+    name = SIMULATED if isinstance(runtime, Simulation) else DOCKER if isinstance(runtime, EngineRuntime) else PROCESS
+
+    def build(cluster: str, pump: Pump, dice: random.Random, given: Runtime | None) -> Host:
+        if given is None:
+            raise ValueError("the cluster's runtime was closed with it: make a new one, and a new Cluster with it")
+        return HOSTS[name](cluster, pump, dice, given)
+
+    return build
+
+
+def _calls() -> set[str]:
+    """The names that a `Runtime` has."""
+    return {*Runtime.__annotations__, *(name for name in vars(Runtime) if not name.startswith("_"))}

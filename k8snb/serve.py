@@ -56,6 +56,7 @@ class Door:
         """
         from k8snb.apiserver.gate import ServerGate
         from k8snb.apiserver.https import HttpsServer
+        from k8snb.apiserver.proxy_https import proxier
         from k8snb.apiserver.upgrade import upgrader
 
         if self._https is not None:
@@ -64,6 +65,7 @@ class Door:
         https = HttpsServer(self._transport, ServerGate(server), server.clock, self._context(server, address))
         https.revision = self._revision
         https.upgrade = upgrader(self._transport)
+        https.proxy = proxier(self._transport)
         try:
             self.port = https.start(port or self.port, HOST)
         except OSError:

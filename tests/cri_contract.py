@@ -403,6 +403,35 @@ class RuntimeContract:
         rig.finished(container)
         rig.until(lambda: EXITED in seen)
 
+    def test_a_callback_that_is_taken_back_is_told_nothing_more(self, rig: Rig) -> None:
+        rig.runtime.add_node("node-1")
+        gone: list[str] = []
+        stays: list[str] = []
+        stop = rig.runtime.events("node-1", gone.append)
+        rig.runtime.events("node-1", stays.append)
+        stop()
+        stop()
+        rig.finished(rig.run("sh", "-c", "sleep 1", sandbox=rig.sandbox("node-1")))
+        rig.until(lambda: "uid-1" in stays)
+        assert gone == []
+
+    def test_a_callback_that_fails_keeps_no_other_from_being_told(
+        self, rig: Rig, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rig.runtime.add_node("node-1")
+        told: list[str] = []
+
+        def fail(uid: str) -> None:
+            raise ValueError("not today")
+
+        rig.runtime.events("node-1", fail)
+        rig.runtime.events("node-1", told.append)
+        rig.sandbox("node-1")
+        container = rig.run("true", sandbox=rig.sandbox("node-1"))
+        rig.finished(container)
+        rig.until(lambda: "uid-2" in told)
+        rig.until(lambda: "ValueError: not today" in capsys.readouterr().err)
+
     # the end of all
 
     def test_removing_a_node_ends_its_pods_alone(self, rig: Rig) -> None:

@@ -23,9 +23,9 @@ pytest.register_assert_rewrite("cri_contract")
 
 from cri_contract import Rig, docker_image  # noqa: E402
 
-from k8snb.cri import EXITED, RuntimeFailure  # noqa: E402
+from k8snb.cri import EXITED, RuntimeFailure, RuntimeUnavailable  # noqa: E402
 from k8snb.cri.docker import DockerRuntime, engine_answers, has_images  # noqa: E402
-from k8snb.cri.docker_engine import connected, explain_pull, explain_start  # noqa: E402
+from k8snb.cri.docker_engine import connected, explain_pull, explain_start, pull, translated  # noqa: E402
 from k8snb.cri.docker_network import LOOPBACK_RANGES, ServiceNetwork, host_ranges  # noqa: E402
 
 CLUSTER = "k8snb-test"
@@ -97,7 +97,7 @@ def test_a_socket_that_says_nothing_is_no_engine_after_the_timeout(tmp_path: Pat
 
 
 def test_a_runtime_without_an_engine_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeFailure, match="start Docker, or use the process runtime"):
+    with pytest.raises(RuntimeUnavailable, match="start Docker, or use the process runtime"):
         DockerRuntime(CLUSTER, base_url=f"unix://{tmp_path}/docker.sock")
 
 
@@ -110,6 +110,55 @@ def test_an_engine_says_its_version_and_whether_it_has_images(api: Any) -> None:
 
 
 # errors in plain words
+
+
+class Engine(BaseHTTPRequestHandler):
+    """An engine that knows no image, and goes away in the middle of a pull."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        found = self.path.endswith("/version")
+        body = b'{"Version": "24.0", "ApiVersion": "1.43"}' if found else b'{"message": "server error"}'
+        self.send_response(200 if found else 500)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b'11\r\n{"status": "..."}')
+        self.close_connection = True
+
+    def log_message(self, *arguments: object) -> None: ...
+
+
+@pytest.fixture
+def engine() -> Iterator[str]:
+    """Where an engine of ours listens."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Engine) as server:
+        server.block_on_close, server.daemon_threads = False, True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"tcp://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_an_engine_that_refuses_is_there_and_one_that_has_gone_is_not(engine: str) -> None:
+    with connected(engine) as api:
+        with pytest.raises(RuntimeFailure, match="server error") as refused, translated("Reason", "cannot ask"):
+            api.inspect_image("nginx")
+        assert not isinstance(refused.value, RuntimeUnavailable)
+        api.base_url = "http://127.0.0.1:1"
+        with pytest.raises(RuntimeUnavailable, match="is Docker still running"), translated("Reason", "cannot ask"):
+            api.inspect_image("nginx")
+
+
+def test_an_engine_that_goes_away_in_the_middle_of_a_pull_says_nothing_of_the_image(engine: str) -> None:
+    with pytest.raises(RuntimeUnavailable, match="is Docker still running"):
+        pull(engine, "nginx:1.7.9", silence=5.0)
 
 
 @pytest.mark.parametrize(

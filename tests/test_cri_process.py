@@ -443,7 +443,7 @@ def test_containers_at_rest_cost_the_kernel_nothing(lab: Lab) -> None:
 @pytest.mark.process
 def test_a_container_over_its_memory_limit_is_killed(lab: Lab) -> None:
     hog = lab.run("polinux/stress", *HOG)
-    until(lambda: lab.runtime.container_usage(hog).memory > 200_000_000)
+    until(lambda: lab.runtime.container_stats(hog).memory_bytes > 200_000_000)
     lab.runtime.stop_container(hog, 0)
     limited = lab.run("polinux/stress", *HOG, memory_limit=100_000_000)
     status = lab.end(limited)

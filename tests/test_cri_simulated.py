@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Callable
@@ -387,11 +388,13 @@ def steps_of(work: Callable[[], object]) -> int:
         count += 1
         return trace
 
+    gc.disable()  # what other tests left is not to be cleared away in here
     sys.settrace(trace)
     try:
         work()
     finally:
         sys.settrace(None)
+        gc.enable()
     return count
 
 

@@ -654,16 +654,14 @@ def test_an_address_of_another_machine_is_found_on_the_loopback_address(
 
 
 @pytest.mark.process
-def test_a_pod_port_is_dialled_where_it_is_really_found(io: IoLoop, pods: Any) -> None:
+def test_pods_that_share_an_address_are_told_apart_by_their_ports(plane: SocketDataPlane, pods: Any) -> None:
     """As on a machine with one loopback address, where all pods have the same one."""
-    real = {f"default/pod{number}": pods("127.0.0.1", f"pod{number}").target for number in (1, 2)}
-    plane = SocketDataPlane(io, dial=lambda target: real[target.pod][:2])
-    plane.add_node("n1", "127.1.16.1")
-    spot = program(plane, at(*(Target("127.0.0.1", 80, "n1", True, pod) for pod in real)))
+    found = [pods("127.0.0.1", f"pod{number}").target for number in (1, 2)]
+    targets = [Target(ip, port, "n1", True, f"default/pod{number}") for number, (ip, port, *_) in enumerate(found, 1)]
+    spot = program(plane, at(*targets))
     answers = Counter(ask(spot) for _ in range(20))
     assert set(answers) == {"pod1", "pod2"}
     assert plane.taken("default/web") == {f"default/{pod}": count for pod, count in answers.items()}
-    plane.close()
 
 
 @pytest.mark.process

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from k8snb.client.client import MERGE
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.clock import VirtualClock
-from k8snb.cri import RuntimeFailure
+from k8snb.cri import RuntimeFailure, RuntimeUnavailable
 from k8snb.cri.simulated import SimulatedRuntime
 from k8snb.etcd.guard import GuardedStore
 from k8snb.executor import ClockExecutor
@@ -24,6 +25,7 @@ from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.dialer import VirtualDialer
 from k8snb.kubelet.env import expand
 from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.pleg import Pleg
 from k8snb.pump import Pump
 
 Object = dict[str, Any]
@@ -433,6 +435,112 @@ def test_a_runtime_without_an_answer_is_asked_again_before_anything_is_decided(
     assert failures == []
     assert lab.container("other")["restartCount"] == 0
     assert len(list_containers("node-1")) == len(lab.runtime.list_pod_sandboxes("node-1")) == 2
+
+
+@contextmanager
+def away(lab: Lab, *calls: str) -> Iterator[None]:
+    """Nobody answers these calls to the runtime."""
+
+    def silence(*arguments: Any, **options: Any) -> Any:
+        raise RuntimeUnavailable("RuntimeNotReady", "the engine does not answer")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for call in calls:
+            patch.setattr(lab.runtime, call, silence)
+        yield
+
+
+def readiness(lab: Lab) -> Object:
+    return condition(lab.client.get("nodes", "node-1"), "Ready") or {}
+
+
+def test_a_node_is_not_ready_when_its_runtime_is_silent_for_three_minutes_and_ready_when_it_speaks_again(
+    lab: Lab,
+) -> None:
+    """Source: `Healthy` in pkg/kubelet/pleg/generic.go, `runtimeErrors` in pkg/kubelet/runtime.go."""
+    lab.run(image="nginx:1.7.9")
+    with away(lab, "list_pod_sandboxes"):
+        lab.kubelet.pleg.relist()
+        lab.pump.run_for(178)
+        assert readiness(lab)["status"] == "True"
+        lab.pump.run_for(4)
+        silent = readiness(lab)
+        assert (silent["status"], silent["reason"]) == ("False", "KubeletNotReady")
+        assert silent["message"].startswith("PLEG is not healthy: pleg was last seen active 3m0s ago")
+        assert silent["message"].endswith("; threshold is 3m0s")
+        lab.pump.run_for(600)
+        assert readiness(lab)["status"] == "False"
+    lab.pump.run_for(2)
+    assert (readiness(lab)["status"], readiness(lab)["reason"]) == ("True", "KubeletReady")
+    assert lab.reasons("node-1") == ["NodeNotReady", "NodeReady"]
+    assert (lab.pod()["status"]["phase"], lab.container()["restartCount"]) == ("Running", 0)
+
+
+def test_a_short_silence_of_the_runtime_is_not_told(lab: Lab) -> None:
+    for _ in range(5):
+        with away(lab, "list_containers"):
+            lab.pump.run_for(120)
+        lab.pump.run_for(60)
+    assert lab.reasons("node-1") == []
+
+
+class Silent:
+    """An executor whose work never comes back, as when a call to the runtime hangs."""
+
+    def submit(self, work: Callable[[], Any], done: Callable[..., None], *, waits: bool = False) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def test_a_call_that_never_returns_is_silence_too() -> None:
+    clock = VirtualClock()
+    pleg = Pleg("node-1", SimulatedRuntime(clock), Silent(), clock)
+    pleg.start(lambda: None)
+    pump = Pump(clock)
+    pump.run_for(179)
+    assert pleg.problem() == ""
+    pump.run_for(62)
+    assert "PLEG is not healthy" in pleg.problem()
+
+
+@pytest.mark.parametrize(
+    "call", ["run_pod_sandbox", "image_status", "pull_image", "create_container", "start_container"]
+)
+def test_a_runtime_that_is_away_costs_no_back_off(lab: Lab, call: str) -> None:
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [
+        {"name": "main", "image": "nginx:1.7.9"}]}}  # fmt: skip
+    with away(lab, call):
+        lab.client.create("pods", pod, "default")
+        lab.pump.run_for(120)
+        assert lab.pod()["status"]["phase"] == "Pending"
+        assert "the engine does not answer" in lab.messages()
+    lab.pump.run_for(8)  # a back-off would last until the 150th second
+    assert (lab.pod()["status"]["phase"], lab.container()["restartCount"]) == ("Running", 0)
+    assert "ImagePullBackOff" not in lab.messages()
+
+
+def test_a_runtime_that_is_away_says_nothing_of_a_probed_container(lab: Lab) -> None:
+    probe = {"exec": {"command": ["true"]}, "periodSeconds": 1, "failureThreshold": 2}
+    lab.run("sleep", "1000000", container={"livenessProbe": probe, "readinessProbe": probe})
+    with away(lab, "exec_sync"):
+        lab.pump.run_for(60)
+        assert lab.container()["ready"]
+    lab.pump.run_for(60)
+    assert lab.container()["restartCount"] == 0
+    assert "Unhealthy" not in lab.reasons()
+
+
+def test_a_kubelet_that_was_stopped_hears_no_more_of_its_runtime(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    lab.run(image="nginx:1.7.9")
+    lab.kubelet.stop()
+    posted: list[object] = []
+    monkeypatch.setattr(lab.pump, "post", posted.append)
+    lab.start_kubelet()
+    lab.kubelet.stop()
+    posted.clear()
+    for sandbox in lab.runtime.list_pod_sandboxes("node-1"):
+        lab.runtime.stop_pod_sandbox(sandbox.id)
+    assert posted == []
 
 
 def test_a_kubelet_that_starts_finds_what_is_running(lab: Lab) -> None:

@@ -10,7 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from k8snb.apimachinery.manifest import ManifestError, check_identity, load
+from k8snb.apimachinery.manifest import ManifestError, load
+from k8snb.apimachinery.manifest_identity import check_identity
 
 
 def one(text: str) -> dict[str, Any]:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from k8snb.apimachinery import schema
-from k8snb.apimachinery.patch import PatchError, json_patch, merge_patch, strategic_merge, three_way_merge
+from k8snb.apimachinery.json_patch import PatchError, json_patch
+from k8snb.apimachinery.patch import merge_patch, strategic_merge, three_way_merge
 
 GOLDEN = Path(__file__).parent / "golden"
 POD = schema.load().definition("v1", "Pod")

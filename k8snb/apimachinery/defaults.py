@@ -93,6 +93,15 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     "rbac.v1.RoleRef": {"apiGroup": _RBAC},
     "scheduling.v1.PriorityClass": {"preemptionPolicy": "PreemptLowerPriority"},
     "storage.v1.StorageClass": {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
+    "storage.v1.CSIDriverSpec": {
+        "attachRequired": True,
+        "fsGroupPolicy": "ReadWriteOnceWithFSType",
+        "podInfoOnMount": False,
+        "requiresRepublish": False,
+        "seLinuxMount": False,
+        "storageCapacity": False,
+        "volumeLifecycleModes": ["Persistent"],
+    },
     "admissionregistration.v1.MutatingWebhook": {**_WEBHOOK, "reinvocationPolicy": "Never"},
     "admissionregistration.v1.ValidatingWebhook": _WEBHOOK,
     "apiextensions.v1.CustomResourceDefinitionSpec": {"conversion": {"strategy": "None"}},
@@ -150,7 +159,7 @@ def _pod(pod: Object) -> Object:
 
     def change(spec: Object) -> Object:
         spec = _set(spec, enableServiceLinks=True)
-        for field in ("containers", "initContainers"):
+        for field in ("containers", "initContainers", "ephemeralContainers"):
             spec = _at(spec, field, containers) if spec.get(field) else spec
         return spec
 
@@ -201,9 +210,13 @@ def _with_labels(obj: Object, labels: Mapping[str, str] | None) -> Object:
     return _at(obj, "metadata", lambda metadata: {**metadata, "labels": labels})
 
 
+_WITHOUT_LIMIT = 2**31 - 1  # pod failures of a Job that counts them for each index
+
+
 def _job(job: Object) -> Object:
     spec = job.get("spec") or {}
-    values = {"backoffLimit": 6, "completionMode": "NonIndexed", "parallelism": 1, "suspend": False,
+    values = {"backoffLimit": _WITHOUT_LIMIT if "backoffLimitPerIndex" in spec else 6, "manualSelector": False,
+              "completionMode": "NonIndexed", "parallelism": 1, "suspend": False,
               "podReplacementPolicy": "Failed" if "podFailurePolicy" in spec else "TerminatingOrFailed"}  # fmt: skip
     if "completions" not in spec and "parallelism" not in spec:
         values["completions"] = 1

@@ -19,6 +19,8 @@ REQUIRED, INVALID, DUPLICATE, NOT_SUPPORTED, FORBIDDEN, NOT_FOUND, TOO_LONG, TOO
     "Too long", "Too many", "Invalid value",
 )  # fmt: skip
 
+OMITTED = object()  # a value that the message leaves out
+
 _CAUSES = {
     REQUIRED: "FieldValueRequired",
     INVALID: "FieldValueInvalid",
@@ -41,7 +43,8 @@ class FieldError:
     detail: str = ""
 
     def __str__(self) -> str:
-        value = "" if self.sort in (REQUIRED, FORBIDDEN, TOO_LONG) else ": " + json.dumps(self.value, default=str)
+        omitted = self.sort in (REQUIRED, FORBIDDEN, TOO_LONG) or self.value is OMITTED
+        value = "" if omitted else ": " + json.dumps(self.value, default=str)
         return f"{self.path}: {self.sort}{value}" + (f": {self.detail}" if self.detail else "")
 
     def cause(self) -> dict[str, str]:

@@ -48,7 +48,8 @@ def _operation(operation: Object) -> Object:
     if "requestBody" in operation:
         content = operation["requestBody"]["content"]
         found["consumes"] = list(content)
-        parameters.append({"name": "body", "in": "body", "required": True, "schema": _first_schema(content)})
+        needed = operation["requestBody"].get("required", False)
+        parameters.append({"name": "body", "in": "body", "required": needed, "schema": _first_schema(content)})
     answers = operation.get("responses", {})
     return found | {"parameters": parameters, "responses": {code: _response(each) for code, each in answers.items()}}
 
@@ -90,6 +91,8 @@ def _told_in_v2(node: Object) -> Object:
 
     Source: `apiextensions-apiserver/pkg/controller/openapi/v2/conversion.go`.
     """
+    if all(set(each) == {"type"} for each in node.get("oneOf", ({},))):  # a quantity, which may be text or a number
+        return {"type": "string", **{word: value for word, value in node.items() if word != "oneOf"}}
     is_open = node.get("nullable") or node.get("x-kubernetes-preserve-unknown-fields")
     untold = (*_NOT_IN_V2, *_OF_ITS_SHAPE) if is_open else _NOT_IN_V2
     return {word: value for word, value in node.items() if word not in untold}

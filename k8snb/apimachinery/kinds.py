@@ -130,13 +130,14 @@ _AUTHORIZATION, _AUTHENTICATION = "authorization.k8s.io", "authentication.k8s.io
 
 KINDS: tuple[Kind, ...] = (
     Kind("Pod", "pods", short_names=("po",), categories=("all",),
-         subresources=("status", "log", "exec", "attach", "portforward", "binding", "eviction")),
-    Kind("Service", "services", short_names=("svc",), categories=("all",), subresources=_STATUS),
+         subresources=("status", "log", "exec", "attach", "portforward", "proxy", "binding", "eviction",
+                      "ephemeralcontainers", "resize")),
+    Kind("Service", "services", short_names=("svc",), categories=("all",), subresources=("status", "proxy")),
     Kind("ReplicationController", "replicationcontrollers", short_names=("rc",), categories=("all",),
          subresources=_SCALE),
     Kind("Endpoints", "endpoints", short_names=("ep",)),
     Kind("Namespace", "namespaces", namespaced=False, short_names=("ns",), subresources=("status", "finalize")),
-    Kind("Node", "nodes", namespaced=False, short_names=("no",), subresources=_STATUS),
+    Kind("Node", "nodes", namespaced=False, short_names=("no",), subresources=("status", "proxy")),
     Kind("Event", "events", short_names=("ev",)),
     Kind("ServiceAccount", "serviceaccounts", short_names=("sa",), subresources=("token",)),
     Kind("Secret", "secrets"),

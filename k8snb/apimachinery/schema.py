@@ -29,8 +29,8 @@ _OPENAPI: dict[str, dict[str, Any]] = {
     "number": {"type": "number", "format": "double"},
     "byte": {"type": "string", "format": "byte"},
     "time": {"type": "string", "format": "date-time"},
-    "quantity": {"type": "string"},
-    "int-or-string": {"type": "string", "format": "int-or-string"},
+    "quantity": {"oneOf": [{"type": "string"}, {"type": "number"}]},
+    "int-or-string": {"format": "int-or-string", "oneOf": [{"type": "integer"}, {"type": "string"}]},
     "object": {"type": "object"},
     "any": {},
 }
@@ -187,6 +187,11 @@ class Schema:
             return obj, [], []
         report = self._compiler.report(name, obj)
         return rewrite(self._rows, name, obj) if report.rewrite else obj, report.errors, report.unknown
+
+    def decode_as(self, name: str, obj: Object) -> tuple[Object, list[FieldError]]:
+        """The same for a type that is no kind's, such as `meta.v1.DeleteOptions`; unknown fields are dropped."""
+        report = self._compiler.report(name, obj)
+        return rewrite(self._rows, name, obj) if report.rewrite else obj, report.errors
 
     def check(self, obj: Object) -> tuple[list[FieldError], list[UnknownField]]:
         """Wrong types and missing fields, and unknown fields, in one pass."""

@@ -7,7 +7,7 @@ Over HTTPS a caller proves who it is; in the kernel it says so and is believed, 
 """
 
 from k8snb.apiserver.identity import Identity
+from k8snb.apiserver.nodes import NodeConnection
 from k8snb.apiserver.server import ApiServer
-from k8snb.apiserver.subresources import NodeConnection
 
 __all__ = ["ApiServer", "Identity", "NodeConnection"]

@@ -1,19 +1,21 @@
 """kube-apiserver's decoder: the body of a request as an object of the kind that the request is for.
 
-Interface: `decode(request)`. Unknown fields are refused (fieldValidation=Strict), remarked on (Warn, the default) or
-dropped in silence (Ignore).
+Interface: `decode(request)`; `decode_behind(request)` for subresources that take another kind. Unknown fields are
+refused (fieldValidation=Strict), remarked on (Warn, the default) or dropped in silence (Ignore).
 The rule not to break: what leaves here has the shape that the schema says.
 Source: `apiserver/pkg/endpoints/handlers/{create,update}.go`, `runtime/serializer/json`.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from k8snb.apimachinery import schema
 from k8snb.apimachinery.errors import REQUIRED, ApiError, bad_request, invalid
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
+from k8snb.apiserver import discovery
 from k8snb.client import Request
 
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
@@ -40,6 +42,25 @@ def decode(request: Request, *, body: Any = None, default_namespace: str = "") -
     if request.name and name != request.name:
         raise bad_request(f"the name of the object ({name}) does not match the name on the URL ({request.name})")
     return obj
+
+
+def decode_behind(request: Request) -> Request:
+    """A request whose body has the shape of the kind behind its subresource: a Scale, a Binding. Raises BadRequest."""
+    behind = discovery.SUBRESOURCES.get(request.subresource, ({}, ()))[0]
+    if request.verb not in ("create", "update") or not behind or behind["kind"] == request.kind.kind:
+        return request
+    version = "/".join(filter(None, (behind.get("group"), behind["version"])))
+    type_ = schema.load().definition(version, behind["kind"])
+    if type_ is None or request.body is None:
+        return request
+    if not isinstance(request.body, dict):
+        raise bad_request(f"the body must be an object with fields, not {_describe(request.body)}")
+    decoded, errors = schema.load().decode_as(type_.name, request.body)
+    wrong = ", ".join(str(error) for error in errors if error.sort != REQUIRED)
+    if wrong:
+        words = f'{behind["kind"]} in version "{behind["version"]}" cannot be handled as a {behind["kind"]}'
+        raise bad_request(f"{words}: {wrong}")
+    return request if decoded is request.body else replace(request, body=decoded)
 
 
 def _identify(kind: Kind, body: Any) -> Object:
@@ -79,7 +100,13 @@ def _check_shape(request: Request, obj: Object) -> Object:
             request.warnings.extend(map(str, unknown))
     if errors:
         raise _shape_error(kind, obj, errors)
-    return decoded
+    return decoded if "spec" in decoded else _with_spec(kind, decoded)
+
+
+def _with_spec(kind: Kind, obj: Object) -> Object:
+    """An object whose kind has a spec has one, be it empty, as Go's structs are."""
+    type_ = schema.load().definition(kind.api_version, kind.kind) if kind.custom is None else None
+    return {**obj, "spec": {}} if type_ is not None and "spec" in type_.row["f"] else obj
 
 
 def _shape_error(kind: Kind, obj: Object, errors: list[Any]) -> ApiError:

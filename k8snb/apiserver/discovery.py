@@ -17,7 +17,7 @@ VERSION = "v1.33.0"  # the release whose API is served
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"
 SCALE = {"group": "autoscaling", "version": "v1", "kind": "Scale"}
 SUBRESOURCES: dict[str, tuple[Object, tuple[str, ...]]] = {
-    # what lies behind a subresource, and its verbs; {} = the kind itself
+    # what lies behind a subresource, and its verbs; {} = the kind itself, "{kind}" its name
     "status": ({}, ("get", "patch", "update")),
     "scale": (SCALE, ("get", "patch", "update")),
     "approval": ({}, ("get", "patch", "update")),
@@ -29,7 +29,7 @@ SUBRESOURCES: dict[str, tuple[Object, tuple[str, ...]]] = {
     "exec": ({"version": "v1", "kind": "PodExecOptions"}, ("create", "get")),
     "attach": ({"version": "v1", "kind": "PodAttachOptions"}, ("create", "get")),
     "portforward": ({"version": "v1", "kind": "PodPortForwardOptions"}, ("create", "get")),
-    "proxy": ({"version": "v1", "kind": "PodProxyOptions"}, ("create", "delete", "get", "patch", "update")),
+    "proxy": ({"version": "v1", "kind": "{kind}ProxyOptions"}, ("create", "delete", "get", "patch", "update")),
     "ephemeralcontainers": ({"version": "v1", "kind": "Pod"}, ("get", "patch", "update")),
     "resize": ({"version": "v1", "kind": "Pod"}, ("get", "patch", "update")),
 }
@@ -119,8 +119,13 @@ def _resources(kind: Kind) -> list[Object]:
     return [entry, *(_subresource(kind, name) for name in kind.subresources)]
 
 
-def _subresource(kind: Kind, name: str) -> Object:
+def _behind(kind: Kind, name: str) -> tuple[Object, tuple[str, ...]]:
     behind, verbs = SUBRESOURCES[name]
+    return ({**behind, "kind": behind["kind"].format(kind=kind.kind)} if behind else {}), verbs
+
+
+def _subresource(kind: Kind, name: str) -> Object:
+    behind, verbs = _behind(kind, name)
     return {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.namespaced,
             "kind": kind.kind, **behind, "verbs": list(verbs)}  # fmt: skip
 
@@ -144,7 +149,7 @@ def _aggregated_resource(kind: Kind) -> Object:
 
 
 def _aggregated_subresource(kind: Kind, name: str) -> Object:
-    behind, verbs = SUBRESOURCES[name]
+    behind, verbs = _behind(kind, name)
     response = {"group": kind.group, "version": kind.version, "kind": kind.kind}
     if behind:
         response = {"group": "", **behind}

@@ -11,38 +11,34 @@ import asyncio
 import contextlib
 import json
 import ssl
-import sys
-import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 from weakref import WeakSet
 
 from aiohttp import web
 
-from k8snb.apimachinery.errors import ApiError, bad_request, internal
-from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.errors import ApiError, internal, server_timeout
 from k8snb.apimachinery.meta import Object
-from k8snb.apiserver import bodies, discovery, paths
-from k8snb.apiserver.field_manager import manager_from_user_agent
-from k8snb.apiserver.negotiation import PLAIN, TABLE, YAML, Form, negotiate
+from k8snb.apiserver import connections, discovery, paths, warning
+from k8snb.apiserver.calls import read_call
+from k8snb.apiserver.log_stream import stream_log
+from k8snb.apiserver.negotiation import Form, negotiate
 from k8snb.apiserver.paths import Route
 from k8snb.apiserver.serving import Documents, encode
+from k8snb.apiserver.watch_stream import WatchStreams
 from k8snb.client import Request, Transport, User, Watch
-from k8snb.client.client import APPLY, Event
 from k8snb.clock import Clock
 from k8snb.ioloop import IoLoop
 
 MAX_BODY = 3 * 1024 * 1024  # bytes, as upstream's limit
+MAX_HEADER = 64 * 1024  # bytes of one line of a request's head
 MAX_IN_FLIGHT = 400
-BOOKMARK_SECONDS = 60.0
-WATCH_SECONDS = 1800.0  # a watch without timeoutSeconds ends after this, and clients begin another
-KEPT_LINES = 64
+REQUEST_SECONDS = 60.0  # for a request to arrive as a whole
+LINGERING = 2.0  # seconds for what a client goes on sending after it has been refused
 PARTING = 0.02  # seconds for aborted connections to go
-LOG_AHEAD = 64  # lines that are read before the client has taken the ones before
-IDLE_LOG = 0.2  # seconds between two looks at a log that has nothing new
 WORKERS = 8
+STREAMED = ("exec", "attach", "portforward", "proxy")
 HEALTH = ("/healthz", "/livez", "/readyz")
 OPEN = (*HEALTH, "/version")  # what answers without credentials
 
@@ -66,13 +62,13 @@ class HttpsServer:
         self._workers = ThreadPoolExecutor(WORKERS, thread_name_prefix="k8snb-https")
         self._documents = Documents(transport)
         self._runner: web.AppRunner | None = None
-        self._watches: set[Watch] = set()
-        self._bells = _Bells()
-        self._lines = _Lines()
+        self._listener: connections.Listener | None = None
+        self._watches = WatchStreams(clock, lambda: self.revision())
         self._in_flight = 0
         self._connections: WeakSet[asyncio.Transport] = WeakSet()
         self.revision: Callable[[], int] = lambda: 0
         self.upgrade: Callable[[web.Request, Route, User], Any] | None = None
+        self.proxy: Callable[[web.Request, Route, User], Any] | None = None
 
     # life
 
@@ -81,17 +77,17 @@ class HttpsServer:
         return self._io.call(self._start(host, port)).result(30)
 
     async def _start(self, host: str, port: int) -> int:
-        self._bells.loop = asyncio.get_running_loop()
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, keepalive_timeout=120, shutdown_timeout=0.5
-        )
+            app, access_log=None, handle_signals=False, keepalive_timeout=120, shutdown_timeout=0.5,
+            lingering_time=LINGERING, max_line_size=MAX_HEADER, max_field_size=MAX_HEADER, auto_decompress=False,
+            logger=connections.logger(),
+        )  # fmt: skip
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=self._context)
-        await site.start()
-        addresses = self._runner.addresses
-        return int(addresses[0][1])
+        assert self._runner.server is not None
+        self._listener = connections.Listener(self._runner.server, self._context)
+        return await self._listener.open(host, port)
 
     def close(self) -> None:
         """End all connections; nothing stays behind."""
@@ -102,11 +98,10 @@ class HttpsServer:
         self._workers.shutdown(wait=False, cancel_futures=True)
 
     async def _close(self) -> None:
-        for watch in list(self._watches):
-            watch.stop()
-            if watch.on_arrival is not None:
-                watch.on_arrival()
+        self._watches.close()
         assert self._runner is not None
+        if self._listener is not None:
+            self._listener.close()
         await self._runner.cleanup()
         for connection in list(self._connections):  # a stream that was upgraded is no longer the runner's to close
             connection.abort()
@@ -115,6 +110,14 @@ class HttpsServer:
     # one request's way
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
+        assert self._listener is not None
+        self._listener.heard(request.protocol)
+        try:
+            return await self._answer_one(request)
+        finally:
+            self._listener.rests(request.protocol)
+
+    async def _answer_one(self, request: web.Request) -> web.StreamResponse:
         if self._in_flight >= MAX_IN_FLIGHT:
             refusal = ApiError(429, "TooManyRequests", "too many requests, please try again later")
             return _refused(refusal, {"Retry-After": "1"})
@@ -154,43 +157,33 @@ class HttpsServer:
         return paths.parse(request.method, request.raw_path.split("?")[0], request.query, self._transport.kinds())
 
     async def _resource(self, request: web.Request, route: Route, user: User) -> web.StreamResponse:
-        if route.subresource in ("exec", "attach", "portforward") and self.upgrade is not None:
-            with self._long_running():
-                answer: web.StreamResponse = await self.upgrade(request, route, user)
+        pass_on = self.proxy if route.subresource == "proxy" else self.upgrade
+        if route.subresource in STREAMED and pass_on is not None:
+            with self._uncounted():
+                answer: web.StreamResponse = await pass_on(request, route, user)
             return answer
         form = negotiate(request.headers.get("Accept", ""))
-        repeated = {"command": request.query.getall("command")} if "command" in request.query else {}
-        options = paths.options(route, request.query, repeated)
-        call = Request(
-            route.verb, route.kind, route.namespace, route.name, route.subresource, options=options, user=user
-        )
-        await self._read_body(request, call)
-        call.options = {**options, **_delete_options(call), **_field_options(call, options, request.headers)}
+        call = await self._read(request, route, user)
         answer_ = await self._in_thread(lambda: self._transport.handle(call))
         if isinstance(answer_, Watch):
-            with self._long_running():
-                return await self._stream_watch(request, answer_, call, form)
+            with self._uncounted():
+                return await self._watches.serve(request, answer_, call, form)
         if not isinstance(answer_, dict):
-            with self._long_running():
-                return await self._stream_log(request, _limited(answer_, call.options.get("limitBytes")))
+            with self._uncounted():
+                return await stream_log(request, answer_, call.options.get("limitBytes"))
         return await self._reply(request, answer_, call, form)
 
-    async def _read_body(self, request: web.Request, call: Request) -> None:
-        if not request.body_exists:
-            return
-        call.content_type = request.headers.get("Content-Type", "").split(";")[0].strip()
-        call.body, twice = bodies.read(await request.read(), call.content_type)
-        mode = call.options.get("fieldValidation", "Warn")
-        if twice and mode == "Strict":
-            fields = ", ".join(f'duplicate field "{name}"' for name in twice)
-            raise bad_request(f"strict decoding error: {fields}")
-        if twice and mode == "Warn":
-            call.warnings.extend(f'duplicate field "{name}"' for name in twice)
+    async def _read(self, request: web.Request, route: Route, user: User) -> Request:
+        try:
+            with self._uncounted():
+                async with asyncio.timeout(REQUEST_SECONDS):
+                    return await read_call(request, route, user, self._in_thread)
+        except TimeoutError:
+            raise server_timeout(f"request did not complete within {REQUEST_SECONDS:.0f}s") from None
 
     async def _reply(self, request: web.Request, answer: Object, call: Request, form: Form) -> web.StreamResponse:
         include = request.query.get("includeObject", "Metadata")
         status = _status(answer, call)
-        headers = [("Warning", f'299 - "{_quoted(text)}"') for text in call.warnings]
 
         def body() -> bytes:
             shown = form.convert(answer, call.kind, self._clock.now(), include=include)
@@ -199,7 +192,7 @@ class HttpsServer:
         many = len(answer.get("items", ())) > 100
         data = await self._in_thread(body) if many else body()
         response = web.Response(body=data, status=status, content_type=form.media_type)
-        response.headers.extend(headers)
+        response.headers.extend(warning.headers(call.warnings))
         if len(data) > 128 * 1024 and "gzip" in request.headers.get("Accept-Encoding", ""):
             response.enable_compression(web.ContentCoding.gzip)
         return response
@@ -207,62 +200,9 @@ class HttpsServer:
     def _in_thread(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._workers, work)
 
-    # streams
-
-    async def _stream_watch(self, request: web.Request, watch: Watch, call: Request, form: Form) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": form.media_type})
-        response.enable_chunked_encoding()
-        arrived = asyncio.Event()
-        watch.on_arrival = lambda: self._bells.ring(arrived)
-        self._watches.add(watch)
-        try:
-            await response.prepare(request)
-            await self._pour(response, watch, call, form, arrived)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
-        finally:
-            self._watches.discard(watch)
-            watch.on_arrival = None
-            watch.stop()
-        return response
-
-    async def _pour(
-        self, response: web.StreamResponse, watch: Watch, call: Request, form: Form, arrived: asyncio.Event
-    ) -> None:
-        """Send events as they come, bookmarks now and then, until the time is over or nobody listens."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + float(call.options.get("timeoutSeconds") or WATCH_SECONDS)
-        writer = _EventWriter(call, form, self._clock, self._lines)
-        timer = loop.call_at(min(end, loop.time() + BOOKMARK_SECONDS), arrived.set)
-        while not watch.stopped and loop.time() < end:
-            arrived.clear()
-            while (event := watch.pop()) is not None:
-                await response.write(writer.line(event))
-            if loop.time() >= timer.when():
-                if call.options.get("allowWatchBookmarks") and not watch.events:
-                    await response.write(writer.line(bookmark(call.kind, self.revision())))
-                timer = loop.call_at(min(end, loop.time() + BOOKMARK_SECONDS), arrived.set)
-            await arrived.wait()
-        timer.cancel()
-
-    async def _stream_log(self, request: web.Request, lines: Iterator[bytes]) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
-        response.enable_chunked_encoding()
-        reader = _LogReader(lines)
-        try:
-            await response.prepare(request)
-            reader.start()
-            while (line := await reader.queue.get()) is not None:
-                await response.write(line)
-        except ConnectionError:
-            pass
-        finally:
-            reader.gone.set()
-        return response
-
     @contextlib.contextmanager
-    def _long_running(self) -> Iterator[None]:
-        """A stream does not count among the requests in flight: it may last for hours and costs little."""
+    def _uncounted(self) -> Iterator[None]:
+        """A stream, or a client that is slow to say what it wants, does not count among the requests in flight."""
         self._in_flight -= 1
         try:
             yield
@@ -270,117 +210,8 @@ class HttpsServer:
             self._in_flight += 1
 
 
-class _LogReader:
-    """Reads a container's output on a thread of its own: a log that is followed may have nothing to say for hours."""
-
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(LOG_AHEAD)
-        self.gone = threading.Event()
-        self._lines = lines
-        self._loop = asyncio.get_running_loop()
-
-    def start(self) -> None:
-        threading.Thread(target=self._read, name="k8snb-log", daemon=True).start()
-
-    def _read(self) -> None:
-        with contextlib.suppress(RuntimeError, CancelledError):  # the loop has ended, and with it the client
-            for line in self._lines:
-                if self.gone.is_set():
-                    return
-                if line:
-                    self._hand_over(line)
-                else:
-                    self.gone.wait(IDLE_LOG)
-            self._hand_over(None)
-
-    def _hand_over(self, line: bytes | None) -> None:
-        """Wait until the client has room for it, or has gone."""
-        handed = asyncio.run_coroutine_threadsafe(self.queue.put(line), self._loop)
-        while not self.gone.is_set():
-            with contextlib.suppress(TimeoutError):
-                handed.result(IDLE_LOG)
-                return
-        handed.cancel()
-
-
 class _NoRouteError(Exception):
     """The path is not that of a resource."""
-
-
-class _Bells:
-    """Wakes streams from other threads: those rung at once cost the I/O loop one waking."""
-
-    def __init__(self) -> None:
-        self._rung: deque[asyncio.Event] = deque()
-        self._coming = False
-        self.loop: asyncio.AbstractEventLoop | None = None
-
-    def ring(self, bell: asyncio.Event) -> None:
-        self._rung.append(bell)
-        if not self._coming and self.loop is not None:
-            self._coming = True
-            self.loop.call_soon_threadsafe(self._answer)
-
-    def _answer(self) -> None:
-        self._coming = False
-        while self._rung:
-            self._rung.popleft().set()
-
-
-class _Lines:
-    """The newest watch events as they go out: an event that many watch is encoded once."""
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int], tuple[Object, bytes]] = OrderedDict()
-
-    def line(self, event: Event) -> bytes:
-        key = (event.sort, id(event.object))
-        kept = self._kept.get(key)
-        if kept is None:
-            kept = self._kept[key] = (event.object, _line(event.sort, event.object))  # holding it keeps its id its own
-            if len(self._kept) > KEPT_LINES:
-                self._kept.popitem(last=False)
-        return kept[1]
-
-
-def _line(sort: str, obj: Object) -> bytes:
-    return b'{"type":"%s","object":%s}\n' % (sort.encode(), encode(obj))
-
-
-class _EventWriter:
-    """Watch events as lines; a Table's columns go out once."""
-
-    def __init__(self, call: Request, form: Form, clock: Clock, lines: _Lines) -> None:
-        self._call, self._form, self._clock, self._lines = call, form, clock, lines
-        self._columns = True
-
-    def line(self, event: Event) -> bytes:
-        if self._form.shape == PLAIN:
-            return self._lines.line(event)
-        obj = event.object
-        if event.sort not in ("BOOKMARK", "ERROR"):
-            include = self._call.options.get("includeObject", "Metadata")
-            obj = self._form.convert(obj, self._call.kind, self._clock.now(), include=include, columns=self._columns)
-            self._columns = self._columns and self._form.shape != TABLE
-        return _line(event.sort, obj)
-
-
-def bookmark(kind: Kind, revision: int) -> Event:
-    """The event that says: up to this revision you have seen all."""
-    obj = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": {"resourceVersion": str(revision)}}
-    return Event("BOOKMARK", obj)
-
-
-def _limited(lines: Iterator[bytes], limit: int | None) -> Iterator[bytes]:
-    """A log up to a number of bytes."""
-    left = sys.maxsize if limit is None else limit
-    try:
-        while left > 0 and (line := next(lines, None)) is not None:
-            yield line[:left]
-            left -= len(line)
-    finally:
-        if isinstance(lines, Generator):
-            lines.close()
 
 
 def _certificate(request: web.Request) -> Object | None:
@@ -396,43 +227,12 @@ def _open(path: str) -> web.Response:
     return web.Response(text="ok")
 
 
-def _delete_options(call: Request) -> Object:
-    """DeleteOptions may come in the body as well as in the query."""
-    if call.verb not in ("delete", "deletecollection") or not isinstance(call.body, dict):
-        return {}
-    body = call.body
-    found = {name: body[name] for name in ("gracePeriodSeconds", "propagationPolicy", "preconditions") if name in body}
-    if body.get("orphanDependents") is not None and "propagationPolicy" not in found:
-        found["propagationPolicy"] = "Orphan" if body["orphanDependents"] else "Background"
-    if body.get("dryRun"):
-        found["dryRun"] = body["dryRun"] == ["All"]
-    return found
-
-
-def _field_options(call: Request, options: Object, headers: Any) -> Object:
-    """Who manages the fields of a write where the client does not say, and that answers tell of managers.
-
-    Lists and watches go out without managedFields: working them out for every item would take seconds.
-    """
-    found: Object = {"managedFields": True} if call.verb in ("get", "create", "update", "patch") else {}
-    if call.verb in ("create", "update", "patch") and call.content_type != APPLY and not options.get("fieldManager"):
-        found["fieldManager"] = manager_from_user_agent(headers.get("User-Agent", ""))
-    return found
-
-
 def _status(answer: Object, call: Request) -> int:
     if answer.get("kind") == "Status":
         return int(answer.get("code") or 200)
     return 201 if call.verb == "create" else 200
 
 
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-
-
 def _refused(error: ApiError, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=json.dumps(error.status).encode(), status=error.code, headers=headers,
                         content_type="application/json")  # fmt: skip
-
-
-__all__ = ["YAML", "Gate", "HttpsServer", "bookmark"]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from k8snb.apimachinery import patch, schema
-from k8snb.apimachinery.errors import bad_request, unsupported_media_type
+from k8snb.apimachinery.errors import ApiError, bad_request, unsupported_media_type
+from k8snb.apimachinery.json_patch import TooLargeError, json_patch
 from k8snb.apimachinery.meta import Object
 from k8snb.client import Request
 from k8snb.client.client import APPLY, JSON, MERGE, STRATEGIC
@@ -25,7 +26,9 @@ def apply_patch(request: Request, old: Object) -> Object:
         if request.content_type == MERGE:
             return _object(patch.merge_patch(old, body))
         if request.content_type == JSON:
-            return _object(patch.json_patch(old, body))
+            return _object(json_patch(old, body))
+    except TooLargeError as error:
+        raise ApiError(413, "RequestEntityTooLarge", str(error)) from None
     except ValueError as error:
         raise bad_request(f"the patch cannot be applied: {error}") from None
     known = (JSON, MERGE, STRATEGIC, APPLY) if request.kind.custom is None else (JSON, MERGE, APPLY)

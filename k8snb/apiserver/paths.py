@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from k8snb.apimachinery.errors import ApiError, bad_request
 from k8snb.apimachinery.kinds import Kind
+from k8snb.client.client import PROXIED_VERBS
 
 VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 OF_A_NAMESPACE = ("status", "finalize")  # /namespaces/NAME/status is the namespace's own
@@ -21,7 +22,7 @@ OF_A_NAMESPACE = ("status", "finalize")  # /namespaces/NAME/status is the namesp
 
 @dataclass(frozen=True)
 class Route:
-    """What a path means: a verb on a resource. `rest` is what follows a `proxy` subresource."""
+    """What a path means: a verb on a resource. `rest` is what follows a `proxy` subresource, still quoted."""
 
     verb: str
     kind: Kind
@@ -45,8 +46,16 @@ def parse(method: str, path: str, query: Mapping[str, str], kinds: Iterable[Kind
     name, subresource = (*parts[1:3], "", "")[:2]
     _check_segment(namespace)
     _check_segment(name)
-    verb = _verb(method, name, watching)
-    return Route(verb, kind, namespace, name, subresource, "/".join(parts[3:]))
+    if subresource == "proxy":
+        consumed = len(segments) - len(parts) + 3
+        return Route(PROXIED_VERBS.get(method, ""), kind, namespace, name, subresource, _rest(path, consumed))
+    return Route(_verb(method, name, watching), kind, namespace, name, subresource)
+
+
+def _rest(path: str, consumed: int) -> str:
+    """What follows so many segments, as it was written: "" for nothing, "/" for a slash."""
+    parts = path.lstrip("/").split("/", consumed)
+    return f"/{parts[consumed]}" if len(parts) > consumed else ""
 
 
 def _group_version(segments: list[str]) -> tuple[str, str, list[str]]:

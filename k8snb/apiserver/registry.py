@@ -25,6 +25,7 @@ from k8snb.apimachinery.selectors import parse_selector
 from k8snb.apiserver import strategy
 from k8snb.apiserver.conversion import seen, storage_kind, stored
 from k8snb.apiserver.decode import decode
+from k8snb.apiserver.deletion import deleted
 from k8snb.apiserver.field_manager import FieldManager, check_options
 from k8snb.apiserver.fields import field_selector
 from k8snb.apiserver.patching import apply_patch
@@ -42,10 +43,10 @@ NAME_ATTEMPTS = 8
 
 
 class Registry:
-    """`admit(request, obj, old)` is the admission chain, `allocate` fills in what must be unique in the cluster just
-    before an object is stored, `began(kind, obj)` is told whose end has begun and has to wait, `ended(kind, obj)` what
-    has left the store, `authorize(request)` refuses what a
-    request turns out to need beside what it says it does."""
+    """`admit(request, obj, old)` is the admission chain, and `check` its second half, which sees an object that is
+    valid and may only refuse it. `allocate` fills in what must be unique in the cluster just before an object is
+    stored, `began(kind, obj)` is told whose end has begun and has to wait, `ended(kind, obj)` what has left the store,
+    `authorize(request)` refuses what a request turns out to need beside what it says it does."""
 
     def __init__(self, store: Store, clock: Clock, dice: random.Random, admit: Admit) -> None:
         self.store = store
@@ -54,6 +55,7 @@ class Registry:
         self._admit = admit
         self._hubs: dict[Kind, WatchHub] = {}
         self.fields = FieldManager(store)
+        self.check: Admit = lambda request, obj, old: obj
         self.allocate: Admit = lambda request, obj, old: obj
         self.began: Callable[[Kind, Object], None] = lambda kind, obj: None
         self.ended: Callable[[Kind, Object], None] = lambda kind, obj: None
@@ -149,8 +151,9 @@ class Registry:
             raise errors.already_exists(kind, name_of(obj))
         stamped = with_metadata(obj, uid=self._uid(), creationTimestamp=timestamp(self._clock.now()))
         sent = apply_defaults(kind, stamped)
-        admitted = self._admit(request, sent, None)
+        admitted = strategy.complete(kind, self._admit(request, sent, None))
         self._validate(kind, admitted, None)
+        self.check(request, admitted, None)
         complete = self.allocate(request, admitted, None)
         if request.options.get("dryRun"):
             return _shown(complete, managed)
@@ -168,7 +171,7 @@ class Registry:
         """
         kind = request.kind
         self._check_preconditions(kind, new, old)
-        prepare = strategy.prepare_for_status if request.subresource == "status" else strategy.prepare_for_update
+        prepare = strategy.PREPARE.get(request.subresource, strategy.prepare_for_update)
         prepared = prepare(kind, apply_defaults(kind, new), old)
         if "managedFields" in new["metadata"]:
             managed = self.fields.given(request, new, prepared, old, timestamp(self._clock.now()))
@@ -176,7 +179,9 @@ class Registry:
         if admitted == old and managed is None:
             return old
         if request.subresource != "status" or kind.custom is not None:
-            self._validate(kind, admitted, old)
+            self._validate(kind, admitted, old, door=request.subresource)
+        self.check(request, admitted, old)
+        if request.subresource != "status" or kind.custom is not None:
             admitted = self.allocate(request, admitted, old)
         if request.options.get("dryRun"):
             return _shown(admitted, managed)
@@ -211,19 +216,20 @@ class Registry:
         return self.replace(request, decoded, record.value, managed=applied.managers)
 
     def delete(self, request: Request) -> Object:
-        """Begin or complete an object's end. Returns the object as it is then."""
+        """Begin or complete an object's end. Returns the object as it is then, or what is said of one that is gone."""
         kind, old = request.kind, self.get(request)
         options = request.options
         self._check_delete_preconditions(kind, old, options.get("preconditions") or {})
         self._admit(request, old, old)
+        self.check(request, old, old)
         if options.get("dryRun"):
             return old
         grace = strategy.grace_period(kind, old, options.get("gracePeriodSeconds"))
         if is_deleting(old):
             grace = min(grace, old["metadata"].get("deletionGracePeriodSeconds", 0))
-        obj = self._with_finalizer(old, options.get("propagationPolicy"))
+        obj = self._with_finalizer(old, self._policy(request, old))
         if grace == 0 and not obj["metadata"].get("finalizers") and not _namespace_lives(kind, obj):
-            return self._end(request, obj, old)
+            return deleted(kind, self._end(request, obj, old))
         deleting = self._deleting(kind, obj, grace)
         if deleting == old:
             return old
@@ -280,6 +286,16 @@ class Registry:
         return deleting
 
     @staticmethod
+    def _policy(request: Request, old: Object) -> str | None:
+        """What is to become of the dependents: what the request says, else the object's finalizers, else its kind."""
+        policy: str | None = request.options.get("propagationPolicy")
+        remark = strategy.ORPHANING.get(request.kind.builtin)
+        if policy or not remark or set(old["metadata"].get("finalizers") or ()) & set(FINALIZERS.values()):
+            return policy
+        request.warnings.append(remark)
+        return "Orphan"
+
+    @staticmethod
     def _with_finalizer(obj: Object, policy: str | None) -> Object:
         finalizer = FINALIZERS.get(policy or "")
         present = obj["metadata"].get("finalizers") or []
@@ -306,10 +322,10 @@ class Registry:
             raise errors.conflict(kind, name_of(old), why)
 
     @staticmethod
-    def _validate(kind: Kind, obj: Object, old: Object | None) -> None:
+    def _validate(kind: Kind, obj: Object, old: Object | None, *, door: str = "") -> None:
         if kind.kept_as:
             obj, old = stored(kind, obj), None if old is None else stored(kind, old)
-        found = validate(storage_kind(kind), obj, old)
+        found = validate(storage_kind(kind), obj, old, door=door)
         if found:
             raise errors.invalid(kind, name_of(obj), found)
 

@@ -14,14 +14,25 @@ from typing import Any
 from k8snb.apimachinery import errors, kinds
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of
-from k8snb.apiserver import admission, crd_finalizer, escalation, rbac_defaults, reviews, subresources, unattended
+from k8snb.apiserver import (
+    admission,
+    admission_priority,
+    crd_finalizer,
+    escalation,
+    rbac_defaults,
+    reviews,
+    subresources,
+    unattended,
+)
 from k8snb.apiserver.allocators import ServiceAllocator
 from k8snb.apiserver.authentication import Authenticator
 from k8snb.apiserver.authorization import Authorizer
 from k8snb.apiserver.crd import CRD, Definitions
+from k8snb.apiserver.decode import decode_behind
 from k8snb.apiserver.identity import Identity
+from k8snb.apiserver.nodes import NodeConnection
 from k8snb.apiserver.registry import Registry
-from k8snb.apiserver.subresources import NodeConnection, handler_for
+from k8snb.apiserver.subresources import handler_for
 from k8snb.client import ADMIN, Client, Request
 from k8snb.clock import Clock, timestamp
 from k8snb.etcd import Store
@@ -49,11 +60,13 @@ class ApiServer:
     ) -> None:
         self.store = store
         self.clock = clock
+        self.dice = dice
         self.identity = identity or Identity(clock)
         self.authorizer = Authorizer(store)
         self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)
         self.nodes: dict[str, NodeConnection] = {}
         self.registry = Registry(store, clock, dice, self._admit)
+        self.registry.check = self._check
         self.registry.allocate = self._allocate
         self.registry.began = self._began
         self.registry.ended = self._ended
@@ -85,7 +98,7 @@ class ApiServer:
 
     def _answer(self, request: Request) -> Any:
         if request.subresource:
-            return handler_for(request)(self, request)
+            return handler_for(request)(self, decode_behind(request))
         if request.verb not in request.kind.verbs:
             raise errors.method_not_supported(request.kind, request.verb)
         return self._verbs[request.verb](request)
@@ -124,6 +137,7 @@ class ApiServer:
         if client.find("services", "kubernetes", "default") is None:
             client.create("services", _kubernetes_service(self.allocator.address(1)))
         rbac_defaults.reconcile(client)
+        admission_priority.bootstrap(client)
 
     def _create(self, request: Request) -> Any:
         if request.kind.builtin == "bindings":
@@ -136,6 +150,9 @@ class ApiServer:
     def _admit(self, request: Request, obj: Object, old: Object | None) -> Object:
         escalation.check(self, request, obj, old)
         return admission.admit(self, request, obj, old)
+
+    def _check(self, request: Request, obj: Object, old: Object | None) -> Object:
+        return admission.check(self, request, obj, old)
 
     def _allocate(self, request: Request, obj: Object, old: Object | None) -> Object:
         if request.kind is CRD:

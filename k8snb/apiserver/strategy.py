@@ -12,6 +12,7 @@ from collections.abc import Callable
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
 from k8snb.apimachinery.quantity import parse
+from k8snb.apiserver import daemonset_strategy, job_strategy, pod_doors
 
 # kinds that count changes of their spec
 GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs",
@@ -21,6 +22,17 @@ GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets", "s
 KEEPS_STATUS = ("nodes",)  # kinds whose creator may set the status
 SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation",
                    "resourceVersion", "selfLink", "managedFields")  # fmt: skip
+
+
+# what the server writes into a new object, once it has its name and uid
+GENERATED: dict[str, Callable[[Object], Object]] = {
+    "jobs": job_strategy.with_selector,
+    "daemonsets": daemonset_strategy.with_first_generation,
+}
+# what the server writes into an object that takes the place of an older one
+REGENERATED: dict[str, Callable[[Object, Object], Object]] = {"daemonsets": daemonset_strategy.with_generation}
+# kinds whose dependents stay when whoever deletes them says nothing else: what is remarked then
+ORPHANING = {"jobs": job_strategy.ORPHANS}
 
 
 def has_status(kind: Kind) -> bool:
@@ -69,7 +81,8 @@ def prepare_for_update(kind: Kind, obj: Object, old: Object) -> Object:
         metadata["generation"] = old["metadata"].get("generation", 0) + 1
     if kind.builtin == "namespaces":
         prepared["spec"] = old["spec"]
-    return prepared
+    regenerate = REGENERATED.get(kind.builtin)
+    return regenerate(prepared, old) if regenerate else prepared
 
 
 def prepare_for_status(kind: Kind, obj: Object, old: Object) -> Object:
@@ -80,8 +93,30 @@ def prepare_for_status(kind: Kind, obj: Object, old: Object) -> Object:
     return prepared
 
 
+def prepare_for_ephemeral_containers(kind: Kind, obj: Object, old: Object) -> Object:
+    return prepare_for_update(kind, pod_doors.prepare_ephemeral_containers(obj, old), old)
+
+
+def prepare_for_resize(kind: Kind, obj: Object, old: Object) -> Object:
+    return prepare_for_update(kind, pod_doors.prepare_resize(obj, old), old)
+
+
+# what is taken over of an object that is written through one of these subresources
+PREPARE: dict[str, Callable[[Kind, Object, Object], Object]] = {
+    "status": prepare_for_status,
+    "ephemeralcontainers": prepare_for_ephemeral_containers,
+    "resize": prepare_for_resize,
+}
+
+
+def complete(kind: Kind, obj: Object) -> Object:
+    """A new object with what the server itself writes into its spec."""
+    generate = GENERATED.get(kind.builtin)
+    return generate(obj) if generate else obj
+
+
 def _server_metadata(obj: Object, old: Object) -> Object:
-    metadata = {key: value for key, value in obj["metadata"].items() if key not in SERVER_METADATA}
+    metadata = {key: value for key, value in obj["metadata"].items() if key not in SERVER_METADATA and value != []}
     kept = {key: old["metadata"][key] for key in SERVER_METADATA if key in old["metadata"]}
     return {**metadata, **kept}
 
@@ -127,6 +162,7 @@ FIRST_STATUS: dict[str, Callable[[Object], Object]] = {
     "ingresses": lambda ingress: {"loadBalancer": {}},
     "persistentvolumes": lambda volume: {"phase": "Pending"},
     "persistentvolumeclaims": lambda claim: {"phase": "Pending"},
+    "volumeattachments": lambda attachment: {"attached": False},
 }
 
 

@@ -9,37 +9,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from random import Random
 from typing import Any, Protocol
 
 from k8snb.apimachinery import errors
 from k8snb.apimachinery.kinds import BY_GVK, Kind
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, uid_of, with_path
 from k8snb.apimachinery.selectors import from_label_selector, from_set
+from k8snb.apiserver import proxy
 from k8snb.apiserver.authorization import Authorizer
 from k8snb.apiserver.certificates import approval
 from k8snb.apiserver.identity import Identity
+from k8snb.apiserver.nodes import NodeConnection, kubelet_of
 from k8snb.apiserver.patching import apply_patch
 from k8snb.apiserver.registry import Registry
-from k8snb.apiserver.streams import Connection, PortForward, RemoteCommand, Session
+from k8snb.apiserver.streams import PortForward, RemoteCommand, Session
 from k8snb.apiserver.tokens import token
 from k8snb.client import Request
 from k8snb.client.client import APPLY
 from k8snb.clock import Clock, timestamp
 
 
-class NodeConnection(Protocol):
-    """What a kubelet hands over when its node registers: the way to its containers."""
-
-    def logs(self, pod: Object, container: str, options: Mapping[str, Any]) -> Iterator[bytes]: ...
-    def exec(self, pod: Object, container: str, command: list[str]) -> Any: ...
-    def get_exec(
-        self, pod: Object, container: str, command: list[str], *, tty: bool, stdin: bool
-    ) -> Callable[[], Session]: ...
-    def get_attach(self, pod: Object, container: str, *, stdin: bool) -> Callable[[], Session]: ...
-    def get_port_forward(self, pod: Object) -> Callable[[int], Connection]: ...
-
-
 class Server(Protocol):
+    dice: Random
     registry: Registry
     clock: Clock
     nodes: dict[str, NodeConnection]
@@ -50,8 +42,8 @@ class Server(Protocol):
 Handler = Callable[[Server, Request], Any]
 
 
-def status(server: Server, request: Request) -> Object:
-    """Read, replace or patch an object's status; its spec stays as it is."""
+def part(server: Server, request: Request) -> Object:
+    """Read an object; replace or patch the part of it that this subresource stands for, such as its status."""
     verbs = {"get": server.registry.get, "update": server.registry.update, "patch": server.registry.patch}
     return _one_of(verbs, request)
 
@@ -158,14 +150,15 @@ def finalize(server: Server, request: Request) -> Object:
         return server.registry.put(request, new, old)
     stored = server.registry.put(request, new, old)
     delete = Request("delete", request.kind, "", request.name, user=request.user, cause=request.cause)
-    return server.registry.delete(delete) if stored else stored
+    server.registry.delete(delete)
+    return stored
 
 
 def logs(server: Server, request: Request) -> Iterator[bytes]:
     """A container's output, from its node's kubelet."""
     pod = server.registry.get(request)
     container = _container(request, pod)
-    return _kubelet(server, pod).logs(pod, container, request.options)
+    return kubelet_of(server.nodes, pod).logs(pod, container, request.options)
 
 
 def run_command(server: Server, request: Request) -> Any:
@@ -174,11 +167,11 @@ def run_command(server: Server, request: Request) -> Any:
     container = _container(request, pod)
     command = list(request.options.get("command") or ())
     if not request.options.get("upgrade"):
-        return _kubelet(server, pod).exec(pod, container, command)
+        return kubelet_of(server.nodes, pod).exec(pod, container, command)
     if not command:
         raise errors.bad_request("you must specify at least one command for the container")
     stdin, tty = bool(request.options.get("stdin")), bool(request.options.get("tty"))
-    opened = _kubelet(server, pod).get_exec(pod, container, command, tty=tty, stdin=stdin)
+    opened = kubelet_of(server.nodes, pod).get_exec(pod, container, command, tty=tty, stdin=stdin)
     return _remote_command(request, opened, "error executing command in container")
 
 
@@ -186,7 +179,7 @@ def attach(server: Server, request: Request) -> RemoteCommand:
     """The streams of a container's own program."""
     pod = server.registry.get(request)
     container, stdin = _container(request, pod), bool(request.options.get("stdin"))
-    opened = _kubelet(server, pod).get_attach(pod, container, stdin=stdin)
+    opened = kubelet_of(server.nodes, pod).get_attach(pod, container, stdin=stdin)
     return _remote_command(request, opened, "error attaching to container")
 
 
@@ -194,7 +187,7 @@ def port_forward(server: Server, request: Request) -> PortForward:
     """Connections to a pod's ports. WebSocket clients name the ports beforehand, in the option `ports`."""
     pod = server.registry.get(request)
     ports = tuple(request.options.get("ports") or ())
-    return PortForward(connect=_kubelet(server, pod).get_port_forward(pod), pod=name_of(pod), ports=ports)
+    return PortForward(connect=kubelet_of(server.nodes, pod).get_port_forward(pod), pod=name_of(pod), ports=ports)
 
 
 def _remote_command(request: Request, opened: Callable[[], Session], failure: str) -> RemoteCommand:
@@ -205,15 +198,6 @@ def _remote_command(request: Request, opened: Callable[[], Session], failure: st
     if not (stdin or stdout or stderr):
         raise errors.bad_request("you must specify at least 1 of stdin, stdout, stderr")
     return RemoteCommand(open=opened, stdin=stdin, stdout=stdout, stderr=stderr and not tty, tty=tty, failure=failure)
-
-
-def _kubelet(server: Server, pod: Object) -> NodeConnection:
-    node = pod["spec"].get("nodeName")
-    if not node:
-        raise errors.bad_request(f"pod {name_of(pod)} does not have a host assigned")
-    if node not in server.nodes:
-        raise errors.unavailable(f"the kubelet of node {node} does not answer: the node is stopped or gone")
-    return server.nodes[node]
 
 
 def _container(request: Request, pod: Object) -> str:
@@ -238,7 +222,7 @@ def _one_of(verbs: Mapping[str, Callable[[Request], Object]], request: Request) 
 
 
 HANDLERS: dict[tuple[str, str], Handler] = {
-    ("*", "status"): status,
+    ("*", "status"): part,
     ("*", "scale"): scale,
     ("pods", "binding"): binding,
     ("pods", "eviction"): eviction,
@@ -246,6 +230,11 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("pods", "exec"): run_command,
     ("pods", "attach"): attach,
     ("pods", "portforward"): port_forward,
+    ("pods", "proxy"): proxy.pod,
+    ("pods", "ephemeralcontainers"): part,
+    ("pods", "resize"): part,
+    ("services", "proxy"): proxy.service,
+    ("nodes", "proxy"): proxy.node,
     ("namespaces", "finalize"): finalize,
     ("serviceaccounts", "token"): token,
     ("certificatesigningrequests", "approval"): approval,

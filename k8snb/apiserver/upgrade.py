@@ -116,7 +116,7 @@ def _words(values: Iterable[str]) -> list[str]:
 # the client's line
 
 
-class _Queue:
+class Queue:
     """A `Line`: messages wait here until `put` has handed them to the client."""
 
     def __init__(self, put: Callable[[Message], Awaitable[None]]) -> None:
@@ -199,12 +199,12 @@ async def _serve_websocket(request: web.Request, wish: Wish) -> web.StreamRespon
     async def put(message: Message) -> None:
         await (socket.send_str(message) if isinstance(message, str) else socket.send_bytes(message))
 
-    async def write(line: _Queue) -> None:
+    async def write(line: Queue) -> None:
         with suppress(ConnectionError):
             await line.run()
         await socket.close()
 
-    line = _Queue(put)
+    line = Queue(put)
     conversation = line.conversation = make(line)
     writing = asyncio.get_running_loop().create_task(write(line))
     try:
@@ -218,7 +218,7 @@ async def _serve_websocket(request: web.Request, wish: Wish) -> web.StreamRespon
     return socket
 
 
-async def _hear(socket: web.WebSocketResponse, conversation: Conversation, line: _Queue) -> None:
+async def _hear(socket: web.WebSocketResponse, conversation: Conversation, line: Queue) -> None:
     async for message in socket:
         if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
             continue
@@ -233,7 +233,7 @@ async def _hear(socket: web.WebSocketResponse, conversation: Conversation, line:
 # SPDY
 
 
-class _Intake:
+class Intake:
     """What aiohttp hands the connection's bytes to, once it is no longer HTTP."""
 
     def __init__(self, transport: asyncio.Transport) -> None:
@@ -287,7 +287,7 @@ async def _serve_spdy(request: web.Request, wish: Wish) -> web.StreamResponse:
     transport = request.transport
     if transport is None:
         raise ConnectionResetError("the client is gone")
-    intake = _Intake(transport)
+    intake = Intake(transport)
     # aiohttp knows no upgrade but WebSocket; from here on it takes the bytes for that protocol's.
     request.protocol.set_parser(intake)  # type: ignore[arg-type]
     headers = {"Connection": "Upgrade", "Upgrade": SPDY, **({VERSION: protocol} if protocol else {})}
@@ -295,7 +295,7 @@ async def _serve_spdy(request: web.Request, wish: Wish) -> web.StreamResponse:
     response.force_close()
     await response.prepare(request)
 
-    line = _Queue(response.write)  # type: ignore[arg-type]
+    line = Queue(response.write)  # type: ignore[arg-type]
     conversation: Conversation
     if isinstance(wish, RemoteCommand):
         conversation = CommandOverSpdy(wish, line, protocol)
@@ -306,7 +306,7 @@ async def _serve_spdy(request: web.Request, wish: Wish) -> web.StreamResponse:
     return response
 
 
-async def _converse(conversation: Conversation, line: _Queue, intake: _Intake) -> None:
+async def _converse(conversation: Conversation, line: Queue, intake: Intake) -> None:
     """Both directions, until the client closes or all is said and it had a moment to close."""
     loop = asyncio.get_running_loop()
     reading = loop.create_task(_listen(conversation, line, intake))
@@ -326,7 +326,7 @@ async def _converse(conversation: Conversation, line: _Queue, intake: _Intake) -
         intake.abort()
 
 
-async def _listen(conversation: Conversation, line: _Queue, intake: _Intake) -> None:
+async def _listen(conversation: Conversation, line: Queue, intake: Intake) -> None:
     while data := await intake.read():
         try:
             conversation.receive(data)

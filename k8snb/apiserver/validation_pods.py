@@ -1,6 +1,6 @@
 """kube-apiserver's validation of pod specs, wherever one stands: in a pod or in a template.
 
-Interface: `pod_spec(spec, path)`, `immutable_pod_spec(new, old)`.
+Interface: `pod_spec(spec, path)`, `template_spec(spec, path)`, `immutable_pod_spec(new, old)`.
 Source: `ValidatePodSpec`, `ValidatePodUpdate` in pkg/apis/core/validation/validation.go.
 """
 
@@ -37,7 +37,7 @@ def pod_spec(spec: Object, path: str) -> Errors:
             if container["name"] in seen:
                 yield FieldError(f"{place}.name", DUPLICATE, container["name"])
             seen.add(container["name"])
-            yield from _container(container, place, volumes, init=field == "initContainers")
+            yield from container_spec(container, place, volumes, init=field == "initContainers")
     yield from _one_of(spec, path, "restartPolicy", RESTART_POLICIES)
     yield from _one_of(spec, path, "dnsPolicy", DNS_POLICIES)
     yield from _complaints(f"{path}.hostname", spec.get("hostname"), names.dns_label)
@@ -53,7 +53,16 @@ def pod_spec(spec: Object, path: str) -> Errors:
         yield from _toleration(toleration, f"{path}.tolerations[{index}]")
 
 
-def _container(container: Object, path: str, volumes: set[str], *, init: bool) -> Errors:
+def template_spec(spec: Object, path: str) -> Errors:
+    """Everything that is wrong with the spec in a pod template."""
+    yield from pod_spec(spec, path)
+    if spec.get("ephemeralContainers"):
+        words = "ephemeral containers not allowed in pod template"
+        yield FieldError(f"{path}.ephemeralContainers", FORBIDDEN, None, words)
+
+
+def container_spec(container: Object, path: str, volumes: set[str], *, init: bool) -> Errors:
+    """What is wrong with one container, wherever it stands in a pod."""
     yield from _complaints(f"{path}.name", container["name"], names.dns_label)
     image = container.get("image") or ""
     if not image:

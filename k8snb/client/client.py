@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from k8snb.apimachinery import kinds
 from k8snb.apimachinery.errors import ApiError
@@ -26,6 +26,11 @@ STRATEGIC, MERGE, JSON, APPLY = (
 
 
 NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+# what a method on a `proxy` subresource is called where somebody is allowed or refused it
+PROXIED_VERBS: Mapping[str, str] = MappingProxyType(
+    {"GET": "get", "HEAD": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+)
 Objects = list[Object]
 Words = list[str]
 
@@ -49,7 +54,7 @@ class Request:
     `options` carries the query by its upstream names in Python types: labelSelector, fieldSelector, limit, continue,
     resourceVersion, dryRun (bool), fieldManager, fieldValidation, force, gracePeriodSeconds, propagationPolicy,
     preconditions, managedFields (bool: answer with who owns which fields), and for the `log` subresource container,
-    follow, tailLines, sinceSeconds, timestamps, previous.
+    follow, tailLines, sinceSeconds, timestamps, previous; for `proxy` method, path and headers.
     `cause` is the revision that made the caller act; 0 for a user. The server appends to `warnings`.
     """
 
@@ -106,6 +111,31 @@ class Deferred(NamedTuple):
     """
 
     run: Callable[[], Any]
+
+
+class HttpAnswer(NamedTuple):
+    """What a pod, a Service or a node answered to a proxied request. The names of headers are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        return self.body.decode(errors="replace")
+
+
+@runtime_checkable
+class Exchange(Protocol):
+    """A question to a pod whose answer comes with time: its caller's thread sees it through, outside of the lock."""
+
+    def begin(self) -> None: ...
+
+    @property
+    def over(self) -> bool: ...
+
+    def result(self, timeout: float) -> Any:
+        """The answer, waited for on this thread. Raises ApiError, also when there is none after `timeout` seconds."""
 
 
 class Transport(Protocol):
@@ -223,6 +253,19 @@ class Client:
         """Run a command in a container: its `ExecResult` (stdout, stderr, exit_code)."""
         options = {"command": command, "container": container}
         return self._call("create", "pods", namespace, name, "exec", options=options)
+
+    def proxy(
+        self, resource: str | Kind, name: str, path: str = "/", namespace: str = "", *, method: str = "GET",
+        headers: Mapping[str, str] = NO_HEADERS, body: bytes = b"",
+    ) -> HttpAnswer:  # fmt: skip
+        """Ask a pod (`web`, `web:8080`), a Service (`web:http`) or a node something over HTTP.
+
+        `path` may end in a query. Raises ApiError ServiceUnavailable where nobody answers.
+        """
+        options = {"method": method, "path": path, "headers": headers}
+        verb = PROXIED_VERBS.get(method, "")
+        answer: HttpAnswer = self._call(verb, resource, namespace, name, "proxy", body, options=options)
+        return answer
 
     def _object(self, *arguments: Any, **keywords: Any) -> Object:
         answer: Object = self._call(*arguments, **keywords)

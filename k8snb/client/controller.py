@@ -34,7 +34,7 @@ class Controller:
         self.client = context.client(f"system:serviceaccount:kube-system:{self.name}", "system:serviceaccounts")
         self.queue = WorkQueue(self.name, context, self._process)
         self.events = EventRecorder(self.client, self.name, self.clock)
-        self._own_writes: dict[str, tuple[Informer, int]] = {}
+        self._own_writes: dict[str, dict[Informer, int]] = {}
 
     def sync(self, key: str) -> None:
         """Bring the world nearer to what the object under `key` (namespace/name) asks for."""
@@ -93,16 +93,16 @@ class Controller:
 
     def wrote(self, key: str, informer: Informer, obj: Object) -> None:
         """Remember that `sync(key)` made or ended `obj`: it will not decide again before the cache shows that."""
-        _, revision = self._own_writes.get(key, (informer, 0))
-        self._own_writes[key] = (informer, max(revision, revision_of(obj)))
+        written = self._own_writes.setdefault(key, {})
+        written[informer] = max(written.get(informer, 0), revision_of(obj))
 
     def sees_own_writes(self, key: str) -> bool:
-        """Whether the cache is as new as what `sync(key)` has written (upstream: expectations)."""
-        informer, revision = self._own_writes.get(key, (None, 0))
-        if informer is None or informer.revision >= revision:
-            self._own_writes.pop(key, None)
-            return True
-        return False
+        """Whether the caches are as new as what `sync(key)` has written (upstream: expectations)."""
+        written = self._own_writes.pop(key, {})
+        unseen = {informer: revision for informer, revision in written.items() if informer.revision < revision}
+        if unseen:
+            self._own_writes[key] = unseen
+        return not unseen
 
     # running
 

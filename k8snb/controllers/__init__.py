@@ -15,26 +15,39 @@ from functools import partial
 from k8snb.client.context import Context
 from k8snb.client.controller import Controller
 from k8snb.client.informer import Informers
+from k8snb.controllers.attachdetach import AttachDetachController
 from k8snb.controllers.certificates import CSRApprovingController, CSRSigningController, SignRequest
 from k8snb.controllers.clusterroleaggregation import ClusterRoleAggregationController
+from k8snb.controllers.cronjob import CronJobController
+from k8snb.controllers.daemonset import DaemonSetController
 from k8snb.controllers.deployment import DeploymentController
 from k8snb.controllers.endpoints import EndpointsController
 from k8snb.controllers.endpointslice import EndpointSliceController
+from k8snb.controllers.ephemeral import EphemeralVolumeController
+from k8snb.controllers.expand import ExpandController
 from k8snb.controllers.garbagecollector import GarbageCollector
+from k8snb.controllers.job import JobController
 from k8snb.controllers.namespace import NamespaceController
 from k8snb.controllers.nodelifecycle import NodeLifecycleController
+from k8snb.controllers.persistentvolume import PersistentVolumeController
 from k8snb.controllers.podgc import PodGCController
+from k8snb.controllers.pvcprotection import PVCProtectionController
+from k8snb.controllers.pvprotection import PVProtectionController
 from k8snb.controllers.replicaset import ReplicaSetController
 from k8snb.controllers.replicationcontroller import ReplicationManager
+from k8snb.controllers.resourcequota import ResourceQuotaController
 from k8snb.controllers.rootca import RootCACertPublisher
 from k8snb.controllers.serviceaccount import ServiceAccountController
+from k8snb.controllers.statefulset import StatefulSetController
 from k8snb.controllers.tainteviction import TaintEvictionController
 from k8snb.controllers.tokens import Sign, TokensController
+from k8snb.controllers.ttlafterfinished import TTLAfterFinishedController
 
 Make = Callable[[Context, Informers], Controller]
 
 CONTROLLERS: dict[str, Make] = {
     "namespace-controller": NamespaceController,
+    "resourcequota-controller": ResourceQuotaController,
     "serviceaccount-controller": ServiceAccountController,
     "garbage-collector-controller": GarbageCollector,
     "node-lifecycle-controller": NodeLifecycleController,
@@ -43,10 +56,21 @@ CONTROLLERS: dict[str, Make] = {
     "deployment-controller": DeploymentController,
     "replicaset-controller": ReplicaSetController,
     "replicationcontroller-controller": ReplicationManager,
+    "statefulset-controller": StatefulSetController,
+    "daemonset-controller": DaemonSetController,
+    "job-controller": JobController,
+    "cronjob-controller": CronJobController,
+    "ttl-after-finished-controller": TTLAfterFinishedController,
     "endpoints-controller": EndpointsController,
     "endpointslice-controller": EndpointSliceController,
     "clusterrole-aggregation-controller": ClusterRoleAggregationController,
     "certificatesigningrequest-approving-controller": CSRApprovingController,
+    "persistentvolume-binder-controller": PersistentVolumeController,
+    "persistentvolume-attach-detach-controller": AttachDetachController,
+    "persistentvolume-expander-controller": ExpandController,
+    "persistentvolumeclaim-protection-controller": PVCProtectionController,
+    "persistentvolume-protection-controller": PVProtectionController,
+    "ephemeral-volume-controller": EphemeralVolumeController,
 }
 
 

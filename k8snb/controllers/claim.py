@@ -8,7 +8,7 @@ Source: `pkg/controller/controller_ref_manager.go` in the kubernetes repository.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import (
@@ -47,27 +47,43 @@ def claimants(informer: Informer, kind: str, selector_of: SelectorOf, obj: Objec
         yield f"{namespace_of(obj)}/{reference['name']}"
 
 
-def claim(controller: Controller, key: str, owner: Object, selector: Selector, informer: Informer) -> list[Object]:
-    """The objects of `owner`: it adopts what `selector` picks and nobody controls, and releases the rest."""
+def claim(
+    controller: Controller,
+    key: str,
+    owner: Object,
+    selector: Selector,
+    informer: Informer,
+    *,
+    finalizer: str = "",
+    belongs: Callable[[Object], bool] = lambda obj: True,
+) -> list[Object]:
+    """The objects of `owner`: it adopts what `selector` picks and nobody controls, and releases the rest.
+
+    What is adopted gets the finalizer, what is released loses it. `belongs` is what they need beside the labels.
+    """
     kept = []
     for obj in owned(informer, owner):
-        if selector.matches(labels_of(obj)):
+        if selector.matches(labels_of(obj)) and belongs(obj):
             kept.append(obj)
         elif not is_deleting(obj) and not is_deleting(owner):
-            _rewrite(controller, key, informer, obj, released(obj, uid_of(owner)))
+            left = [name for name in _finalizers(obj) if name != finalizer]
+            _rewrite(controller, key, informer, obj, released(obj, uid_of(owner)), left)
     if is_deleting(owner):
         return kept
-    return [*kept, *_adopt(controller, key, owner, informer, orphans(informer, namespace_of(owner), selector))]
+    found = list(filter(belongs, orphans(informer, namespace_of(owner), selector)))
+    return [*kept, *_adopt(controller, key, owner, informer, found, finalizer)]
 
 
 def _adopt(
-    controller: Controller, key: str, owner: Object, informer: Informer, found: list[Object]
+    controller: Controller, key: str, owner: Object, informer: Informer, found: list[Object], finalizer: str
 ) -> Iterator[Object]:
     for obj in found:
         if is_deleting(obj):
             continue
         references = [*(obj["metadata"].get("ownerReferences") or ()), controller_reference(owner)]
-        adopted = _rewrite(controller, key, informer, obj, references)
+        kept = _finalizers(obj)
+        held = [*kept, finalizer] if finalizer and finalizer not in kept else kept
+        adopted = _rewrite(controller, key, informer, obj, references, held)
         if adopted is not None:
             yield adopted
 
@@ -77,12 +93,18 @@ def released(obj: Object, uid: str) -> list[Object]:
     return [reference for reference in obj["metadata"].get("ownerReferences") or () if reference["uid"] != uid]
 
 
+def _finalizers(obj: Object) -> list[str]:
+    return obj["metadata"].get("finalizers") or []
+
+
 def _rewrite(
-    controller: Controller, key: str, informer: Informer, obj: Object, references: list[Object]
+    controller: Controller, key: str, informer: Informer, obj: Object, references: list[Object], held: list[str]
 ) -> Object | None:
-    """Set the owner references of exactly this object; None when it is gone."""
-    patch = {"metadata": {"uid": uid_of(obj), "ownerReferences": references or None}}
+    """Set the owner references and finalizers of exactly this object; None when it is gone."""
+    patch: Object = {"metadata": {"uid": uid_of(obj), "ownerReferences": references or None}}
     patch["metadata"]["resourceVersion"] = obj["metadata"]["resourceVersion"]
+    if held != _finalizers(obj):
+        patch["metadata"]["finalizers"] = held or None
     try:
         written = controller.client.patch(informer.resource, name_of(obj), patch, namespace_of(obj), content_type=MERGE)
     except ApiError as error:

@@ -70,7 +70,7 @@ class NamespaceController(Controller):
         for kind in self._contents():
             try:
                 if self.client.items(kind, name):
-                    self.client.delete_collection(kind, name)
+                    self.client.delete_collection(kind, name, propagationPolicy="Background")
                     remaining[kind.qualified] = self.client.items(kind, name)
             except ApiError as error:
                 refusals.append(error)

@@ -99,6 +99,14 @@ def readiness(pod: Object | None) -> tuple[Any, ...] | None:
     return (ready.get("status"), ready.get("lastTransitionTime")) if ready else None
 
 
+def observed(pod: Object | None) -> tuple[Any, ...] | None:
+    """All that a controller decides by which cares how each single pod fares."""
+    if pod is None:
+        return None
+    owner = controller_of(pod)
+    return (owner and owner["uid"], pod["metadata"].get("labels"), is_deleting(pod), phase_of(pod), readiness(pod))
+
+
 def batch_period(pods: int) -> float:
     """Seconds to gather events in before the next look at this many pods; 0 for few.
 

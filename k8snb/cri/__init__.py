@@ -29,6 +29,10 @@ class RuntimeFailure(Exception):
         self.message = message
 
 
+class RuntimeUnavailable(RuntimeFailure):
+    """A call that no runtime answered. It says nothing about what was asked for: that is no failure of the pod."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class PodSandboxConfig:
     """What a pod is before it has containers: a name, a network identity, a directory for logs."""
@@ -58,8 +62,20 @@ class Mount:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContainerResources:
+    """What a container may use, and what counts for its share of a busy processor; 0 = nothing is said."""
+
+    cpu_request: float = 0.0  # cores
+    cpu_limit: float = 0.0
+    memory_limit: int = 0  # bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContainerConfig:
-    """One container as the kubelet wants it. `command` replaces the image's entry point, `args` its arguments."""
+    """One container as the kubelet wants it. `command` replaces the image's entry point, `args` its arguments.
+
+    `target` is the id of a container whose processes this one is to see (a debugger's).
+    """
 
     name: str
     image: str
@@ -79,6 +95,13 @@ class ContainerConfig:
     privileged: bool = False
     run_as_user: int | None = None
     read_only_root: bool = False
+    target: str = ""
+
+    @property
+    def resources(self) -> ContainerResources:
+        return ContainerResources(
+            cpu_request=self.cpu_request, cpu_limit=self.cpu_limit, memory_limit=self.memory_limit
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +129,8 @@ class SandboxStatus:
 class ContainerStatus:
     """A container as the runtime knows it. Times are seconds since the epoch; 0 = not yet.
 
-    `reason` after the end: Completed, Error, OOMKilled, ContainerCannotRun.
+    `resources` are those in force, None where the runtime does not say. `reason` after the end: Completed, Error,
+    OOMKilled, ContainerCannotRun.
     """
 
     id: str
@@ -124,6 +148,7 @@ class ContainerStatus:
     reason: str = ""
     message: str = ""
     notes: Sequence[str] = ()
+    resources: ContainerResources | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +156,18 @@ class ExecResult:
     stdout: bytes
     stderr: bytes
     exit_code: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContainerStats:
+    """What a container has used: seconds of processor time since its start, its working set now, and when that was.
+
+    A rate takes two of them. `timestamp` is in seconds since the epoch, on the runtime's clock.
+    """
+
+    cpu_seconds: float
+    memory_bytes: int
+    timestamp: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +233,7 @@ class Runtime(Protocol):
     """A container runtime. One object may serve several nodes of a cluster: configs name the node.
 
     `events` registers a callback that is called, from any thread, with a pod's uid whenever something changed in it
-    (upstream: GetContainerEvents); a kubelet then asks for the states.
+    (upstream: GetContainerEvents); a kubelet then asks for the states. What it returns takes the callback back.
     """
 
     name: str  # docker, process, simulated
@@ -218,6 +255,12 @@ class Runtime(Protocol):
     def remove_container(self, container_id: str) -> None: ...
     def list_containers(self, node: str) -> list[ContainerStatus]: ...
     def container_status(self, container_id: str) -> ContainerStatus: ...
+    def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
+        """Other limits for a container that runs. Raises RuntimeFailure: Infeasible for what is never carried out."""
+
+    def container_stats(self, container_id: str) -> ContainerStats:
+        """Raises RuntimeFailure NotFound where there is no such container, or where it does not run."""
+
     def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult: ...
     def exec(self, container_id: str, command: Sequence[str], *, tty: bool = False, stdin: bool = False) -> Session: ...
     def attach(self, container_id: str, *, stdin: bool = False) -> Session: ...
@@ -236,5 +279,5 @@ class Runtime(Protocol):
     def image_status(self, image: str) -> Image | None: ...
     def list_images(self) -> list[Image]: ...
 
-    def events(self, node: str, callback: Callable[[str], None]) -> None: ...
+    def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]: ...
     def close(self) -> None: ...

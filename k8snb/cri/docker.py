@@ -1,7 +1,7 @@
 """The Docker runtime: pods as containers of a Docker engine.
 
 Interface: `DockerRuntime`, a `cri.Runtime`; `engine_answers()` and `has_images()` to choose it.
-The rule not to break: nothing without this cluster's label is ever touched, and `close()` leaves nothing that has it.
+The rule not to break: `close()` leaves nothing that has this cluster's label (see `docker_holdings`).
 Source: `pkg/kubelet/dockershim` of Kubernetes 1.23, the last one with a Docker runtime; cri-dockerd carries it on.
 
 A pod is a pause container that has the address; the pod's containers join its network, IPC and, if asked, PID
@@ -11,12 +11,7 @@ namespaces. The hostname comes with the network: Docker gives it to containers t
 from __future__ import annotations
 
 import math
-import os
-import re
-import secrets
-import socket
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -24,6 +19,8 @@ from typing import Any, Protocol
 from k8snb.cri import (
     EXITED,
     ContainerConfig,
+    ContainerResources,
+    ContainerStats,
     ContainerStatus,
     ExecResult,
     Image,
@@ -31,7 +28,9 @@ from k8snb.cri import (
     PodSandboxConfig,
     RuntimeFailure,
     SandboxStatus,
+    docker_stats,
 )
+from k8snb.cri.docker_create import create_container, create_pause
 from k8snb.cri.docker_engine import (
     connect,
     default_url,
@@ -46,20 +45,17 @@ from k8snb.cri.docker_engine import (
 )
 from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
+from k8snb.cri.docker_holdings import Holdings
 from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, write_resolver
 from k8snb.cri.docker_status import (
     ATTEMPT,
-    CLUSTER,
     CONTAINER,
     IMAGE,
     NODE,
-    OWNER,
     POD_IP,
-    RUN,
     SANDBOX,
     SORT,
     container_status,
-    limits,
     pod_labels,
     sandbox_status,
 )
@@ -89,10 +85,7 @@ class DockerRuntime:
     name = "docker"
 
     def __init__(self, cluster: str, *, base_url: str | None = None, janitor: Janitor | None = None) -> None:
-        self.cluster = cluster
         self._url = base_url or default_url()
-        run = f"{cluster}-{secrets.token_hex(4)}"
-        self._labels = {CLUSTER: cluster, RUN: run, OWNER: f"{socket.gethostname()}/{os.getpid()}"}
         self._services = ServiceNetwork()
         self.service_cidr = self._services.cidr
         self._sandboxes: dict[str, PodSandboxConfig] = {}
@@ -100,17 +93,18 @@ class DockerRuntime:
         self._closed = False
         self._janitor = janitor
         self._api = connect(self._url)
+        self._held = Holdings(self._api, cluster)
         try:
             self.cri_version = f"docker://{self._api.version()['Version']}"
-            self._clear_leftovers()
+            self._held.clear_leftovers()
             self._pause = ensure_pause_image(self._api, self._url)
             if janitor is not None and self._url.startswith("unix://"):
-                janitor.docker(f"{RUN}={run}", self._url.removeprefix("unix://"))
-            self._pods = PodNetwork(self._api, f"k8snb-{_safe(run)}", self._labels)
+                janitor.docker(self._held.run, self._url.removeprefix("unix://"))
+            self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels)
         except BaseException:
             self._api.close()
             raise
-        self._watch = ContainerEvents(self._api, [f"{RUN}={run}"])
+        self._watch = ContainerEvents(self._api, [self._held.run])
 
     # the cluster's network
 
@@ -131,12 +125,12 @@ class DockerRuntime:
         return self._pods.add_node(node)
 
     def remove_node(self, node: str) -> None:
-        self._remove_all(f"{NODE}={node}")
+        self._held.remove_all(f"{NODE}={node}")
         self._watch.forget(node)
         self._pods.remove_node(node)
 
-    def events(self, node: str, callback: Callable[[str], None]) -> None:
-        self._watch.add(node, callback)
+    def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]:
+        return self._watch.add(node, callback)
 
     # sandboxes
 
@@ -151,25 +145,10 @@ class DockerRuntime:
             raise
 
     def _start_pause(self, config: PodSandboxConfig, ip: str) -> str:
-        api, network = self._api, self._pods.name
-        labels = {**self._labels, **pod_labels(config), SORT: "sandbox", ATTEMPT: str(config.attempt), POD_IP: ip}
-        endpoint = None if config.host_network else {network: api.create_endpoint_config(ipv4_address=ip)}
-        host = api.create_host_config(
-            network_mode="host" if config.host_network else network,
-            ipc_mode="shareable",
-            dns=list(config.dns_servers) or None,
-            dns_search=list(config.dns_searches) or None,
-            dns_opt=list(config.dns_options) or None,
-        )
-        made = api.create_container(
-            self._pause.image,
-            list(self._pause.command) or None,
-            name=self._container_name("POD", config, config.attempt),
-            hostname=None if config.host_network else (config.hostname or config.name)[:63],
-            labels=labels,
-            host_config=host,
-            networking_config=api.create_networking_config(endpoint) if endpoint else None,
-        )["Id"]
+        api = self._api
+        labels = {**self._held.labels, **pod_labels(config), SORT: "sandbox", ATTEMPT: str(config.attempt), POD_IP: ip}
+        name = self._held.container_name("POD", config, config.attempt)
+        made = create_pause(api, self._pause, config, name=name, labels=labels, network=self._pods.name, ip=ip)
         try:
             api.start(made)
             if config.dns_servers and self._url.startswith("unix://"):
@@ -178,29 +157,29 @@ class DockerRuntime:
             api.remove_container(made, force=True)
             raise
         self._sandboxes[made] = config
-        return str(made)
+        return made
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
-        for row in self._list(f"{SANDBOX}={sandbox_id}"):
+        for row in self._held.list(f"{SANDBOX}={sandbox_id}"):
             self.stop_container(row["Id"], 0)
         # Nothing to save in it, and as first process it does not hear SIGTERM. 409: it stands still already.
         with translated("StopPodSandboxError", "cannot stop the pod's sandbox"), ignoring(404, 409):
             self._api.kill(sandbox_id)
 
     def remove_pod_sandbox(self, sandbox_id: str) -> None:
-        for row in self._list(f"{SANDBOX}={sandbox_id}"):
+        for row in self._held.list(f"{SANDBOX}={sandbox_id}"):
             self.remove_container(row["Id"])
-        row = next((row for row in self._list(f"{SORT}=sandbox") if row["Id"] == sandbox_id), None)
-        self._remove(sandbox_id)
+        row = next((row for row in self._held.list(f"{SORT}=sandbox") if row["Id"] == sandbox_id), None)
+        self._held.remove(sandbox_id)
         self._sandboxes.pop(sandbox_id, None)
         if row is not None:
             self._pods.give_back(row["Labels"][NODE], row["Labels"][POD_IP])
 
     def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]:
-        return [sandbox_status(row, self.notes) for row in self._list(f"{SORT}=sandbox", f"{NODE}={node}")]
+        return [sandbox_status(row, self.notes) for row in self._held.list(f"{SORT}=sandbox", f"{NODE}={node}")]
 
     def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus:
-        for row in self._list(f"{SORT}=sandbox"):
+        for row in self._held.list(f"{SORT}=sandbox"):
             if row["Id"] == sandbox_id:
                 return sandbox_status(row, self.notes)
         raise RuntimeFailure("NotFound", f'pod sandbox "{sandbox_id[:12]}" not found')
@@ -212,44 +191,12 @@ class DockerRuntime:
         if sandbox is None:
             raise RuntimeFailure("NotFound", f'pod sandbox "{sandbox_id[:12]}" not found')
         labels = {
-            **self._labels, **pod_labels(sandbox), SORT: "container", CONTAINER: config.name,
+            **self._held.labels, **pod_labels(sandbox), SORT: "container", CONTAINER: config.name,
             ATTEMPT: str(config.attempt), SANDBOX: sandbox_id, IMAGE: config.image,
         }  # fmt: skip
         with translated("CreateContainerError", f'cannot create container "{config.name}"'):
-            made = self._api.create_container(
-                config.image,
-                list(config.args) or None,
-                name=self._container_name(config.name, sandbox, config.attempt),
-                entrypoint=list(config.command) or None,
-                environment=[f"{name}={value}" for name, value in config.env],
-                working_dir=config.working_dir or None,
-                user=None if config.run_as_user is None else str(config.run_as_user),
-                stdin_open=config.stdin,
-                detach=not config.stdin_once,
-                tty=config.tty,
-                labels=labels,
-                host_config=self._host_config(sandbox_id, sandbox, config),
-            )
-        return str(made["Id"])
-
-    def _host_config(self, sandbox_id: str, sandbox: PodSandboxConfig, config: ContainerConfig) -> Any:
-        import docker
-
-        joined = f"container:{sandbox_id}"
-        mounts = [
-            docker.types.Mount(mount.container_path, mount.host_path, type="bind", read_only=mount.readonly)
-            for mount in config.mounts
-        ]
-        return self._api.create_host_config(
-            network_mode=joined,
-            ipc_mode=joined,
-            pid_mode=joined if sandbox.share_process_namespace else None,
-            privileged=config.privileged,
-            read_only=config.read_only_root,
-            mounts=mounts,
-            log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"}),
-            **limits(config),
-        )
+            name = self._held.container_name(config.name, sandbox, config.attempt)
+            return create_container(self._api, config, sandbox=sandbox, sandbox_id=sandbox_id, name=name, labels=labels)
 
     def start_container(self, container_id: str) -> None:
         import docker
@@ -267,11 +214,11 @@ class DockerRuntime:
             self._api.stop(container_id, timeout=math.ceil(max(timeout, 0)))
 
     def remove_container(self, container_id: str) -> None:
-        self._remove(container_id)
+        self._held.remove(container_id)
         self._ended.pop(container_id, None)
 
     def list_containers(self, node: str) -> list[ContainerStatus]:
-        found = (self._status_of(row["Id"]) for row in self._list(f"{SORT}=container", f"{NODE}={node}"))
+        found = (self._status_of(row["Id"]) for row in self._held.list(f"{SORT}=container", f"{NODE}={node}"))
         return [status for status in found if status is not None]
 
     def container_status(self, container_id: str) -> ContainerStatus:
@@ -279,6 +226,14 @@ class DockerRuntime:
         if status is None:
             raise RuntimeFailure("NotFound", f'container "{container_id[:12]}" not found')
         return status
+
+    def container_stats(self, container_id: str) -> ContainerStats:
+        with translated("ContainerStatusUnknown", "cannot read what the container uses"):
+            return docker_stats.container_stats(self._api, container_id)
+
+    def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
+        with translated("ContainerStatusUnknown", "cannot change what the container may use"):
+            docker_stats.update_limits(self._api, container_id, resources)
 
     def _status_of(self, container_id: str) -> ContainerStatus | None:
         """What the engine knows; what has ended does not change and is asked for once."""
@@ -370,50 +325,12 @@ class DockerRuntime:
         self._watch.close()
         self._services.close()
         try:
-            self._remove_all(f"{RUN}={self._labels[RUN]}")
-            self._remove_networks(f"{RUN}={self._labels[RUN]}")
+            self._held.remove_all(self._held.run)
+            self._held.remove_networks(self._held.run)
         finally:
             self._api.close()
             if self._janitor is not None:
                 self._janitor.close()
-
-    # what carries this cluster's label
-
-    def _container_name(self, name: str, pod: PodSandboxConfig, attempt: int) -> str:
-        words = (self.cluster, name, pod.name, pod.namespace, pod.uid, str(attempt))
-        return _safe("k8snb_" + "_".join(words))
-
-    def _list(self, *labels: str) -> list[Any]:
-        with translated("RuntimeNotReady", "cannot list containers"):
-            mine = [f"{CLUSTER}={self.cluster}", *labels]
-            return list(self._api.containers(all=True, filters={"label": mine}))
-
-    def _remove(self, container_id: str) -> None:
-        # 409: somebody else is removing it at this moment
-        with translated("RemoveContainerError", "cannot remove the container"), ignoring(404, 409):
-            self._api.remove_container(container_id, force=True, v=True)
-
-    def _remove_all(self, label: str) -> None:
-        """Remove containers, those that joined another's namespaces before the one they joined."""
-        rows = self._list(label)
-        with ThreadPoolExecutor(8, thread_name_prefix="k8snb-docker") as pool:
-            for sort in ("container", "sandbox"):
-                list(pool.map(self._remove, [row["Id"] for row in rows if row["Labels"].get(SORT) == sort]))
-
-    def _remove_networks(self, label: str) -> None:
-        with translated("NetworkNotReady", "cannot remove the cluster's network"):
-            for row in self._api.networks(filters={"label": [f"{CLUSTER}={self.cluster}", label]}):
-                self._api.remove_network(row["Id"])
-
-    def _clear_leftovers(self) -> None:
-        """Remove what a cluster of this name left when its kernel died; refuse to share the name with a living one."""
-        networks = self._api.networks(filters={"label": [f"{CLUSTER}={self.cluster}"]})
-        for owner in {(row.get("Labels") or {}).get(OWNER, "") for row in [*self._list(), *networks]}:
-            if _alive(owner):
-                message = f'cluster "{self.cluster}" is already running on this Docker engine (process {owner})'
-                raise RuntimeFailure("RuntimeNotReady", f"{message}: stop it there, or give this one another name")
-            self._remove_all(f"{OWNER}={owner}")
-            self._remove_networks(f"{OWNER}={owner}")
 
 
 def _following(stream: Any) -> Iterator[bytes]:
@@ -424,24 +341,3 @@ def _following(stream: Any) -> Iterator[bytes]:
         with suppress(OSError, AttributeError):
             stream.close()
         stream._response.close()
-
-
-def _alive(owner: str) -> bool:
-    """Whether the process that made a container is another one that still runs (on another host: yes)."""
-    host, _, process = owner.rpartition("/")
-    if not process.isdigit() or int(process) == os.getpid():
-        return False
-    if host != socket.gethostname():
-        return True
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
-
-
-def _safe(name: str) -> str:
-    """A name of the characters that Docker allows."""
-    return re.sub(r"[^a-zA-Z0-9_.-]", "-", name)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from k8snb.cri import RuntimeFailure
+from k8snb.cri import RuntimeFailure, RuntimeUnavailable
 
 PAUSE_LABEL = "io.k8snb.pause"
 OWN_PAUSE = "k8snb/pause:1"
@@ -144,14 +144,14 @@ def connect(base_url: str | None = None, *, timeout: float = CALL_SECONDS) -> An
 
     url = base_url or default_url()
     if not url or (_is_plain(url) and engine_answers(url, 10.0) is None):
-        raise RuntimeFailure("RuntimeNotReady", _no_engine(_why_not(url)))
+        raise RuntimeUnavailable("RuntimeNotReady", _no_engine(_why_not(url)))
     options: dict[str, Any] = {"timeout": timeout, "max_pool_size": 32, "version": "auto"}
     if os.environ.get("DOCKER_TLS_VERIFY") and base_url is None:
         options.update(docker.utils.kwargs_from_env())
     try:
         return docker.APIClient(**{"base_url": url, **options})
     except docker.errors.DockerException as error:
-        raise RuntimeFailure("RuntimeNotReady", _no_engine(first_line(error))) from None
+        raise RuntimeUnavailable("RuntimeNotReady", _no_engine(first_line(error))) from None
 
 
 @contextmanager
@@ -179,15 +179,15 @@ def _no_engine(why: str) -> str:
 def translated(reason: str, what: str) -> Iterator[None]:
     """Turn what the docker package raises into a RuntimeFailure of one line: `what` and the engine's own words."""
     import docker
-    import requests
 
     try:
         yield
     except docker.errors.NotFound as error:
         gone = "No such container" in str(error)
         raise RuntimeFailure("NotFound" if gone else reason, f"{what}: {first_line(error)}") from None
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise RuntimeFailure(reason, f"{what}: {first_line(error)}") from None
+    except engine_errors() as error:
+        failure = RuntimeUnavailable if _broke_off(error) or _timed_out(error) else RuntimeFailure
+        raise failure(reason, f"{what}: {first_line(error)}") from None
 
 
 @contextmanager
@@ -204,21 +204,40 @@ def ignoring(*statuses: int) -> Iterator[None]:
 
 def first_line(error: Exception) -> str:
     """The engine's own words, without the HTTP around them."""
-    import requests
-
     if _timed_out(error):
         return f"the Docker engine has not answered for {CALL_SECONDS:g} s: docker ps shows whether it is well"
-    if isinstance(error, requests.ConnectionError):
+    if _broke_off(error):
         return "the Docker engine does not answer: is Docker still running?"
     text = str(getattr(error, "explanation", None) or error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
 
-def _timed_out(error: Exception) -> bool:
-    """Whether the engine took too long; in the middle of an answer that is a ConnectionError."""
-    import requests
+def engine_errors() -> tuple[type[Exception], ...]:
+    """What a call raises: the docker package's errors, and those of the way to the engine.
 
-    return isinstance(error, requests.Timeout | requests.ConnectionError) and "timed out" in str(error)
+    The way is requests' until an answer begins, and urllib3's in the middle of one.
+    """
+    import docker
+    import requests
+    import urllib3
+
+    return docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError
+
+
+def _broke_off(error: Exception) -> bool:
+    """Whether the engine went away before its answer was complete, or was not there at all."""
+    return _on_the_way(error) and not _timed_out(error)
+
+
+def _timed_out(error: Exception) -> bool:
+    """Whether the engine took too long; in the middle of an answer that is no error of a class of its own."""
+    return _on_the_way(error) and "timed out" in str(error)
+
+
+def _on_the_way(error: Exception) -> bool:
+    import docker
+
+    return isinstance(error, engine_errors()) and not isinstance(error, docker.errors.DockerException)
 
 
 def explain_start(text: str) -> str:
@@ -240,7 +259,6 @@ def explain_pull(image: str, text: str) -> RuntimeFailure:
 def pull(base_url: str | None, image: str, *, silence: float) -> None:
     """Pull one image. Raises RuntimeFailure, also when the engine reports nothing new for `silence` seconds."""
     import docker
-    import requests
 
     repository, tag = docker.utils.parse_repository_tag(image)
     try:
@@ -250,7 +268,10 @@ def pull(base_url: str | None, image: str, *, silence: float) -> None:
             for progress in api.pull(repository, tag=tag or "latest", stream=True, decode=True):
                 if "error" in progress:
                     raise explain_pull(image, str(progress["error"]))
-    except (docker.errors.DockerException, requests.RequestException) as error:
+    except engine_errors() as error:
+        if _broke_off(error):
+            message = f'failed to pull image "{image}": {first_line(error)}'
+            raise RuntimeUnavailable("ErrImagePull", message) from None
         raise explain_pull(image, "timeout" if _timed_out(error) else first_line(error)) from None
 
 

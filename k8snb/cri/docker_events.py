@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from k8snb.cri.docker_engine import engine_errors
 from k8snb.cri.docker_status import NODE, POD_UID
+from k8snb.cri.listeners import Listeners
 
 _EVENTS = ["create", "start", "die", "oom", "destroy"]
 
@@ -23,23 +25,23 @@ class ContainerEvents:
     def __init__(self, api: Any, labels: list[str]) -> None:
         self._api = api
         self._filters = {"type": "container", "event": _EVENTS, "label": labels}
-        self._callbacks: dict[str, list[Callable[[str], None]]] = {}
+        self._listeners = Listeners()
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._stream: Any = None
         self._thread: threading.Thread | None = None
 
-    def add(self, node: str, callback: Callable[[str], None]) -> None:
+    def add(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]:
+        stop = self._listeners.add(node, callback)
         with self._lock:
-            self._callbacks.setdefault(node, []).append(callback)
             if self._thread is None:
                 self._open(None)
                 self._thread = threading.Thread(target=self._run, name="k8snb-docker-events", daemon=True)
                 self._thread.start()
+        return stop
 
     def forget(self, node: str) -> None:
-        with self._lock:
-            self._callbacks.pop(node, None)
+        self._listeners.forget(node)
 
     def close(self) -> None:
         self._closed.set()
@@ -61,33 +63,21 @@ class ContainerEvents:
                 stream._response.close()
 
     def _run(self) -> None:
-        import docker
-        import requests
-
+        gone: tuple[type[Exception], ...] = (*engine_errors(), OSError, ValueError, AttributeError)
         since: str | None = None
         while not self._closed.is_set():
             try:
                 if self._stream is None:
                     self._open(since)
-                    self._tell_all()
+                    self._listeners.tell_all()  # an engine that was started again does not know what ended with it
                 for event in self._stream or ():
                     since = f"{event['timeNano'] // 10**9}.{event['timeNano'] % 10**9:09d}"
                     self._tell(event["Actor"]["Attributes"])
-            except (docker.errors.DockerException, requests.RequestException, OSError, ValueError, AttributeError):
+            except gone:
                 pass  # the engine went away, or close() shut the stream
             if not self._closed.is_set():
                 self._shut()
                 self._closed.wait(1.0)
 
-    def _tell_all(self) -> None:
-        """After a break: an engine that was started again does not know what ended with it."""
-        with self._lock:
-            callbacks = [callback for callbacks in self._callbacks.values() for callback in callbacks]
-        for callback in callbacks:
-            callback("")
-
     def _tell(self, labels: Mapping[str, str]) -> None:
-        with self._lock:
-            callbacks = list(self._callbacks.get(labels.get(NODE, ""), ()))
-        for callback in callbacks:
-            callback(labels.get(POD_UID, ""))
+        self._listeners.tell(labels.get(NODE, ""), labels.get(POD_UID, ""))

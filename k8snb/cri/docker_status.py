@@ -19,6 +19,7 @@ from k8snb.cri import (
     SANDBOX_NOTREADY,
     SANDBOX_READY,
     ContainerConfig,
+    ContainerResources,
     ContainerStatus,
     PodSandboxConfig,
     SandboxStatus,
@@ -30,6 +31,7 @@ CLUSTER, RUN, OWNER, NODE, SORT = (PREFIX + word for word in ("cluster", "run", 
 POD_NAME, POD_NAMESPACE, POD_UID, POD_IP = (PREFIX + "pod." + word for word in ("name", "namespace", "uid", "ip"))
 CONTAINER, ATTEMPT, SANDBOX, IMAGE = (PREFIX + word for word in ("container", "attempt", "sandbox", "image"))
 _PERIOD = 100_000  # microseconds in which a cpu quota counts
+SHARES = 1024  # of a processor, for one core that is requested
 _STATES = {"created": CREATED, "running": RUNNING, "paused": RUNNING, "restarting": RUNNING}
 
 
@@ -63,6 +65,7 @@ def container_status(found: Mapping[str, Any]) -> ContainerStatus:
         image=labels[IMAGE], attempt=int(labels[ATTEMPT]), state=name, image_id=found["Image"], created_at=created,
         started_at=started, finished_at=ended if name == EXITED else 0.0, exit_code=code if name == EXITED else 0,
         reason=reason, message=explain_start(text) if text else "",
+        resources=_resources_of(found.get("HostConfig") or {}),
     )  # fmt: skip
 
 
@@ -73,7 +76,16 @@ def _seconds(text: str) -> float:
     return parse_timestamp(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
 
-def limits(config: ContainerConfig) -> dict[str, Any]:
+def _resources_of(host: Mapping[str, Any]) -> ContainerResources:
+    """What a container may use, as the engine has it."""
+    quota, period, shares = host.get("CpuQuota") or 0, host.get("CpuPeriod") or _PERIOD, host.get("CpuShares") or 0
+    return ContainerResources(
+        cpu_request=shares / SHARES, cpu_limit=max(quota, 0) / period, memory_limit=max(host.get("Memory") or 0, 0)
+    )
+
+
+def limits(config: ContainerConfig | ContainerResources) -> dict[str, Any]:
+    """What a container may use, in the engine's words."""
     found: dict[str, Any] = {}
     if config.memory_limit:
         # the same number twice: no swap beyond it, as on a node of Kubernetes
@@ -81,5 +93,5 @@ def limits(config: ContainerConfig) -> dict[str, Any]:
     if config.cpu_limit:
         found.update(cpu_period=_PERIOD, cpu_quota=max(int(config.cpu_limit * _PERIOD), 1000))
     if config.cpu_request:
-        found.update(cpu_shares=max(int(config.cpu_request * 1024), 2))
+        found.update(cpu_shares=max(int(config.cpu_request * SHARES), 2))
     return found

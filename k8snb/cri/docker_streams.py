@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from k8snb.cri import RuntimeFailure
+from k8snb.cri.docker_engine import engine_errors, first_line
 from k8snb.cri.streams import SocketConnection
 
 _STREAMS = {1: "stdout", 2: "stderr"}
@@ -62,13 +63,11 @@ class EngineSession(SocketConnection):
         return _RESIZE_PATIENCE if self._size is not None else None
 
     def _apply_size(self, columns: int, rows: int) -> None:
-        import docker
-
         self._tries -= 1
         wanted = self._size
         try:
             self._set_size(columns, rows)
-        except docker.errors.DockerException:
+        except engine_errors():
             if self._tries > 0:
                 return
         if self._size is wanted:
@@ -86,15 +85,13 @@ class EngineSession(SocketConnection):
             del self._rest[:end]
 
     def _finish(self) -> tuple[int, str]:
-        import docker
-
         with suppress(OSError):
             self._response.close()
         self._socket.close()
         try:
             return self._exit_code(), ""
-        except docker.errors.DockerException as error:
-            return -1, str(error)
+        except engine_errors() as error:
+            return -1, first_line(error)
 
 
 def open_exec(api: Any, container_id: str, command: Sequence[str], *, tty: bool, stdin: bool) -> EngineSession:

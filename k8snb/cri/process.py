@@ -1,8 +1,8 @@
 """The process runtime: containers as plain child processes, for places without a container engine.
 
-Interface: `ProcessRuntime`, a `cri.Runtime`. What is left to the parts: `process_network` (addresses and ports),
-`process_files` (directories, paths, commands), `process_shim` (output and exits), `process_streams` (exec, attach),
-`images` (what can be run), `logs`.
+Interface: `ProcessRuntime`, a `cri.Runtime`. What is left to the parts: `process_network` (addresses),
+`process_ports` (mapped ports), `process_files` (directories, paths, commands), `process_launch` (programs),
+`process_shim` (output and exits), `process_streams` (exec, attach), `images` (what can be run), `logs`.
 The rule not to break: what is accepted but not carried out is said in the status's notes, and no process outlives us.
 A real runtime isolates containers by namespaces and limits them by cgroups; here they are processes of the same user.
 """
@@ -10,15 +10,10 @@ A real runtime isolates containers by namespaces and limits them by cgroups; her
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
-import signal
-import socket
-import sys
 import tempfile
 import threading
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -29,6 +24,8 @@ from k8snb.cri import (
     SANDBOX_NOTREADY,
     SANDBOX_READY,
     ContainerConfig,
+    ContainerResources,
+    ContainerStats,
     ContainerStatus,
     ExecResult,
     Image,
@@ -36,10 +33,10 @@ from k8snb.cri import (
     PodSandboxConfig,
     RuntimeFailure,
     SandboxStatus,
-    images,
     process_usage,
 )
 from k8snb.cri.janitor import Janitor
+from k8snb.cri.listeners import Listeners
 from k8snb.cri.logs import ContainerLog
 from k8snb.cri.process_files import (
     NotExecutableError,
@@ -50,25 +47,13 @@ from k8snb.cri.process_files import (
     unused_directory,
 )
 from k8snb.cri.process_images import ImageService
+from k8snb.cri.process_launch import CANNOT_RUN, Launcher, await_ports, end_all, explain
 from k8snb.cri.process_network import Loopback
-from k8snb.cri.process_pods import (
-    Container,
-    Sandbox,
-    attach,
-    container_notes,
-    exit_reason,
-    launch,
-    port_note,
-    sandbox_notes,
-)
-from k8snb.cri.process_shim import Process, Shim, run
+from k8snb.cri.process_pods import Container, Sandbox, attach, container_notes, exit_reason, sandbox_notes
+from k8snb.cri.process_ports import PodPorts
+from k8snb.cri.process_shim import Shim
 from k8snb.cri.process_streams import AttachSession, ExecSession
 from k8snb.cri.streams import SocketConnection, connect
-
-CANNOT_RUN = 127
-OPENING, OPENING_STEP = 2.0, 0.005  # seconds for a program to open its ports, and between two looks
-STOP_PATIENCE = 30.0  # for the kernel to end what was killed
-PREFIX = "OCI runtime {}: unable to start container process: "
 
 
 class ProcessRuntime:
@@ -102,16 +87,17 @@ class ProcessRuntime:
         self._to_remove = self.directory if root else self.directory.parent
         self._network = Loopback(single_address=single_address)
         self.service_cidr = self._network.service_cidr
-        self.forwards_file = self.directory / "forwards.json"
-        self._ports_file = self.directory / "ports.json"
+        self._ports = PodPorts(self._network, self.directory)
+        self.forwards_file = self._ports.forwards_file
         self._janitor = janitor or Janitor()
         self._owns_janitor = janitor is None
         self._shim = Shim(self._janitor)
+        self._launcher = Launcher(self._ports, self._janitor)
         self._programs = Programs(self.directory / "bin")
         self._sandboxes: dict[str, Sandbox] = {}
         self._containers: dict[str, Container] = {}
         self._images = ImageService()
-        self._callbacks: dict[str, Callable[[str], None]] = {}
+        self._listeners = Listeners()
         self._made = 0
         self._closed = False
         self._janitor.directory(self._to_remove)
@@ -125,11 +111,11 @@ class ProcessRuntime:
         """The node's pods end with it."""
         for status in self.list_pod_sandboxes(node):
             self.remove_pod_sandbox(status.id)
-        self._callbacks.pop(node, None)
+        self._listeners.forget(node)
         self._network.remove_node(node)
 
-    def events(self, node: str, callback: Callable[[str], None]) -> None:
-        self._callbacks[node] = callback
+    def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]:
+        return self._listeners.add(node, callback)
 
     # sandboxes
 
@@ -147,15 +133,14 @@ class ProcessRuntime:
         sandbox = self._sandboxes.get(sandbox_id)
         if sandbox is None or sandbox.state == SANDBOX_NOTREADY:
             return
-        self._stop_all([container for container in self._of(sandbox) if container.state == RUNNING], 0.0)
+        self._end([container for container in self._of(sandbox) if container.state == RUNNING], 0.0)
         with self._lock:
             if sandbox.state == SANDBOX_NOTREADY:
                 return
             sandbox.state = SANDBOX_NOTREADY
             if not sandbox.config.host_network:
                 self._network.give_back(sandbox.config.node, sandbox.ip)
-            self._network.release(set(sandbox.port_map.values()))
-            self._write_ports()
+            self._ports.release(sandbox)
         self._tell(sandbox)
 
     def remove_pod_sandbox(self, sandbox_id: str) -> None:
@@ -201,7 +186,8 @@ class ProcessRuntime:
             raise RuntimeFailure("CreateContainerError", f"cannot prepare {error.filename}: {error.strerror}") from None
         container = Container(identity, sandbox, config, place=place, log=log, now=self._clock.now())
         with self._lock:
-            container.notes = [*container_notes(config, entry), *place.notes, *self._place_ports(container, entry)]
+            ports = {**dict.fromkeys(entry.ports, "TCP"), **dict(config.ports)}
+            container.notes = [*container_notes(config, entry), *place.notes, *self._ports.place(sandbox, ports)]
             self._containers[identity] = container
         return identity
 
@@ -218,37 +204,28 @@ class ProcessRuntime:
                 text = f"container {container.config.name} was started before, or its pod's sandbox was stopped"
                 raise RuntimeFailure("RunContainerError", text)
             try:
-                process = self._spawn(container)
+                process = self._launcher.start(container, self._ended)
             except (NotExecutableError, OSError) as error:
-                self._refuse_start(container, PREFIX.format("create failed") + _say(error))
+                self._refuse_start(container, explain("create failed", error))
             container.opening = not container.config.command and bool(container.place.entry.ports)
             container.state, container.started_at, container.process = RUNNING, self._clock.now(), process
-            self._janitor.group(process.pid)
             self._shim.attend(process)
         if container.opening:
-            self._await_ports(container, process)
+            await_ports(container, process)
             container.opening = False
         self._tell(container.sandbox)
-
-    def _await_ports(self, container: Container, process: Process) -> None:
-        sandbox = container.sandbox
-        tries = int(OPENING / OPENING_STEP)
-        for port in container.place.entry.ports:
-            spot = (sandbox.ip, sandbox.port_map.get(port, port))
-            while tries and not _answers(spot) and not process.ended.wait(OPENING_STEP):
-                tries -= 1
 
     def stop_container(self, container_id: str, timeout: float) -> None:
         """SIGTERM to the container's processes, and SIGKILL when `timeout` seconds have passed."""
         container = self._containers.get(container_id)
         if container is not None:
-            self._stop_all([container], timeout)
+            self._end([container], timeout)
 
     def remove_container(self, container_id: str) -> None:
         container = self._containers.get(container_id)
         if container is None:
             return
-        self._stop_all([container], 0.0)
+        self._end([container], 0.0)
         with self._lock:
             self._containers.pop(container_id, None)
         container.log.remove()
@@ -263,41 +240,31 @@ class ProcessRuntime:
         with self._lock:
             return self._container(container_id).status()
 
-    def container_usage(self, container_id: str) -> process_usage.Usage:
-        """Processor time and memory of a container (upstream: ContainerStats). All 0 when it does not run."""
-        process = self._container(container_id).process
-        running = process is not None and not process.ended.is_set()
-        return process_usage.usage(process.pid) if process and running else process_usage.Usage(0.0, 0)
+    def container_stats(self, container_id: str) -> ContainerStats:
+        """Shared pages count in each of a container's processes. Without /proc (macOS) all is 0."""
+        container = self._container(container_id)
+        process = container.process
+        if process is None or process.ended.is_set():
+            raise RuntimeFailure("NotFound", f"container {container.config.name} is not running")
+        used = process_usage.usage(process.pid)
+        return ContainerStats(cpu_seconds=used.cpu_seconds, memory_bytes=used.memory, timestamp=self._clock.now())
+
+    def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
+        """A process is watched for the memory limit that it was started with, and has no others."""
+        container = self._container(container_id)
+        raise RuntimeFailure("Infeasible", f"the process runtime cannot change what container "
+                                           f"{container.config.name} may use: make the pod anew")  # fmt: skip
 
     def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
         """Run a command beside the container's own. `timeout` in seconds, 0 = none.
 
         Raises RuntimeFailure: DeadlineExceeded when the time is over, ExecError when the container does not run.
         """
-        container = self._running(container_id)
-        try:
-            words = container.place.command(command)
-        except NotExecutableError as error:
-            text = PREFIX.format("exec failed") + str(error)
-            return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=CANNOT_RUN)
-        environment, folder = self._surroundings(container)
-        try:
-            return run(words, environment, folder, timeout=timeout or None, janitor=self._janitor)
-        except TimeoutError:
-            text = f'command "{" ".join(command)}" timed out after {timeout:g} seconds'
-            raise RuntimeFailure("DeadlineExceeded", text) from None
-        except OSError as error:
-            raise RuntimeFailure("ExecError", PREFIX.format("exec failed") + _say(error)) from None
+        return self._launcher.run(self._running(container_id), command, timeout)
 
     def exec(self, container_id: str, command: Sequence[str], *, tty: bool = False, stdin: bool = False) -> ExecSession:
         """Start a command beside the container's own. Raises RuntimeFailure ExecError."""
-        container = self._running(container_id)
-        environment, folder = self._surroundings(container)
-        try:
-            words = container.place.command(command)
-            return ExecSession(words, environment, folder, tty=tty, stdin=stdin, janitor=self._janitor)
-        except (NotExecutableError, OSError) as error:
-            raise RuntimeFailure("ExecError", PREFIX.format("exec failed") + _say(error)) from None
+        return self._launcher.open(self._running(container_id), command, tty=tty, stdin=stdin)
 
     def attach(self, container_id: str, *, stdin: bool = False) -> AttachSession:
         """Listen to a container's own program, and with `stdin` write to its input, if it has one."""
@@ -354,73 +321,6 @@ class ProcessRuntime:
             raise RuntimeFailure("ExecError", f"container {container.config.name} is not running")
         return container
 
-    def _surroundings(self, container: Container) -> tuple[dict[str, str], Path]:
-        """The environment and the directory of a command that is run beside the container's own."""
-        assert container.process is not None
-        environment = {**self._environment(container), "K8SNB_PID": str(container.process.pid)}
-        return environment, container.place.working_directory(container.config.working_dir)
-
-    def _spawn(self, container: Container) -> Process:
-        """The container's first process. Raises NotExecutableError or OSError."""
-        config, place = container.config, container.place
-        words = [*config.command, *config.args]
-        if not config.command:
-            words = [*place.entry.entrypoint, *(config.args or place.entry.cmd)]
-        environment = self._environment(container)
-        popen, pipes = launch(container, place.command(words), environment, place.working_directory(config.working_dir))
-        return Process(
-            popen,
-            directory=str(place.directory),
-            log=container.log,
-            memory_limit=config.memory_limit,
-            pipes=pipes,
-            on_output=container.audience.hear,
-            on_exit=lambda code, out_of_memory: self._ended(container, code, out_of_memory),
-        )
-
-    def _environment(self, container: Container) -> dict[str, str]:
-        sandbox = container.sandbox
-        config = sandbox.config
-        settings = {
-            "HOSTNAME": config.hostname or config.name,
-            "K8SNB_POD_IP": sandbox.ip,
-            "K8SNB_TAG": images.parse(container.config.image).tag,
-            "K8SNB_FORWARDS": str(self.forwards_file),
-            "K8SNB_POD_PORTS": str(self._ports_file),
-            **{f"K8SNB_PORT_{port}": str(mapped) for port, mapped in sandbox.port_map.items()},
-        }
-        if config.dns_servers:
-            server = config.dns_servers[0]
-            settings["K8SNB_DNS"] = server if ":" in server else f"{server}:53"
-            settings["K8SNB_SEARCH"] = " ".join(config.dns_searches)
-        return container.place.environment(container.config, settings)
-
-    def _place_ports(self, container: Container, entry: images.Entry) -> list[str]:
-        """See to it that the container's ports can be opened; what has to be said about them."""
-        sandbox = container.sandbox
-        ports = {**dict.fromkeys(entry.ports, "TCP"), **dict(container.config.ports)}
-        for port in ports.keys() - sandbox.ports:
-            sandbox.ports.add(port)
-            mapped = self._network.place(sandbox.ip, port, ports[port])
-            if mapped is not None:
-                sandbox.port_map[port] = mapped
-                sandbox.notes.append(port_note(port, mapped, sandbox.ip))
-                self._write_ports()
-        return [port_note(port, sandbox.port_map[port], sandbox.ip) for port in ports if port in sandbox.port_map]
-
-    def _write_ports(self) -> None:
-        """Tell the programs of all pods where mapped ports are found. With one address for all there is no telling."""
-        living = [] if self._network.single_address else self._sandboxes.values()
-        table = {
-            f"{sandbox.ip}:{port}": f"{sandbox.ip}:{mapped}"
-            for sandbox in living
-            if sandbox.state != SANDBOX_NOTREADY
-            for port, mapped in sandbox.port_map.items()
-        }
-        fresh = self._ports_file.with_suffix(".new")
-        fresh.write_text(json.dumps(table), encoding="utf-8")
-        fresh.replace(self._ports_file)
-
     def _refuse_start(self, container: Container, message: str) -> None:
         container.end(self._clock.now(), CANNOT_RUN, "ContainerCannotRun", message)
         container.started_at = container.finished_at
@@ -433,25 +333,12 @@ class ProcessRuntime:
         container.audience.end()
         self._tell(container.sandbox)
 
-    def _stop_all(self, containers: Sequence[Container], timeout: float) -> None:
+    def _end(self, containers: Sequence[Container], timeout: float) -> None:
         processes = [container.process for container in containers if container.process is not None]
-        for number, patience in ((signal.SIGTERM, timeout), (signal.SIGKILL, STOP_PATIENCE)):
-            if patience <= 0:
-                continue
-            end = self._clock.monotonic() + patience
-            for process in processes:
-                process.signal(number)
-            for process in processes:
-                process.ended.wait(max(end - self._clock.monotonic(), 0.0))
-            processes = [process for process in processes if not process.ended.is_set()]
+        end_all(processes, timeout, self._clock.monotonic)
 
     def _tell(self, sandbox: Sandbox) -> None:
-        callback = self._callbacks.get(sandbox.config.node)
-        try:
-            if callback is not None:
-                callback(sandbox.config.uid)
-        except Exception:
-            sys.stderr.write(f"process runtime: a listener failed:\n{traceback.format_exc()}")
+        self._listeners.tell(sandbox.config.node, sandbox.config.uid)
 
     def _of(self, sandbox: Sandbox) -> list[Container]:
         with self._lock:
@@ -478,15 +365,3 @@ class ProcessRuntime:
     def _check_open(self) -> None:
         if self._closed:
             raise RuntimeFailure("CreatePodSandboxError", "the process runtime is closed")
-
-
-def _answers(spot: tuple[str, int]) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(spot) == 0
-
-
-def _say(error: Exception) -> str:
-    """A failure to start, in the words of the OCI runtime."""
-    if isinstance(error, OSError):
-        return f'exec: "{error.filename or ""}": {(error.strerror or str(error)).lower()}'
-    return str(error)

@@ -1,6 +1,6 @@
 """What the process runtime keeps of each sandbox and container, and what it says of them.
 
-Interface: `Sandbox` and `Container` with their `status()`; `launch` and `attach` for a container's program;
+Interface: `Sandbox` and `Container` with their `status()`; `attach` joins a container's program;
 `sandbox_notes` and `container_notes`.
 The rule not to break: whatever a config asks for and a plain process cannot give has its sentence here.
 """
@@ -8,10 +8,7 @@ The rule not to break: whatever a config asks for and a plain process cannot giv
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable
 
 from k8snb.cri import (
     CREATED,
@@ -119,41 +116,8 @@ class Container:
             reason=self.reason,
             message=self.message,
             notes=tuple(self.notes),
+            resources=config.resources,
         )
-
-
-def launch(
-    container: Container, words: Sequence[str], environment: Mapping[str, str], folder: Path
-) -> tuple[subprocess.Popen[bytes], list[tuple[str, IO[bytes]]]]:
-    """Start a container's program, on a terminal if it wants one. Also what it writes to. Raises OSError."""
-    config = container.config
-    if config.tty:
-        return _launch_on_terminal(container, words, {"TERM": "xterm", **environment}, folder)
-    popen = subprocess.Popen(
-        words, stdin=subprocess.PIPE if config.stdin else subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, bufsize=0, cwd=folder, env=environment, start_new_session=True,
-    )  # fmt: skip
-    assert popen.stdout is not None and popen.stderr is not None
-    return popen, [("stdout", popen.stdout), ("stderr", popen.stderr)]
-
-
-def _launch_on_terminal(
-    container: Container, words: Sequence[str], environment: Mapping[str, str], folder: Path
-) -> tuple[subprocess.Popen[bytes], list[tuple[str, IO[bytes]]]]:
-    terminal = Terminal()
-    slave = terminal.slave
-    try:
-        popen = subprocess.Popen(
-            terminal.command(words), stdin=slave, stdout=slave, stderr=slave, bufsize=0, cwd=folder, env=environment,
-            start_new_session=True,
-        )  # fmt: skip
-    except BaseException:
-        terminal.close()
-        raise
-    terminal.handed_over()
-    container.terminal = terminal
-    # The shim closes this copy when the container has ended; ours goes with it.
-    return popen, [("stdout", os.fdopen(os.dup(terminal.master), "rb", buffering=0))]
 
 
 def attach(container: Container, *, stdin: bool) -> AttachSession:
@@ -195,7 +159,3 @@ def container_notes(config: ContainerConfig, entry: images.Entry) -> list[str]:
     if entry.host and (config.command or entry.stands_in == images.SHELL):
         notes.append("process runtime: no file system of its own; /bin of the host is used, by the notebook's user")
     return notes + [f"process runtime: {text}" for holds, text in _CONTAINER_NOTES if holds(config)]
-
-
-def port_note(port: int, mapped: int, ip: str) -> str:
-    return f"process runtime: port {port} cannot be opened at {ip} and is mapped to {ip}:{mapped}"

@@ -3,9 +3,6 @@
 Interface: `SimulatedRuntime`, a `cri.Runtime`; `take_elapsed()` for `executor.ClockExecutor`; `http()` asks a pod.
 The rule not to break: no thread, socket or subprocess; a call returns at once and says what it would have cost.
 kwok does the same for whole nodes; a real runtime is containerd or CRI-O.
-
-What is waited for: `settle()` waits for a container's next move when it comes within 30 s of the container's start and
-outside an endless loop. A later move is a background timer, so that `sleep 3600` does not take an hour of virtual time.
 """
 
 from __future__ import annotations
@@ -15,13 +12,16 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
-from k8snb.clock import Clock, Timer, micro_timestamp
+from k8snb.clock import Clock, micro_timestamp
 from k8snb.cri import (
     RUNNING,
     SANDBOX_NOTREADY,
     SANDBOX_READY,
     ContainerConfig,
+    ContainerResources,
+    ContainerStats,
     ContainerStatus,
     ExecResult,
     Image,
@@ -29,34 +29,27 @@ from k8snb.cri import (
     PodSandboxConfig,
     RuntimeFailure,
     SandboxStatus,
+    simulated_usage,
 )
+from k8snb.cri.listeners import Listeners
 from k8snb.cri.simulated_commands import COMMANDS
 from k8snb.cri.simulated_images import canonical, find
-from k8snb.cri.simulated_machine import Container, Pod, Process, command_line
+from k8snb.cri.simulated_life import KILLED, Life
+from k8snb.cri.simulated_machine import Container, Pod, Process
 from k8snb.cri.simulated_network import Http, VirtualNetwork
 from k8snb.cri.simulated_shell import Answer, Streams
 from k8snb.cri.simulated_streams import AttachSession, ExecSession, HttpConnection
 
 SANDBOX_SECONDS = 0.2
 PRESENT_SECONDS = 0.1  # to find that a pulled image is still the newest
-WAITED_FOR = 30.0  # seconds after a container's start
 _HANDLED = (1, 2, 3, 15)
 _REFERENCE = re.compile(r"[a-z0-9][a-z0-9._:/-]*(:[\w][\w.-]{0,127})?(@sha256:[0-9a-f]{64})?")
-
-
-class _Node:
-    __slots__ = ("callbacks", "pods")
-
-    def __init__(self) -> None:
-        self.pods: dict[str, Pod] = {}
-        self.callbacks: list[Callable[[str], None]] = []
 
 
 class SimulatedRuntime:
     """A runtime that only pretends, on the given clock. See `simulated_images.IMAGES` for what containers do.
 
-    `network` is the virtual network: a cluster plugs its names and Services in there. `post` brings what other threads
-    say into the one that this runtime runs on; without a cluster there is only one.
+    `network` is the virtual network: a cluster plugs its names and Services in there.
     """
 
     name = "simulated"
@@ -69,10 +62,16 @@ class SimulatedRuntime:
         self.clock = self._clock = clock
         self._elapsed = 0.0
         self._ids = itertools.count(1)
-        self._nodes: dict[str, _Node] = {}
+        self._nodes: dict[str, dict[str, Pod]] = {}  # each node's pods
+        self._listeners = Listeners()
         self._pods: dict[str, Pod] = {}
         self._containers: dict[str, Container] = {}
         self._images: dict[str, Image] = {}
+        self._life = Life(clock, self.now, on_end=self._call_back)
+
+    def join(self, post: Callable[[Callable[[], None]], None]) -> None:
+        """Belong to a cluster: `post` brings what other threads say into the one that this runtime runs on."""
+        self.post = post
 
     def take_elapsed(self) -> float:
         """The seconds that the calls since the last question would have cost."""
@@ -86,23 +85,23 @@ class SimulatedRuntime:
     # nodes
 
     def add_node(self, node: str) -> Network:
-        self._nodes.setdefault(node, _Node())
+        self._nodes.setdefault(node, {})
         return self.network.add_node(node)
 
     def remove_node(self, node: str) -> None:
-        record = self._nodes.get(node)
-        if record is None:
+        if node not in self._nodes:
             return
-        record.callbacks.clear()
-        for pod_id in list(record.pods):
+        self._listeners.forget(node)
+        for pod_id in list(self._nodes[node]):
             self.remove_pod_sandbox(pod_id)
         del self._nodes[node]
         self.network.remove_node(node)
 
-    def events(self, node: str, callback: Callable[[str], None]) -> None:
-        self._node(node).callbacks.append(callback)
+    def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]:
+        self._pods_on(node)
+        return self._listeners.add(node, callback)
 
-    def _node(self, node: str) -> _Node:
+    def _pods_on(self, node: str) -> dict[str, Pod]:
         if node not in self._nodes:
             raise RuntimeFailure("NotFound", f'node "{node}" is not known to the simulated runtime: add it first')
         return self._nodes[node]
@@ -115,18 +114,16 @@ class SimulatedRuntime:
             self._call_back(pod)
 
     def _call_back(self, pod: Pod) -> None:
-        record = self._nodes.get(pod.config.node)
-        for callback in list(record.callbacks) if record else ():
-            callback(pod.config.uid)
+        self._listeners.tell(pod.config.node, pod.config.uid)
 
     # sandboxes
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
-        node = self._node(config.node)
+        neighbours = self._pods_on(config.node)
         self._elapsed += SANDBOX_SECONDS
         pod = Pod(self._new_id(), config, self.now())
         self.network.attach(pod)
-        self._pods[pod.id] = node.pods[pod.id] = pod
+        self._pods[pod.id] = neighbours[pod.id] = pod
         self._tell(pod)
         return pod.id
 
@@ -135,7 +132,7 @@ class SimulatedRuntime:
         if pod is None or pod.stopped_at <= self.now():
             return
         for container in pod.containers.values():
-            self._kill(container, self.now(), 137)
+            self._life.kill(container, self.now(), KILLED)
         pod.stopped_at = self.now()
         self.network.detach(pod)
         self._tell(pod)
@@ -147,10 +144,10 @@ class SimulatedRuntime:
             return
         for container_id in list(pod.containers):
             self.remove_container(container_id)
-        self._node(pod.config.node).pods.pop(sandbox_id, None)
+        self._pods_on(pod.config.node).pop(sandbox_id, None)
 
     def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]:
-        return [self._sandbox_status(pod) for pod in self._node(node).pods.values()]
+        return [self._sandbox_status(pod) for pod in self._pods_on(node).values()]
 
     def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus:
         return self._sandbox_status(self._pod(sandbox_id))
@@ -191,16 +188,7 @@ class SimulatedRuntime:
             raise RuntimeFailure("RunContainerError", f'container "{container.config.name}" was already started')
         self._elapsed += container.image.start
         container.started_at = self.now()
-        process = container.process = Process(container, self, container.started_at, main=True)
-
-        def writer(stream: str) -> Callable[[bytes], None]:
-            return lambda data: container.write_log(process.at, data, stream)
-
-        if container.console is not None:
-            container.console.echo = writer("stdout")
-        streams = Streams(b"", writer("stdout"), writer("stderr"), container.console)
-        process.begin(command_line(container.config, container.image), streams)
-        self._move(container)
+        self._life.start(container, self)
         self._tell(container.pod)
 
     def stop_container(self, container_id: str, timeout: float) -> None:
@@ -209,42 +197,34 @@ class SimulatedRuntime:
         now = self.now()
         if container is None or container.finished_at <= now:
             return
-        if container.state(now) != RUNNING:
-            self._finish(container, now, 137)
-        elif container.on_term is not None and timeout > 0:
-            self._finish(container, now, container.on_term)
-        else:
-            self._run_out(container, now + max(timeout, 0.0))
+        self._life.stop(container, now, timeout)
         self._elapsed += container.finished_at - now
-
-    def _run_out(self, container: Container, deadline: float) -> None:
-        """Let a container that was told to end go on until it does, or until the deadline kills it."""
-        process, timer = container.process, container.timer
-        if process is not None and timer is not None:
-            process.interrupt()
-            wake = self._clock.now() + timer.due - self._clock.monotonic()
-            while wake <= deadline:
-                process.at = wake
-                wait = process.advance()
-                if wait is None:
-                    return self._finish(container, wake, process.code or 0)
-                wake += wait
-        self._finish(container, deadline, 137)
 
     def remove_container(self, container_id: str) -> None:
         container = self._containers.pop(container_id, None)
         if container is None:
             return
-        self._kill(container, self.now(), 137)
+        self._life.kill(container, self.now(), KILLED)
         container.pod.containers.pop(container_id, None)
         self._tell(container.pod)
 
     def list_containers(self, node: str) -> list[ContainerStatus]:
-        pods = self._node(node).pods.values()
+        pods = self._pods_on(node).values()
         return [self._status(container) for pod in pods for container in pod.containers.values()]
 
     def container_status(self, container_id: str) -> ContainerStatus:
         return self._status(self._container(container_id))
+
+    def container_stats(self, container_id: str) -> ContainerStats:
+        return simulated_usage.container_stats(self._container(container_id), self.now())
+
+    def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
+        container = self._container(container_id)
+        container.config = replace(
+            container.config, cpu_request=resources.cpu_request, cpu_limit=resources.cpu_limit,
+            memory_limit=resources.memory_limit,
+        )  # fmt: skip
+        self._tell(container.pod)
 
     def _status(self, container: Container) -> ContainerStatus:
         return container.status(self.now(), _image_id(container.config.image))
@@ -254,72 +234,6 @@ class SimulatedRuntime:
         if container is None:
             raise RuntimeFailure("NotFound", f'container "{container_id}" not found')
         return container
-
-    # a container's life
-
-    def _move(self, container: Container) -> None:
-        """Run the container's program to its next wait, and set the timer for what comes after."""
-        process = container.process
-        if process is None:
-            return
-        self._waited(container, process, process.advance())
-
-    def _waited(self, container: Container, process: Process, wait: float | None) -> None:
-        if process.code is not None:
-            self._finish(container, process.at, process.code)
-        elif wait is None or wait == math.inf:
-            container.timer = None
-            if container.console is None:
-                container.process = None
-        else:
-            container.timer = self._later(container, process, process.at + wait)
-
-    def type_in(self, container: Container, data: bytes) -> None:
-        """Input for a container's own program: ^C ends what it waits for, a line goes to who reads."""
-        process, console = container.process, container.console
-        if process is None or console is None:
-            return
-        process.at = max(process.at, self.now())
-        if not data:
-            console.end()
-        if console.feed(data):
-            if container.timer is not None:
-                container.timer.cancel()
-            self._waited(container, process, process.break_off())
-        elif console.reading:
-            self._move(container)
-
-    def _later(self, container: Container, process: Process, wake: float) -> Timer:
-        background = process.shell.endless > 0 or wake - container.started_at > WAITED_FOR
-
-        def go_on() -> None:
-            if container.process is process:
-                process.at = wake
-                self._move(container)
-
-        return self._clock.after(wake - self._clock.now(), go_on, background=background, label="runtime")
-
-    def _finish(self, container: Container, at: float, code: int) -> None:
-        """The container ends at `at`, which the clock may not have reached."""
-        if container.timer is not None:
-            container.timer.cancel()
-        container.process = container.timer = None
-        container.finished_at, container.exit_code = at, code
-        container.reason = container.reason or ("Completed" if code == 0 else "Error")
-        delay = at - self._clock.now()
-        if delay > 0:
-            self._clock.after(delay, lambda: self._ended(container), label="runtime")
-        else:
-            self._ended(container)
-
-    def _ended(self, container: Container) -> None:
-        for client in list(container.clients):
-            client.container_ended()
-        self._call_back(container.pod)
-
-    def _kill(self, container: Container, at: float, code: int) -> None:
-        if container.finished_at > at:
-            self._finish(container, at, code)
 
     # exec and logs
 
@@ -415,7 +329,11 @@ class SimulatedRuntime:
     def list_images(self) -> list[Image]:
         return list(self._images.values())
 
-    # the virtual network, and what containers reach through it
+    # what goes on inside a container, and what it reaches through the virtual network
+
+    def type_in(self, container: Container, data: bytes) -> None:
+        """Input for a container's own program."""
+        self._life.type_in(container, data)
 
     def http(self, ip: str, port: int, path: str = "/", *, method: str = "GET", client: str = "") -> Http | None:
         """What a container that serves at this pod address answers: status, headers, body. None: connection refused."""
@@ -430,7 +348,7 @@ class SimulatedRuntime:
     def kill(self, container: Container, number: int, at: float) -> None:
         """A signal from inside: the first process only gets those it has a handler for."""
         if number in _HANDLED and container.on_term is not None:
-            self._kill(container, at, container.on_term)
+            self._life.kill(container, at, container.on_term)
 
     def close(self) -> None:
         for node in list(self._nodes):

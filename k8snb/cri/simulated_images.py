@@ -23,7 +23,8 @@ class SimulatedImage:
     answering on `ports` (`port_flag` is the option that moves them), or ends after `runs` seconds with `exit_code`; an
     image whose program is only a shell has it in `command`. `missing` is why the image cannot be pulled, `argument` a
     word that the container's arguments must hold for the row to fit, `sick_after` the age from which /healthz answers
-    500, `memory_flag` the option that says how much memory the program takes.
+    500, `memory_flag` the option that says how much memory the program takes, `cpu_flags` those that say how many
+    processors. Without them it uses `cpu` cores and `memory` bytes, and `request_cpu` seconds for each answer.
     """
 
     glob: str
@@ -42,6 +43,10 @@ class SimulatedImage:
     web_root: str = ""
     port_flag: str = ""
     memory_flag: str = ""
+    cpu_flags: Sequence[str] = ()
+    cpu: float = 0.001
+    memory: float = 8 * 2**20
+    request_cpu: float = 0.0
     access_log: bool = False
     sick_after: float | None = None
 
@@ -84,7 +89,7 @@ IMAGES: Sequence[SimulatedImage] = (
     SimulatedImage(glob="kubernetes-bootcamp:*", ports=(8080,),
                    body="Hello Kubernetes bootcamp! | Running on: {pod} | v={tag}\n"),
     SimulatedImage(glob="whoami:*", ports=(80,), body="Hostname: {pod}\nIP: {ip}\n{method} {path}\n"),
-    SimulatedImage(glob="hpa-example:*", ports=(80,), body="OK!"),
+    SimulatedImage(glob="hpa-example:*", ports=(80,), body="OK!", request_cpu=0.1, memory=12 * 2**20),
     SimulatedImage(glob="serve_hostname*:*", ports=(9376,), body="{pod}\n"),
     SimulatedImage(glob="serve-hostname*:*", ports=(9376,), body="{pod}\n"),
     SimulatedImage(glob="liveness:*", ports=(8080,), body="ok", sick_after=10.0, programs=("server",)),
@@ -110,7 +115,8 @@ IMAGES: Sequence[SimulatedImage] = (
     SimulatedImage(glob="ubuntu:*", command=("bash",)),
     SimulatedImage(glob="python:*", runs=0.0),
     SimulatedImage(glob="perl:*", runs=5.0, programs=("perl",), says="(simulated: perl is not run)"),
-    SimulatedImage(glob="stress*:*", programs=("stress", "stress-ng"), memory_flag="vm-bytes"),
+    SimulatedImage(glob="stress*:*", programs=("stress", "stress-ng"), memory_flag="vm-bytes",
+                   cpu_flags=("cpu", "cpus"), cpu=1.0),
     # everything else: a server on the ports that the pod declares
     SimulatedImage(glob="*", ports=DECLARED, body=_ANY),
 )  # fmt: skip

@@ -67,8 +67,9 @@ class Container:
     """A container. `on_term` is the exit code after SIGTERM; None when its first process ignores that signal."""
 
     __slots__ = (
-        "_files", "_log", "clients", "config", "console", "created_at", "dropped", "exit_code", "finished_at", "id",
-        "image", "notes", "on_term", "pod", "ports", "process", "reason", "started_at", "timer",
+        "_files", "_log", "busy_until", "clients", "config", "console", "created_at", "dropped", "exit_code",
+        "finished_at", "id", "image", "notes", "on_term", "pod", "ports", "process", "reason", "started_at", "timer",
+        "worked",
     )  # fmt: skip
 
     def __init__(self, container_id: str, pod: Pod, config: ContainerConfig, image: SimulatedImage, at: float) -> None:
@@ -90,6 +91,7 @@ class Container:
         self._files: ContainerFiles | None = None
         self._log: list[tuple[float, bytes]] = []
         self.dropped = 0  # of the oldest lines
+        self.worked = self.busy_until = 0.0  # processor time for requests, and until when it is being spent
 
     def state(self, now: float) -> str:
         if self.finished_at <= now:
@@ -105,7 +107,7 @@ class Container:
             image=self.config.image, attempt=self.config.attempt, state=state, image_id=image_id,
             created_at=self.created_at, started_at=0.0 if self.started_at > now else self.started_at,
             finished_at=self.finished_at if ended else 0.0, exit_code=self.exit_code if ended else 0,
-            reason=self.reason if ended else "", notes=self.notes,
+            reason=self.reason if ended else "", notes=self.notes, resources=self.config.resources,
         )  # fmt: skip
 
     @property
@@ -268,8 +270,8 @@ class Process:
         container, image = self.container, self.container.image
         if image.says:
             container.write_log(self.at, f"{image.says}\n".encode())
-        taken = _option(image.memory_flag, arguments)
-        if taken and 0 < container.config.memory_limit < _bytes(taken):
+        taken = option(image.memory_flag, arguments)
+        if taken and 0 < container.config.memory_limit < size(taken):
             container.reason = "OOMKilled"
             yield 0.5
             return 137
@@ -300,19 +302,20 @@ def declared(config: ContainerConfig) -> tuple[int, ...]:
 
 
 def _ports(config: ContainerConfig, image: SimulatedImage, arguments: Sequence[str]) -> tuple[int, ...]:
-    moved = _option(image.port_flag, arguments).rpartition(":")[2]
+    moved = option(image.port_flag, arguments).rpartition(":")[2]
     if moved.isdigit():
         return (int(moved),)
     return declared(config) if image.ports == DECLARED else tuple(image.ports)
 
 
-def _option(flag: str, arguments: Sequence[str]) -> str:
+def option(flag: str, arguments: Sequence[str]) -> str:
     """The value of --flag=value or --flag value."""
     match = re.search(rf"(?:^| )--?{re.escape(flag)}[= ](\S+)", " ".join(arguments)) if flag else None
     return match[1] if match else ""
 
 
-def _bytes(text: str) -> int:
+def size(text: str) -> int:
+    """Bytes as stress takes them: 150M; 0 for what is no size."""
     match = re.fullmatch(r"(\d+)([kmgKMG]?)", text)
     return int(match[1]) * _SIZES[match[2].lower()] if match else 0
 

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
-from k8snb.cri import RUNNING, Network, RuntimeFailure
+from k8snb.cri import RUNNING, Network, RuntimeFailure, simulated_usage
 from k8snb.cri.simulated_images import canonical
 from k8snb.cri.simulated_machine import Container, Pod, option_text
 from k8snb.cri.simulated_shell import Answer
@@ -150,6 +150,7 @@ def _networks(pods: ipaddress.IPv4Network, services: ipaddress.IPv4Network) -> I
 
 def _answer(container: Container, path: str, method: str, client: str, now: float) -> Http:
     status, body = _respond(container, path, method, now)
+    simulated_usage.serve(container, now)
     if container.image.access_log:
         container.write_log(now, f'{client} - - "{method} {path} HTTP/1.1" {status} {len(body)}\n'.encode())
     kind = "text/html" if body.lstrip().startswith(b"<") else "text/plain"

@@ -8,12 +8,11 @@ A real container runs a real /bin/sh, and the stages of its pipes run side by si
 
 from __future__ import annotations
 
-import ast
-import operator
 import re
 from collections.abc import Callable, Generator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from k8snb.cri.simulated_numbers import arithmetic
 from k8snb.cri.simulated_script import (
     Block,
     Chain,
@@ -72,6 +71,16 @@ class Streams(NamedTuple):
     out: Callable[[bytes], None]
     err: Callable[[bytes], None]
     console: Input | None = None
+
+    def fail(self, line: str) -> int:
+        """Say what went wrong; the exit code for that."""
+        self.err(f"{line}\n".encode())
+        return 1
+
+    def refuse(self, what: str) -> int:
+        """Say what these commands lack of the real ones; the exit code for that."""
+        self.err(f"{what}: not implemented by k8snb's simulated containers\n".encode())
+        return 2
 
 
 class Machine(Protocol):
@@ -333,7 +342,7 @@ class Shell:
     def _substitute(self, text: str, streams: Streams) -> str:
         """`$((…))`, `$(…)` or backquotes. Waiting inside costs nothing: the output is wanted now."""
         if text.startswith("$(("):
-            return str(_arithmetic(_VARIABLE.sub(self._variable, text[3:-2]), self.env))
+            return str(arithmetic(_VARIABLE.sub(self._variable, text[3:-2]), self.env))
         inner = text[1:-1] if text[0] == "`" else text[2:-1]
         taken, waited = bytearray(), 0.0
         for wait in self.script(inner, Streams(streams.stdin, taken.extend, streams.err)):
@@ -349,30 +358,3 @@ def _reads_input(name: str, words: list[str]) -> bool:
         return name == "tee" or any("x" in word or "t" in word for word in words[:1])
     named = [word for word in words if not word.startswith("-") and not word.isdigit()]
     return name in _READERS and (len(named) <= _READERS[name] or "-" in words)
-
-
-_OPERATORS: Mapping[type, Callable[[int, int], int]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.floordiv,
-    ast.FloorDiv: operator.floordiv, ast.Mod: operator.mod, ast.Pow: operator.pow,
-}  # fmt: skip
-
-
-def _arithmetic(text: str, env: Mapping[str, str]) -> int:
-    """The value of `$((text))`. Raises UnsupportedError."""
-    try:
-        return _number(ast.parse(text.strip(), mode="eval").body, env)
-    except (SyntaxError, ValueError, ZeroDivisionError):
-        raise UnsupportedError(f"the arithmetic $(({text}))") from None
-
-
-def _number(node: ast.expr, env: Mapping[str, str]) -> int:
-    match node:
-        case ast.Constant(value=int(value)):
-            return value
-        case ast.Name(id=name):
-            return int(env.get(name) or 0)
-        case ast.UnaryOp(op=ast.USub(), operand=inner):
-            return -_number(inner, env)
-        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-            return _OPERATORS[type(op)](_number(left, env), _number(right, env))
-    raise ValueError(node)

@@ -20,6 +20,7 @@ from k8snb.cri.simulated_shell import Streams
 
 WAITED_FOR = 30.0  # seconds: nobody waits for a command that sleeps for longer
 MAX_REQUEST = 1 << 20  # bytes of an HTTP request
+TLS = b"\x16"  # how a client begins that means to speak HTTPS
 _REASONS = {200: "OK", 400: "Bad Request", 404: "Not Found", 500: "Internal Server Error"}
 
 
@@ -251,7 +252,7 @@ class HttpConnection(_Posted):
         while not self._over:
             head, separator, rest = bytes(self._buffer).partition(b"\r\n\r\n")
             if not separator:
-                if len(head) > MAX_REQUEST:
+                if len(head) > MAX_REQUEST or head.startswith(TLS):
                     self._refuse()
                 return
             lines = head.decode("latin-1").split("\r\n")

@@ -21,16 +21,14 @@ def tar(shell: Shell, argv: list[str], streams: Streams) -> int:
     flags, archive, directory, names = _options(argv[1:])
     sorts = flags & set("cxt")
     if len(sorts) != 1 or flags - _FLAGS or "f" not in flags:
-        streams.err(b"tar other than cf, xf or tf: not implemented by k8snb's simulated containers\n")
-        return 2
+        return streams.refuse("tar other than cf, xf or tf")
     shell_path = shell.path(directory) if directory else shell.directory
     try:
         if "c" in sorts:
             return _pack(shell, streams, archive, shell_path, names)
         return _unpack(shell, streams, archive, shell_path, listed="t" in sorts)
     except (tarfile.TarError, OSError) as error:
-        streams.err(f"tar: {error.strerror if isinstance(error, OSError) and error.strerror else error}\n".encode())
-        return 1
+        return streams.fail(f"tar: {error.strerror if isinstance(error, OSError) and error.strerror else error}")
 
 
 def _options(words: list[str]) -> tuple[set[str], str, str, list[str]]:

@@ -22,14 +22,14 @@ from k8snb.ioloop import IoLoop, Spot, bind_first, why
 from k8snb.kube_proxy import Report
 from k8snb.kube_proxy.balancer import Balancer, Key, RuleTable, objections
 from k8snb.kube_proxy.relay import LISTENERS, SOCKETS, Listener, Wiring
-from k8snb.kube_proxy.rules import EVERY_NODE, Rule, Target, usable
+from k8snb.kube_proxy.rules import EVERY_NODE, Rule, usable
 
 LOOPBACK = "127.0.0.1"
 
 
 class SocketDataPlane:
-    """Forwards TCP and UDP. `dial` says where a target is really found, for runtimes that map pods' ports; `locate`
-    says on which node a client's address is. Both are called on the I/O loop: they look something up and return.
+    """Forwards TCP and UDP. `locate` says on which node a client's address is; it is called on the I/O loop, looks
+    something up and returns. Where a runtime maps pods' ports, the EndpointSlices carry the ports that are open.
 
     `forwards_file` receives what is found elsewhere, as JSON: {"127.1.0.5:80": "127.1.0.5:40123"}, UDP keys with
     "/udp" behind.
@@ -41,12 +41,10 @@ class SocketDataPlane:
         *,
         forwards_file: Path | None = None,
         seed: int = 0,
-        dial: Callable[[Target], Spot] = lambda target: (target.ip, target.port),
         locate: Callable[[str], str] | None = None,
     ) -> None:
         self.report: Callable[[Report], None] = lambda report: None
         self._io = io
-        self._dial = dial
         self._locate = locate
         self._forwards = Forwards(forwards_file)
         self._balancer = Balancer(random.Random(seed), time.monotonic)
@@ -162,7 +160,7 @@ class SocketDataPlane:
     def _wired(self) -> Wiring:
         if self._wiring is None:
             locate = self._locate or (lambda client: "")
-            self._wiring = Wiring(asyncio.get_running_loop(), self._balancer, self._dial, locate)
+            self._wiring = Wiring(asyncio.get_running_loop(), self._balancer, locate)
         return self._wiring
 
     async def _close(self) -> None:

@@ -32,13 +32,11 @@ IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; Python's socket module has no name f
 class Wiring:
     """What all listeners of a data plane share.
 
-    `dial` says where a target is really found, `locate` on which node a client's address is ("" = unknown).
-    Both are called on the I/O loop.
+    `locate` says, on the I/O loop, on which node a client's address is ("" = unknown).
     """
 
     loop: asyncio.AbstractEventLoop
     balancer: Balancer
-    dial: Callable[[Target], Spot]
     locate: Callable[[str], str]
     pipes: set[Pipe] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -194,13 +192,12 @@ class TcpListener:
         return None
 
     async def _try(self, target: Target, source: str) -> socket.socket | None:
-        spot = self._wiring.dial(target)
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
-            bind_source(sock, source, spot[0])
+            bind_source(sock, source, target.ip)
             async with asyncio.timeout(CONNECT_SECONDS):
-                await self._wiring.loop.sock_connect(sock, spot)
+                await self._wiring.loop.sock_connect(sock, (target.ip, target.port))
         except (OSError, TimeoutError):
             sock.close()
             return None
@@ -291,12 +288,11 @@ class UdpListener:
         return flow
 
     def _toward(self, target: Target, source: str) -> socket.socket | None:
-        spot = self._wiring.dial(target)
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             sock.setblocking(False)
-            bind_source(sock, source, spot[0])
-            sock.connect(spot)
+            bind_source(sock, source, target.ip)
+            sock.connect((target.ip, target.port))
         except OSError:
             sock.close()
             return None

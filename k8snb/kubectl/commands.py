@@ -13,6 +13,8 @@ from k8snb.kubectl import (
     apply,
     auth,
     create,
+    create_batch,
+    create_limits,
     create_more,
     create_rbac,
     delete,
@@ -50,6 +52,8 @@ def _absent(group: str, **commands: str) -> tuple[Command, ...]:
 ROWS: tuple[Command, ...] = (
     Command(name="", usage="COMMAND [flags]", help="kubectl controls the cluster."),
     *create.COMMANDS,
+    *create_batch.COMMANDS,
+    *create_limits.COMMANDS,
     *create_rbac.COMMANDS,
     *create_more.COMMANDS,
     *expose.COMMANDS,

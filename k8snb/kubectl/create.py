@@ -106,8 +106,8 @@ def _send_generated(session: Session, args: Arguments, obj: Object) -> Object:
 
 
 # What the generators call the thing that they failed to make.
-_MADE = {"ConfigMap": "configmap", "Deployment": "deployment", "Secret": "secret", "Service": "{type} service",
-         "ServiceAccount": "serviceaccount"}  # fmt: skip
+_MADE = {"ConfigMap": "configmap", "CronJob": "cronjob", "Deployment": "deployment", "Job": "job", "Secret": "secret",
+         "Service": "{type} service", "ServiceAccount": "serviceaccount"}  # fmt: skip
 
 
 def with_hints(session: Session, output: Output, objects: Sequence[Object], args: Arguments) -> Output:
@@ -247,10 +247,6 @@ def generator(name: str, help: str, run: Callable[[Session, Arguments], Output],
                    flags=(*flags, *_MAKING), aliases=aliases, examples=examples, missing=missing)  # fmt: skip
 
 
-def _absent(name: str) -> Command:
-    return Command(name=f"create {name}", help=f"Create a {name}.", group=_GROUP, missing_command=True)
-
-
 COMMANDS = (
     Command(
         name="create",
@@ -289,5 +285,4 @@ COMMANDS = (
               flags=(_TCP,)),
     generator("service externalname", "Create a Service that is another name for a host.", _service("ExternalName"),
               flags=(Flag("external-name", help="The host's DNS name.", required=True), _TCP)),
-    *(_absent(name) for name in ("cronjob", "job", "priorityclass", "quota")),
 )  # fmt: skip

@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.meta import Object
+from k8snb.kubectl import describe_batch as batch
+from k8snb.kubectl import describe_limits as limits
 from k8snb.kubectl import describe_pod as pods
+from k8snb.kubectl import describe_storage as storage
 from k8snb.kubectl import describe_workload as workloads
 from k8snb.kubectl import flags
 from k8snb.kubectl.describe_node import describe_node
@@ -104,15 +107,6 @@ def _field(page: Page, level: int, name: str, value: object) -> None:
         page.line(level, f"{name}:\t{text}")
 
 
-def describe_namespace(session: Session, obj: Object, page: Page) -> None:
-    meta_lines(page, obj, namespaced=False)
-    page.line(0, f"Status:\t{(obj.get('status') or {}).get('phase', '')}")
-    page.line(0, "")
-    page.line(0, "No resource quota.")
-    page.line(0, "")
-    page.line(0, "No LimitRange resource.")
-
-
 def describe_config_map(session: Session, obj: Object, page: Page) -> None:
     meta_lines(page, obj)
     page.line(0, "")
@@ -158,13 +152,22 @@ DESCRIBERS: dict[str, Describe] = {
     "ReplicationController": workloads.describe_replication_controller,
     "ReplicaSet": workloads.describe_replica_set,
     "Deployment": workloads.describe_deployment,
+    "Job": batch.describe_job,
+    "CronJob": batch.describe_cron_job,
     "Node": describe_node,
-    "Namespace": describe_namespace,
+    "Namespace": limits.describe_namespace,
+    "ResourceQuota": limits.describe_resource_quota,
+    "LimitRange": limits.describe_limit_range,
+    "PriorityClass": limits.describe_priority_class,
     "ConfigMap": describe_config_map,
     "Secret": describe_secret,
     "ServiceAccount": describe_service_account,
+    "PersistentVolume": storage.describe_volume,
+    "PersistentVolumeClaim": storage.describe_claim,
+    "StorageClass": storage.describe_storage_class,
+    "CSINode": storage.describe_node_drivers,
 }
-_WITHOUT_EVENTS = ("Namespace", "Secret")
+_WITHOUT_EVENTS = ("Namespace", "Secret", "ResourceQuota", "LimitRange")
 
 COMMANDS = (
     Command(

@@ -1,6 +1,6 @@
 """kubectl describe for what makes pods: replication controllers, replica sets, deployments.
 
-Interface: one function per kind.
+Interface: one function per kind; `pod_template`, which other pages share.
 The rule not to break: the pods counted are those that the object controls.
 Source: `kubectl/pkg/describe/describe.go`.
 """
@@ -29,7 +29,7 @@ def describe_replication_controller(session: Session, obj: Object, page: Page) -
     selector = get_path(obj, "spec.selector") or {}
     _head(obj, page, labels_text(selector))
     _replicas(session, obj, page, str(from_set(selector)))
-    _template(page, get_path(obj, "spec.template", {}))
+    pod_template(page, get_path(obj, "spec.template", {}))
     conditions(page, obj, ("Type", "Status", "Reason"))
 
 
@@ -38,7 +38,7 @@ def describe_replica_set(session: Session, obj: Object, page: Page) -> None:
     _head(obj, page, selector_text(selector))
     controlled_by(page, obj)
     _replicas(session, obj, page, str(from_label_selector(selector)))
-    _template(page, get_path(obj, "spec.template", {}))
+    pod_template(page, get_path(obj, "spec.template", {}))
     conditions(page, obj, ("Type", "Status", "Reason"))
 
 
@@ -61,7 +61,7 @@ def _replicas(session: Session, obj: Object, page: Page, selector: str) -> None:
     page.line(0, "Pods Status:\t" + " / ".join(f"{phases[phase]} {word}" for word, phase in shown))
 
 
-def _template(page: Page, template: Object) -> None:
+def pod_template(page: Page, template: Object) -> None:
     """The pod template: what the pods will be."""
     page.line(0, "Pod Template:")
     metadata, spec = template.get("metadata") or {}, template.get("spec") or {}
@@ -94,7 +94,7 @@ def describe_deployment(session: Session, obj: Object, page: Page) -> None:
     if rolling:
         page.line(0, f"RollingUpdateStrategy:\t{rolling.get('maxUnavailable')} max unavailable, "
                      f"{rolling.get('maxSurge')} max surge")  # fmt: skip
-    _template(page, spec.get("template") or {})
+    pod_template(page, spec.get("template") or {})
     conditions(page, obj, ("Type", "Status", "Reason"))
     _owned_sets(session, obj, page)
 

@@ -13,6 +13,7 @@ from typing import Any
 from k8snb.apimachinery import manifest, schema
 from k8snb.apimachinery import patch as patches
 from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.json_patch import json_patch
 from k8snb.apimachinery.manifest import ManifestError
 from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of, with_metadata
 from k8snb.client.client import JSON, MERGE, STRATEGIC
@@ -83,7 +84,7 @@ def _patch(session: Session, args: Arguments, found: Found, body: Any, content_t
 
 def _locally(obj: Object, body: Any, content_type: str) -> Object:
     if content_type == JSON:
-        changed: Object = patches.json_patch(obj, body)
+        changed: Object = json_patch(obj, body)
     elif content_type == MERGE:
         changed = patches.merge_patch(obj, body)
     else:

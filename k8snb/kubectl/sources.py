@@ -16,6 +16,7 @@ from typing import Any
 from k8snb.apimachinery import manifest
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.manifest import Document, ManifestError
+from k8snb.apimachinery.manifest_identity import check_identity
 from k8snb.apimachinery.meta import Object, get_path
 from k8snb.kubectl.grammar import Arguments, nearest
 from k8snb.kubectl.output import KubectlError
@@ -103,7 +104,7 @@ def _some(found: Any, name: str) -> list[Path]:
 
 
 def _item(session: Session, args: Arguments, document: Document, source: str) -> Item:
-    complaint = manifest.check_identity(document)
+    complaint = check_identity(document)
     if complaint is not None:
         line = complaint.line or document.line
         raise KubectlError(f"error: {complaint.message} (line {line})", line=line, source=source)

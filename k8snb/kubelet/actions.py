@@ -17,6 +17,7 @@ from k8snb.cri import EXITED, RUNNING, SANDBOX_READY, ContainerStatus, SandboxSt
 RUN_SANDBOX, PULL, START, KILL, STOP_SANDBOX, REMOVE, WAIT = (
     "run sandbox", "pull", "start container", "kill container", "stop sandbox", "remove", "wait",
 )  # fmt: skip
+STATUSES = ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
 
 
 @dataclass(frozen=True)
@@ -100,12 +101,13 @@ def _end(state: PodState, *, remove: bool) -> Action | None:
 
 
 def _due(pod: Object, state: PodState) -> Iterable[Object]:
-    """The containers that may run now: init containers one after the other, then all the others.
+    """The containers that may run now: ephemeral ones, init containers one after the other, then all the others.
 
-    An init container with restartPolicy Always (a sidecar) lets the next one go as soon as it has started.
+    An ephemeral container starts once, however far the others have come. An init container with restartPolicy Always
+    (a sidecar) lets the next one go as soon as it has started.
     """
     spec = pod["spec"]
-    due: list[Object] = []
+    due: list[Object] = [{**each, "restartPolicy": "Never"} for each in spec.get("ephemeralContainers") or ()]
     for init in spec.get("initContainers") or ():
         newest = state.newest(init["name"])
         if is_sidecar(init):
@@ -156,7 +158,7 @@ def _container_action(
 def reported(pod: Object, name: str) -> Object:
     """What the pod's status says of a container; {} where it says nothing yet."""
     status = pod.get("status") or {}
-    entries = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    entries = (entry for field in STATUSES for entry in status.get(field) or ())
     return next((entry for entry in entries if entry["name"] == name), {})
 
 
@@ -190,7 +192,7 @@ def _is_finished(pod: Object, state: PodState) -> bool:
 
 def containers_of(pod: Object) -> Iterable[Object]:
     spec = pod["spec"]
-    return [*(spec.get("initContainers") or ()), *spec["containers"]]
+    return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
 
 
 def container_of(pod: Object, name: str) -> Object:

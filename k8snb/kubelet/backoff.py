@@ -1,6 +1,6 @@
 """kubelet's back-off: how long a container that crashes, or an image that cannot be pulled, has to wait.
 
-Interface: `Backoff.failed`, `Backoff.seconds_left`.
+Interface: `Backoff.failed`, `Backoff.seconds_left`; `duration` writes a number of seconds.
 Source: `MaxContainerBackOff`, `backOffPeriod` in pkg/kubelet/kubelet.go: 10 s, doubled up to 5 min, forgotten after 10
 min.
 """
@@ -42,3 +42,9 @@ class Backoff:
     def ends(self) -> float:
         """When the next try is due."""
         return self._since + self.delay
+
+
+def duration(seconds: float) -> str:
+    """Seconds as messages tell them: 1m20s."""
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from k8snb.apimachinery import quantity
-from k8snb.apimachinery.meta import Object, annotations_of, get_path, labels_of, name_of, namespace_of, uid_of
+from k8snb.apimachinery.meta import Object, annotations_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.client import Client
 from k8snb.client.informer import Informer
 from k8snb.cri import ContainerConfig, PodSandboxConfig
 from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.env import ConfigError, container_environment, expand
+from k8snb.kubelet.resizing import wanted
 
 DOMAIN = "cluster.local"
 MASTER_SERVICES = ("kubernetes",)  # services of the default namespace that every pod is told of
@@ -76,7 +76,7 @@ class Configs:
             raise ConfigError(f"volumes ({names}): not implemented by k8snb")
         env = self._environment(pod, container, state)
         variables = dict(env)
-        resources, context = container.get("resources") or {}, _security(pod, container)
+        granted, context = wanted(container), _security(pod, container)
         return ContainerConfig(
             name=container["name"],
             image=container["image"],
@@ -86,9 +86,10 @@ class Configs:
             working_dir=container.get("workingDir") or "",
             env=tuple(env),
             ports=tuple((port["containerPort"], port.get("protocol", "TCP")) for port in container.get("ports") or ()),
-            memory_limit=quantity.to_bytes(get_path(resources, "limits.memory", 0)),
-            cpu_limit=quantity.milli(get_path(resources, "limits.cpu", 0)) / 1000,
-            cpu_request=quantity.milli(get_path(resources, "requests.cpu", 0)) / 1000,
+            memory_limit=granted.memory_limit,
+            cpu_limit=granted.cpu_limit,
+            cpu_request=granted.cpu_request,
+            target=_target(container, state),
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
@@ -117,3 +118,9 @@ class Configs:
 
 def _security(pod: Object, container: Object) -> Object:
     return {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+
+
+def _target(container: Object, state: PodState) -> str:
+    """The id of the container whose processes an ephemeral container is to see; "" for none."""
+    newest = state.newest(container["targetContainerName"]) if container.get("targetContainerName") else None
+    return newest.id if newest is not None else ""

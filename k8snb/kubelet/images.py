@@ -8,9 +8,7 @@ Source: `EnsureImageExists` in pkg/kubelet/images/image_manager.go.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, Protocol
 
 from k8snb.apimachinery.meta import Object, uid_of
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
@@ -20,37 +18,29 @@ from k8snb.cri import Image, Runtime, RuntimeFailure
 from k8snb.kubelet.actions import container_of
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.status import Waiting
+from k8snb.kubelet.work import RuntimeWork
 from k8snb.kubelet.worker import Worker
 
 ERROR_SHOWN = 2.0  # seconds for which ErrImagePull stands before it becomes ImagePullBackOff
-
-
-class Submit(Protocol):
-    """How runtime work is done: on the executor, with a sync after it."""
-
-    def __call__(
-        self, uid: str, worker: Worker, work: Callable[[], Any], *, name: str = "", pull: bool = False,
-        done: Callable[[Any], None] = ..., failed: Callable[[Worker, str, RuntimeFailure], None] | None = None,
-    ) -> None: ...  # fmt: skip
 
 
 class ImageManager:
     """The images of one node's containers."""
 
     def __init__(
-        self, runtime: Runtime, clock: Clock, *, events: EventRecorder, queue: WorkQueue, submit: Submit
+        self, runtime: Runtime, clock: Clock, *, events: EventRecorder, queue: WorkQueue, work: RuntimeWork
     ) -> None:
         self._runtime = runtime
         self._clock = clock
         self._events = events
         self._queue = queue
-        self._submit = submit
+        self._work = work
 
     def ensure(self, uid: str, worker: Worker, name: str) -> None:
         """See whether the image is here; what follows depends on the pull policy."""
         container = container_of(worker.pod, name)
         image = container["image"]
-        self._submit(
+        self._work.submit(
             uid, worker, lambda: self._runtime.image_status(image), name=name, pull=True,
             done=lambda found: self._checked(uid, worker, container, found), failed=self._failed,
         )  # fmt: skip
@@ -64,11 +54,12 @@ class ImageManager:
             return
         if policy == "Never":
             message = f'Container image "{image}" is not present with pull policy of Never'
-            self._failed(worker, container["name"], RuntimeFailure("ErrImageNeverPull", message))
+            failure = RuntimeFailure("ErrImageNeverPull", message)
+            self._failed(worker, container["name"], failure).failed(self._clock.now())
             return
         self._events.event(worker.pod, NORMAL, "Pulling", f'Pulling image "{image}"')
         began = self._clock.now()
-        self._submit(
+        self._work.submit(
             uid, worker, lambda: self._runtime.pull_image(image), name=container["name"], pull=True,
             done=lambda pulled: self._pulled(worker, container, pulled, began), failed=self._failed,
         )  # fmt: skip
@@ -85,13 +76,13 @@ class ImageManager:
         if worker.pulls.pop(name, None) is not None:
             worker.waiting.pop(name, None)
 
-    def _failed(self, worker: Worker, name: str, error: RuntimeFailure) -> None:
+    def _failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         image = container_of(worker.pod, name)["image"]
-        worker.pulls.setdefault(name, Backoff()).failed(self._clock.now())
         worker.waiting[name] = Waiting(error.reason, error.message)
         self._events.event(worker.pod, WARNING, "Failed", f'Failed to pull image "{image}": {error.message}')
         self._events.event(worker.pod, WARNING, "Failed", f"Error: {error.reason}")
         self._queue.add_after(uid_of(worker.pod), ERROR_SHOWN)
+        return worker.pulls.setdefault(name, Backoff())
 
     def show_wait(self, worker: Worker, name: str) -> bool:
         """Whether a container waits for another try at its image. When ErrImagePull has stood for a moment, it is

@@ -12,6 +12,7 @@ from k8snb.apimachinery.errors import bad_request, internal
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of, uid_of
 from k8snb.client import Deferred
 from k8snb.client.context import Context
+from k8snb.client.events import NORMAL
 from k8snb.client.informer import Informer, Informers
 from k8snb.cri import (
     RUNNING,
@@ -25,11 +26,13 @@ from k8snb.cri import (
     Session,
 )
 from k8snb.executor import Executor
+from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
+from k8snb.kubelet.server import KubeletServer, Reply
 
 EXEC_TIMEOUT = 60.0  # seconds
 
@@ -47,39 +50,50 @@ class Kubelet:
         self._runtime = runtime
         self._clock = context.clock
         self._post = post
+        self._stop_events: Callable[[], None] = lambda: None
         client = context.client(f"system:node:{self.name}", "system:nodes", "system:authenticated")
         configs = Configs(self.name, client, informers.get("services"), dns)
         self._prober = prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.workers = PodWorkers(
             self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
-            configs=configs,
+            configs=configs, capacity=lambda: self.node_status.capacity(),
         )  # fmt: skip
-        self.node_status = NodeStatus(spec, network, runtime, client, context.clock)
+        self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self.pleg.problem)
+        self._server = KubeletServer(self, runtime, context.clock)
         self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
         self._pods.on_change(self._pod_changed)
         self.pleg.on_change = self.workers.changed
+        self.pleg.on_health = self._health_changed
         prober.on_change = self.workers.changed
         prober.on_dead = self.workers.restart
         prober.events = self.workers.events
-        self.workers.host_ip = configs.host_ip = network.node_ip
+        configs.host_ip = network.node_ip
 
     def start(self) -> None:
         self.node_status.start()
-        self._runtime.events(self.name, lambda uid: self._post(self._runtime_event))
+        self._stop_events = self._runtime.events(self.name, lambda uid: self._post(self._runtime_event))
         self._pods.start()
         self.pleg.start(then=self.workers.sync_all)
 
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""
+        self._stop_events()
         self.node_status.stop()
         self._pods.stop()
         self._prober.stop()
-        self.pleg.stopped = self.workers.stopped = True
+        self.pleg.stopped = True
 
     def _runtime_event(self) -> None:
         if not self.pleg.stopped:
             self.pleg.relist()
+
+    def _health_changed(self) -> None:
+        self.node_status.report()
+        word = "NodeReady" if self.pleg.healthy else "NodeNotReady"
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name, "uid": self.name}}
+        self.workers.events.event(node, NORMAL, word, f"Node {self.name} status is now: {word}")
+        self.workers.sync_all()
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if new is not None:
@@ -136,6 +150,14 @@ class Kubelet:
         if sandbox is None or sandbox.state != SANDBOX_READY:
             raise internal(f'pod not found ("{name_of(pod)}_{namespace_of(pod)}")')
         return lambda port: self._runtime.port_forward(sandbox.id, port)
+
+    def get_http(self, method: str, target: str) -> Callable[[], Reply]:
+        """What answers a request to the node itself; it may block."""
+        return self._server.get(method, target)
+
+    def pods(self) -> list[tuple[Object, PodState]]:
+        """The pods of the node, each with what the runtime has of it."""
+        return [(pod, self.pleg.state(uid_of(pod))) for pod in self.workers.pods()]
 
     def _running(self, pod: Object, container: str) -> ContainerStatus:
         newest = self.pleg.state(uid_of(pod)).newest(container)

@@ -1,6 +1,6 @@
 """kubelet's node status: registers the node, says how it is, and shows by a lease that it lives.
 
-Interface: `NodeStatus.start()`, `stop()`.
+Interface: `NodeStatus.start()`, `stop()`; `report()` when what `problem()` says has changed.
 Source: `pkg/kubelet/kubelet_node_status.go`, `pkg/kubelet/nodestatus`; leases: KEP-589.
 """
 
@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery import quantity
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, get_path, is_true, with_condition
+from k8snb.apimachinery.meta import Object, condition, get_path, with_condition
 from k8snb.client import Client
-from k8snb.clock import Clock, Timer, micro_timestamp, timestamp
+from k8snb.clock import Clock, micro_timestamp, timestamp
 from k8snb.cri import Network, Runtime
 
 LEASE_SECONDS = 40
@@ -27,8 +27,8 @@ CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
 )
+READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 
 
 @dataclass(frozen=True)
@@ -53,21 +53,24 @@ def machine_memory() -> int:
 
 
 class NodeStatus:
-    """One node's entry in the cluster, kept up to date until `stop`."""
+    """One node's entry in the cluster, kept up to date until `stop`. `problem()`: why it is not ready, "" = it is."""
 
-    def __init__(self, spec: NodeSpec, network: Network, runtime: Runtime, client: Client, clock: Clock) -> None:
+    def __init__(
+        self, spec: NodeSpec, network: Network, runtime: Runtime, client: Client, clock: Clock, *,
+        problem: Callable[[], str],
+    ) -> None:  # fmt: skip
         self._spec = spec
         self._network = network
         self._runtime = runtime
         self._client = client
         self._clock = clock
-        self._timers: list[Timer] = []
+        self._problem = problem
         self._stopped = False
 
     def start(self) -> None:
         self._register()
         self._renew()
-        self._later(REPORT, self._report)
+        self._later(REPORT, self._report_again)
 
     def stop(self) -> None:
         """Fall silent, as a machine does whose power is cut: the node controller will notice."""
@@ -97,16 +100,12 @@ class NodeStatus:
     def _status(self, node: Object) -> Object:
         now = timestamp(self._clock.now())
         conditions = list(get_path(node, "status.conditions") or ())
-        for sort, status, reason, message in CONDITIONS:
+        problem = self._problem()
+        ready = ("Ready", "False", "KubeletNotReady", problem) if problem else READY
+        for sort, status, reason, message in (*CONDITIONS, ready):
             entry = {"type": sort, "status": status, "reason": reason, "message": message, "lastHeartbeatTime": now}
             conditions = with_condition(conditions, entry, now)
-        capacity = {
-            "cpu": self._spec.cpus or str(os.cpu_count() or 1),
-            "memory": self._spec.memory or f"{machine_memory() // 1024}Ki",
-            "pods": str(self._spec.pods),
-            "ephemeral-storage": "100Gi",
-        }
-        capacity = {name: quantity.canonical(amount) for name, amount in capacity.items()}
+        capacity = self.capacity()
         return {
             **(node.get("status") or {}),
             "capacity": capacity,
@@ -119,6 +118,16 @@ class NodeStatus:
             "nodeInfo": self._node_info(),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         }
+
+    def capacity(self) -> dict[str, str]:
+        """What the node has for its pods."""
+        capacity = {
+            "cpu": self._spec.cpus or str(os.cpu_count() or 1),
+            "memory": self._spec.memory or f"{machine_memory() // 1024}Ki",
+            "pods": str(self._spec.pods),
+            "ephemeral-storage": "100Gi",
+        }
+        return {name: quantity.canonical(amount) for name, amount in capacity.items()}
 
     def _node_info(self) -> Object:
         return {
@@ -134,14 +143,19 @@ class NodeStatus:
             "bootID": self._spec.name,
         }
 
-    def _report(self) -> None:
+    def _report_again(self) -> None:
+        if not self._stopped:
+            self._later(REPORT, self._report_again)
+            self.report()
+
+    def report(self) -> None:
+        """Write the status now. Where somebody else writes it too, the next heartbeat sees to it."""
         if self._stopped:
             return
-        self._later(REPORT, self._report)
         try:
             self._register()
         except ApiError as error:
-            if error.code != 409:
+            if error.code not in (403, 404, 409):
                 raise
 
     def _renew(self) -> None:
@@ -151,7 +165,7 @@ class NodeStatus:
         try:
             self._renew_lease()
             node = self._client.find("nodes", self._spec.name)
-            if node is not None and not is_true(node, "Ready"):
+            if node is not None and (condition(node, "Ready") or {}).get("status") != str(not self._problem()):
                 self._register()
         except ApiError as error:
             if error.code not in (403, 404, 409):

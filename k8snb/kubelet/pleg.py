@@ -1,8 +1,10 @@
 """kubelet's PLEG (pod lifecycle event generator): what the runtime has, pod by pod, and which pods changed.
 
-Interface: `Pleg.state(uid)`, `relist()`; `on_change(uid)` is called in the pump for each pod whose containers changed.
+Interface: `Pleg.state(uid)`, `relist()`; `on_change(uid)` is called in the pump for each pod whose containers changed,
+`on_health()` when a runtime has been silent for too long, and when it speaks again: see `problem()`.
 The rule not to break: the runtime is asked on the executor, and answers are compared whole: no change is lost.
-Source: `pkg/kubelet/pleg`. Upstream relists every second; here the runtime's own events set it off.
+Source: `pkg/kubelet/pleg`; what becomes of its `Healthy`: pkg/kubelet/runtime.go. Upstream relists every second; here
+the runtime's own events set it off.
 """
 
 from __future__ import annotations
@@ -14,9 +16,11 @@ from k8snb.clock import Clock
 from k8snb.cri import ContainerStatus, Runtime, SandboxStatus
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState
+from k8snb.kubelet.backoff import duration
 
 RELIST_PERIOD = 60.0  # seconds; a safety net under the runtime's events
 RETRY = 1.0  # seconds until a runtime that gave no answer is asked again
+THRESHOLD = 180.0  # relistThreshold: seconds without an answer after which the node is not ready
 
 Listing = tuple[list[SandboxStatus], list[ContainerStatus]]
 EMPTY = PodState()
@@ -27,6 +31,7 @@ class Pleg:
 
     def __init__(self, node: str, runtime: Runtime, executor: Executor, clock: Clock) -> None:
         self.on_change: Callable[[str], None] = lambda uid: None
+        self.on_health: Callable[[], None] = lambda: None
         self.pods: dict[str, PodState] = {}
         self._node = node
         self._runtime = runtime
@@ -35,11 +40,20 @@ class Pleg:
         self._busy = False
         self._again = False
         self._after: list[Callable[[], None]] = []
+        self._silent_since: float | None = None  # when the first relist began that has had no answer
         self.listed = False  # whether the runtime has answered once
+        self.healthy = True
         self.stopped = False
 
     def state(self, uid: str) -> PodState:
         return self.pods.get(uid, EMPTY)
+
+    def problem(self) -> str:
+        """Why the node can run no pods, "" while it can."""
+        if self.healthy or self._silent_since is None:
+            return ""
+        silence = duration(self._clock.monotonic() - self._silent_since)
+        return f"PLEG is not healthy: pleg was last seen active {silence} ago; threshold is {duration(THRESHOLD)}"
 
     def start(self, then: Callable[[], None]) -> None:
         """Ask for the first time, and `then` go on."""
@@ -54,6 +68,8 @@ class Pleg:
             self._again = True
             return
         self._busy = True
+        if self._silent_since is None:
+            self._silent_since = self._clock.monotonic()
         waiting, self._after = self._after, []
         node, runtime = self._node, self._runtime
         self._executor.submit(
@@ -68,14 +84,26 @@ class Pleg:
         if listing is None:
             self._after = [*waiting, *self._after]
             self._clock.after(RETRY, self._retry, background=not self._after, label="pleg")
+            self._count_silence()
             return
-        self.listed = True
+        self.listed, self._silent_since = True, None
         self._compare(listing)
         for then in waiting:
             then()
+        self._set_health(True)
         if self._again or self._after:
             self._again = False
             self.relist()
+
+    def _count_silence(self) -> None:
+        """From the first question, not from the last answer: a pump that stood still is no fault of the runtime."""
+        if self._silent_since is not None:
+            self._set_health(self._clock.monotonic() - self._silent_since <= THRESHOLD)
+
+    def _set_health(self, healthy: bool) -> None:
+        before, self.healthy = self.healthy, healthy
+        if healthy != before:
+            self.on_health()
 
     def _retry(self) -> None:
         """What was waited for is not known before the runtime answers."""
@@ -98,5 +126,6 @@ class Pleg:
 
     def _periodic(self) -> None:
         if not self.stopped:
+            self._count_silence()
             self.relist()
             self._clock.after(RELIST_PERIOD, self._periodic, background=True, label="pleg")

@@ -8,30 +8,32 @@ Source: `pkg/kubelet/pod_workers.go`, `SyncPod` in pkg/kubelet/kuberuntime/kuber
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, annotations_of, is_deleting, name_of, namespace_of, uid_of
+from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, uid_of
 from k8snb.client import Client
-from k8snb.client.client import MERGE
 from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.cri import EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions
-from k8snb.kubelet.actions import Action, PodState, container_of, containers_of, next_action
-from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.actions import Action, PodState, container_of, next_action
+from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
 from k8snb.kubelet.images import ImageManager, next_try
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.prober import Prober
-from k8snb.kubelet.status import Observed, Waiting, pod_status
+from k8snb.kubelet.resizer import Resizer
+from k8snb.kubelet.resizing import allocated
+from k8snb.kubelet.runtime_class import sandbox_maker
+from k8snb.kubelet.status import Waiting
+from k8snb.kubelet.status_manager import StatusManager
+from k8snb.kubelet.work import RuntimeWork
 from k8snb.kubelet.worker import Worker
 
-MAPPED_PORTS = "k8snb.io/mapped-ports"
 LONG_RUN = 600.0  # seconds after which a container's earlier crashes are forgotten
 CONFIG_RETRY = 5.0  # seconds until a missing ConfigMap or Secret is looked for again
 FORCED = 1  # second that the containers of a pod get that has vanished from the apiserver
@@ -42,23 +44,24 @@ class PodWorkers:
 
     def __init__(
         self, node: str, context: Context, client: Client, *, runtime: Runtime, executor: Executor, pleg: Pleg,
-        prober: Prober, configs: Configs,
+        prober: Prober, configs: Configs, capacity: Callable[[], Mapping[str, str]],
     ) -> None:  # fmt: skip
-        self.host_ip = ""
         self._clock = context.clock
         self._client = client
         self._runtime = runtime
-        self._executor = executor
         self._pleg = pleg
         self._prober = prober
         self._configs = configs
         self._workers: dict[str, Worker] = {}
         self.events = EventRecorder(client, "kubelet", context.clock, host=node)
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
-        self.images = ImageManager(
-            runtime, context.clock, events=self.events, queue=self.queue, submit=self._submit
+        self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
+        self._statuses = StatusManager(client, context.clock, prober, configs)
+        self.images = ImageManager(runtime, context.clock, events=self.events, queue=self.queue, work=self._work)
+        self._resizer = Resizer(
+            runtime, context.clock, work=self._work, events=self.events, queue=self.queue, capacity=capacity,
+            pods=self.pods,
         )  # fmt: skip
-        self.stopped = False
         self._actions: dict[str, Callable[[str, Worker, Action], None]] = {
             actions.RUN_SANDBOX: self._run_sandbox,
             actions.PULL: lambda uid, worker, action: self.images.ensure(uid, worker, action.name),
@@ -104,6 +107,10 @@ class PodWorkers:
         worker = self._workers.get(uid)
         return worker.pod if worker else None
 
+    def pods(self) -> list[Object]:
+        """The pods that the apiserver has bound to this node."""
+        return [worker.pod for worker in self._workers.values() if not worker.gone]
+
     def restart(self, uid: str, container: ContainerStatus, why: str) -> None:
         """Kill a container that a probe found dead; the restart policy says what comes next."""
         worker = self._workers.get(uid)
@@ -111,14 +118,14 @@ class PodWorkers:
             return
         self.events.event(worker.pod, NORMAL, "Killing", f"Container {container.name} {why}, will be restarted")
         worker.grace = grace = _grace(worker.pod)
-        self._submit(uid, worker, lambda: self._runtime.stop_container(container.id, grace), waits=True)
+        self._work.submit(uid, worker, lambda: self._runtime.stop_container(container.id, grace), waits=True)
 
     # the sync
 
     def _process(self, uid: str, cause: int) -> None:
         self._client.cause = cause
         try:
-            if not self.stopped:
+            if not self._pleg.stopped:
                 self.sync(uid)
             self.queue.forget(uid)
         except ApiError:
@@ -132,7 +139,7 @@ class PodWorkers:
     def sync(self, uid: str) -> None:
         """One step for one pod: notice what ended, decide, begin one action, report."""
         worker = self._workers.get(uid)
-        if worker is None or worker.is_busy or not self._pleg.listed:
+        if worker is None or worker.is_busy or not (self._pleg.listed and self._pleg.healthy):
             return
         state = self._pleg.state(uid)
         self._notice(worker, state)
@@ -141,15 +148,18 @@ class PodWorkers:
             image_present=lambda name: name in worker.images, wait=lambda name: self._left(worker, name),
         )  # fmt: skip
         self._prober.sync(worker.pod, state)
+        resizing = self._resizer.plan(worker, state)
         if action is not None:
             self._actions[action.sort](uid, worker, action)
+        if not worker.is_busy:
+            self._resizer.carry_out(uid, worker, resizing, grace=_grace(worker.pod))
         if not worker.gone:
-            self._report(worker, state)
+            self._statuses.report(worker, state, resizing)
         if action is None and is_deleting(worker.pod):
             self._finish(uid, worker)
 
     def _notice(self, worker: Worker, state: PodState) -> None:
-        """Count the crashes, tell what the runtime does not carry out, publish mapped ports."""
+        """Count the crashes, tell what the runtime does not carry out."""
         worker.counted.intersection_update([container.id for container in state.containers])
         for container in state.containers:
             if container.state == EXITED and container.id not in worker.counted:
@@ -182,18 +192,19 @@ class PodWorkers:
             self.queue.add_after(uid, left)
             return
         config = self._configs.sandbox(worker.pod, action.attempt)
-        self._submit(uid, worker, lambda: self._runtime.run_pod_sandbox(config), failed=self._sandbox_failed)
+        make = sandbox_maker(self._client, self._runtime, worker.pod, config)
+        self._work.submit(uid, worker, make, failed=self._sandbox_failed)
 
-    def _sandbox_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> None:
-        worker.sandbox.failed(self._clock.now())
+    def _sandbox_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         message = f"Failed to create pod sandbox: {error.message}"
         self.events.event(worker.pod, WARNING, "FailedCreatePodSandBox", message)
+        return worker.sandbox
 
     def _start(self, uid: str, worker: Worker, action: Action) -> None:
-        container = container_of(worker.pod, action.name)
-        state = self._pleg.state(uid)
+        pod, state = allocated(worker.pod), self._pleg.state(uid)
+        container = container_of(pod, action.name)
         try:
-            config = self._configs.container(worker.pod, container, action.attempt, state)
+            config = self._configs.container(pod, container, action.attempt, state)
         except ConfigError as error:
             worker.waiting[action.name] = Waiting("CreateContainerConfigError", str(error))
             self.events.event(worker.pod, WARNING, "Failed", f"Error: {error}")
@@ -213,7 +224,7 @@ class PodWorkers:
                 self._runtime.remove_container(container_id)
                 raise
 
-        self._submit(
+        self._work.submit(
             uid, worker, start, name=action.name, done=lambda _: self._started(worker, action.name),
             failed=self._start_failed,
         )  # fmt: skip
@@ -224,11 +235,11 @@ class PodWorkers:
         self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
         self.events.event(worker.pod, NORMAL, "Started", f"Started container {name}")
 
-    def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> None:
+    def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
         worker.images.discard(name)
-        worker.starts.setdefault(name, Backoff()).failed(self._clock.now())
         self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
+        return worker.starts.setdefault(name, Backoff())
 
     def _kill_all(self, uid: str, worker: Worker, action: Action) -> None:
         """End all running containers of a pod at the same time."""
@@ -238,7 +249,7 @@ class PodWorkers:
                 if not worker.gone:
                     self.events.event(worker.pod, NORMAL, "Killing", f"Stopping container {container.name}")
                 stop = functools.partial(self._runtime.stop_container, container.id, grace)
-                self._submit(uid, worker, stop, waits=True)
+                self._work.submit(uid, worker, stop, waits=True)
 
     def _hurry(self, uid: str, worker: Worker) -> None:
         """A deletion with a shorter grace period overtakes the stop that is under way."""
@@ -247,7 +258,7 @@ class PodWorkers:
             self._kill_all(uid, worker, Action(actions.KILL))
 
     def _stop_sandbox(self, uid: str, worker: Worker, action: Action) -> None:
-        self._submit(uid, worker, lambda: self._runtime.stop_pod_sandbox(action.id))
+        self._work.submit(uid, worker, lambda: self._runtime.stop_pod_sandbox(action.id))
 
     def _remove(self, uid: str, worker: Worker, action: Action) -> None:
         state = self._pleg.state(uid)
@@ -258,7 +269,7 @@ class PodWorkers:
             for sandbox in state.sandboxes:
                 self._runtime.remove_pod_sandbox(sandbox.id)
 
-        self._submit(uid, worker, remove)
+        self._work.submit(uid, worker, remove)
 
     def _wait(self, uid: str, worker: Worker, action: Action) -> None:
         """Say why nothing happens now, and come back when the back-off is over."""
@@ -272,80 +283,12 @@ class PodWorkers:
         if crashes is None or crashes.seconds_left(self._clock.now()) <= 0:
             return
         pod = f"{name_of(worker.pod)}_{namespace_of(worker.pod)}({uid})"
-        message = f"back-off {_seconds(crashes.delay)} restarting failed container={name} pod={pod}"
+        message = f"back-off {duration(crashes.delay)} restarting failed container={name} pod={pod}"
         worker.waiting[name] = Waiting("CrashLoopBackOff", f"{message}; {next_try(crashes.ends)}")
         message = f"Back-off restarting failed container {name} in pod {pod}"
         self.events.event(worker.pod, WARNING, "BackOff", message)
 
-    # outside work
-
-    def _submit(
-        self, uid: str, worker: Worker, work: Callable[[], Any], *, name: str = "", pull: bool = False,
-        waits: bool = False, done: Callable[[Any], None] = lambda result: None,
-        failed: Callable[[Worker, str, RuntimeFailure], None] | None = None,
-    ) -> None:  # fmt: skip
-        """Do runtime work on the executor; afterwards ask the runtime what there is, and sync again.
-
-        What is said of the result may fail; the worker is not busy for ever because of that.
-        """
-        begun = worker.round
-        _count(worker, 1, pull=pull)
-
-        def finished(result: Any, error: BaseException | None) -> None:
-            if self.stopped:
-                return
-            try:
-                if worker.round == begun and not (pull and is_deleting(worker.pod)):
-                    self._tell_result(worker, name, result, error, done=done, failed=failed)
-            finally:
-                self._pleg.relist(then=settled)
-
-        def settled() -> None:
-            if worker.round == begun:
-                _count(worker, -1, pull=pull)
-            self.queue.add(uid)
-
-        self._executor.submit(work, finished, waits=waits or pull)
-
-    def _tell_result(
-        self, worker: Worker, name: str, result: Any, error: BaseException | None, *, done: Callable[[Any], None],
-        failed: Callable[[Worker, str, RuntimeFailure], None] | None,
-    ) -> None:  # fmt: skip
-        if error is None:
-            done(result)
-        else:
-            self._failed(worker, name, _as_failure(error), failed)
-
-    def _failed(
-        self, worker: Worker, name: str, error: RuntimeFailure,
-        failed: Callable[[Worker, str, RuntimeFailure], None] | None,
-    ) -> None:  # fmt: skip
-        if failed is not None:
-            failed(worker, name, error)
-        else:
-            self.events.event(worker.pod, WARNING, "FailedKillPod", f"error killing pod: {error.message}")
-
-    # reporting
-
-    def _report(self, worker: Worker, state: PodState) -> None:
-        """Write the pod's status where it says something else than it should, and the mapped ports."""
-        pod = worker.pod
-        observed = Observed(
-            state=state, host_ip=self.host_ip, waiting=worker.waiting, last=_previous(pod, state),
-            ready=lambda name: self._prober.is_ready(uid_of(pod), name),
-            started=lambda name: self._prober.is_started(uid_of(pod), name),
-        )  # fmt: skip
-        status = pod_status(pod, observed, self._clock.now())
-        try:
-            if status != pod.get("status"):
-                worker.pod = pod = self._client.update_status("pods", {**pod, "status": status})
-            mapped = self._configs.mapped_ports(state)
-            if mapped and annotations_of(pod).get(MAPPED_PORTS) != mapped:
-                patch = {"metadata": {"annotations": {MAPPED_PORTS: mapped}}}
-                worker.pod = self._client.patch("pods", name_of(pod), patch, namespace_of(pod), content_type=MERGE)
-        except ApiError as error:
-            if error.code != 404:
-                raise
+    # the end
 
     def _finish(self, uid: str, worker: Worker) -> None:
         """Nothing is left of the pod on this node: let go of the object."""
@@ -354,32 +297,11 @@ class PodWorkers:
         if worker.gone:
             return
         try:
-            self._client.delete("pods", name_of(worker.pod), namespace_of(worker.pod), gracePeriodSeconds=0,
-                                preconditions={"uid": uid})  # fmt: skip
-        except ApiError as error:
-            if error.code not in (404, 409):
-                self._workers[uid] = worker
-                raise
-
-
-def _previous(pod: Object, state: PodState) -> dict[str, ContainerStatus]:
-    """For each container the run before its newest one."""
-    found: dict[str, ContainerStatus] = {}
-    for container in containers_of(pod):
-        newest = state.newest(container["name"])
-        older = [c for c in state.containers if c.name == container["name"] and c is not newest and c.state == EXITED]
-        if older:
-            found[container["name"]] = max(older, key=lambda c: c.attempt)
-    return found
-
-
-def _count(worker: Worker, step: int, *, pull: bool) -> None:
-    if pull:
-        worker.pulling += step
-        return
-    worker.busy += step
-    if not worker.busy:
-        worker.grace = 0.0
+            self._statuses.let_go(worker.pod)
+        except ApiError:
+            self._workers[uid] = worker
+            raise
+        self._resizer.wake_deferred()
 
 
 def _grace(pod: Object) -> float:
@@ -388,20 +310,9 @@ def _grace(pod: Object) -> float:
     return float(pod["spec"].get("terminationGracePeriodSeconds", 30) if granted is None else granted)
 
 
-def _as_failure(error: BaseException) -> RuntimeFailure:
-    if isinstance(error, RuntimeFailure):
-        return error
-    return RuntimeFailure("RuntimeError", f"{type(error).__name__}: {error}")
-
-
 def _stray(state: PodState, uid: str) -> Object:
     """A pod object for containers that no pod in the apiserver stands behind."""
     known = state.sandbox
     metadata = {"name": known.name if known else uid, "namespace": known.namespace if known else "", "uid": uid,
                 "deletionTimestamp": "", "deletionGracePeriodSeconds": 1, "resourceVersion": "0"}  # fmt: skip
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}}
-
-
-def _seconds(delay: float) -> str:
-    minutes, seconds = divmod(int(delay), 60)
-    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"

@@ -14,7 +14,7 @@ from typing import Protocol
 from k8snb.apimachinery.meta import Object, uid_of
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock, Timer
-from k8snb.cri import RUNNING, ContainerStatus, Runtime
+from k8snb.cri import RUNNING, ContainerStatus, Runtime, RuntimeUnavailable
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState, containers_of
 
@@ -140,8 +140,15 @@ class Prober:
         _, state = self._states[probe.uid]
         self._executor.submit(
             lambda: self._ask(probe, state),
-            lambda verdict, error: self._answered(probe, verdict or (False, str(error))),
+            lambda verdict, error: self._came_back(probe, verdict, error),
         )
+
+    def _came_back(self, probe: Probe, verdict: Verdict | None, error: BaseException | None) -> None:
+        """What a runtime that is not there says of a container is no verdict on it."""
+        if not isinstance(error, RuntimeUnavailable):
+            self._answered(probe, verdict or (False, str(error)))
+        elif self._is_current(probe):
+            self._later(probe, self._period(probe))
 
     def _ask(self, probe: Probe, state: PodState) -> Verdict:
         spec, timeout = probe.spec, float(probe.spec.get("timeoutSeconds") or 1)

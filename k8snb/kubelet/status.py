@@ -15,6 +15,7 @@ from k8snb.apimachinery.meta import Object, get_path, is_deleting, with_conditio
 from k8snb.clock import timestamp
 from k8snb.cri import EXITED, RUNNING, SANDBOX_READY, ContainerStatus
 from k8snb.kubelet.actions import PodState, is_sidecar, is_terminal, reported, restarts
+from k8snb.kubelet.resizing import NOTHING, RESIZE_CONDITIONS, Resizing, shown
 
 CREATING, INITIALIZING = "ContainerCreating", "PodInitializing"
 LOST = {
@@ -38,7 +39,8 @@ class Waiting:
 class Observed:
     """What the kubelet knows of a pod beside the runtime's listing.
 
-    `waiting`: why containers wait; `ready`, `started`: the probes' verdicts; `last`: how containers ended before.
+    `waiting`: why containers wait; `ready`, `started`: the probes' verdicts; `last`: how containers ended before;
+    `resizing`: what has come of a wish for other resources.
     """
 
     state: PodState
@@ -47,6 +49,7 @@ class Observed:
     ready: Callable[[str], bool] = lambda name: True
     started: Callable[[str], bool] = lambda name: True
     last: Mapping[str, ContainerStatus] = field(default_factory=dict)
+    resizing: Resizing = NOTHING
 
 
 def pod_status(pod: Object, observed: Observed, now: float) -> Object:
@@ -54,6 +57,7 @@ def pod_status(pod: Object, observed: Observed, now: float) -> Object:
     spec, old = pod["spec"], pod.get("status") or {}
     inits = [_container_status(pod, c, observed, init=True) for c in spec.get("initContainers") or ()]
     mains = [_container_status(pod, c, observed, init=False) for c in spec["containers"]]
+    ephemerals = [_ephemeral_status(pod, c, observed) for c in spec.get("ephemeralContainers") or ()]
     phase = _phase(pod, inits, mains)
     status: Object = {
         "phase": phase,
@@ -66,6 +70,8 @@ def pod_status(pod: Object, observed: Observed, now: float) -> Object:
     }
     if inits:
         status["initContainerStatuses"] = inits
+    if ephemerals:
+        status["ephemeralContainerStatuses"] = ephemerals
     sandbox = observed.state.sandbox
     address = observed.host_ip if spec.get("hostNetwork") else (sandbox.ip if sandbox else "") or old.get("podIP")
     if address:
@@ -101,7 +107,13 @@ def _container_status(pod: Object, container: Object, observed: Observed, *, ini
     }
     if newest is not None:
         status["containerID"] = newest.id
-    return status
+    return {**status, **shown(pod, container, newest, observed.resizing)}
+
+
+def _ephemeral_status(pod: Object, container: Object, observed: Observed) -> Object:
+    """An ephemeral container is never ready, and nothing asks whether it has started up."""
+    status = _container_status(pod, container, observed, init=False)
+    return {**{name: value for name, value in status.items() if name != "started"}, "ready": False}
 
 
 def _lost(pod: Object, old: Object, observed: Observed, *, init: bool) -> Object:
@@ -211,6 +223,17 @@ def _conditions(
     for sort, (status, reason, message) in wanted:
         entry: Object = {"type": sort, "status": status, "observedGeneration": generation}
         entry.update({key: text for key, text in (("reason", reason), ("message", message)) if text})
+        conditions = with_condition(conditions, entry, now)
+    return _with_resize(conditions, observed.resizing, generation, now)
+
+
+def _with_resize(conditions: list[Object], resizing: Resizing, generation: int, now: str) -> list[Object]:
+    """The conditions that are only there while a resize is."""
+    there = {sort: (reason, message) for sort, reason, message in resizing.conditions()}
+    conditions = [one for one in conditions if one["type"] not in RESIZE_CONDITIONS or one["type"] in there]
+    for sort, texts in there.items():
+        entry: Object = {"type": sort, "status": "True", "observedGeneration": generation}
+        entry.update({key: text for key, text in zip(("reason", "message"), texts, strict=True) if text})
         conditions = with_condition(conditions, entry, now)
     return conditions
 

@@ -1,6 +1,6 @@
 """kubelet's memory of one pod: what it knows between two syncs beside the pod object and the runtime's listing.
 
-Interface: `Worker`, changed by `pod_workers` and `images` alone.
+Interface: `Worker`, changed by `pod_workers`, `work`, `images`, `resize` and `status_manager` alone.
 The rule not to break: nothing here is the truth about the pod; with all of it forgotten, the pod is still brought to
 what its spec says.
 Source: `podSyncStatus` in pkg/kubelet/pod_workers.go.
@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery.meta import Object, is_deleting
+from k8snb.cri import ContainerResources, RuntimeFailure
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.status import Waiting
 
@@ -31,9 +32,25 @@ class Worker:
     pulls: dict[str, Backoff] = field(default_factory=dict)
     starts: dict[str, Backoff] = field(default_factory=dict)
     sandbox: Backoff = field(default_factory=Backoff)
+    resizes: Backoff = field(default_factory=Backoff)
+    resize_failures: dict[str, tuple[ContainerResources, RuntimeFailure]] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)  # ids of ended containers whose end has been noticed
     told: set[str] = field(default_factory=set)
+
+    def count(self, step: int, *, pull: bool) -> None:
+        """Work has begun (1) or is over (-1)."""
+        if pull:
+            self.pulling += step
+            return
+        self.busy += step
+        if not self.busy:
+            self.grace = 0.0
 
     @property
     def is_busy(self) -> bool:
         return self.busy > 0 or (self.pulling > 0 and not is_deleting(self.pod))
+
+    def forget_resize(self, name: str) -> None:
+        """A container has the resources that it was to have."""
+        self.resize_failures.pop(name, None)
+        self.resizes.succeeded()

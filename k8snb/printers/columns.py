@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
-from k8snb.printers import access, custom, duration, networking, pods
+from k8snb.printers import access, batch, custom, duration, limits, networking, pods, storage
 from k8snb.printers.table import Column, Row, Table
 
 Cells = Callable[[Object, float], tuple[Any, ...]]
@@ -192,6 +192,15 @@ def _daemon_set(obj: Object, now: float) -> tuple[Any, ...]:
     )
 
 
+def _job(obj: Object, now: float) -> tuple[Any, ...]:
+    return *batch.job(obj, now), *_containers(obj), selector_text(get_path(obj, "spec.selector"))
+
+
+def _cron_job(obj: Object, now: float) -> tuple[Any, ...]:
+    template = get_path(obj, "spec.jobTemplate", {})
+    return *batch.cron_job(obj, now), *_containers(template), selector_text(get_path(template, "spec.selector"))
+
+
 def node_roles(obj: Object) -> str:
     """The roles that a node's labels give it."""
     prefix = "node-role.kubernetes.io/"
@@ -351,6 +360,10 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("apps", "DaemonSet"): Printer(
         f"NAME DESIRED CURRENT READY UP-TO-DATE AVAILABLE NODE_SELECTOR AGE {_WORKLOAD}", _daemon_set
     ),
+    ("batch", "Job"): Printer(f"NAME STATUS COMPLETIONS DURATION AGE {_WORKLOAD}", _job),
+    ("batch", "CronJob"): Printer(
+        f"NAME SCHEDULE TIMEZONE SUSPEND ACTIVE LAST_SCHEDULE AGE {_WORKLOAD}", _cron_job
+    ),
     ("", "Node"): Printer(
         "NAME STATUS ROLES AGE VERSION +INTERNAL-IP +EXTERNAL-IP +OS-IMAGE +KERNEL-VERSION +CONTAINER-RUNTIME", _node
     ),
@@ -364,6 +377,28 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("", "Secret"): Printer("NAME TYPE DATA AGE", _secret),
     ("", "ConfigMap"): Printer("NAME DATA AGE", _config_map),
     ("coordination.k8s.io", "Lease"): Printer("NAME HOLDER AGE", _lease),
+    ("", "PersistentVolume"): Printer(
+        "NAME CAPACITY ACCESS_MODES RECLAIM_POLICY STATUS CLAIM STORAGECLASS VOLUMEATTRIBUTESCLASS REASON AGE "
+        "+VOLUMEMODE", storage.volume
+    ),
+    ("", "PersistentVolumeClaim"): Printer(
+        "NAME STATUS VOLUME CAPACITY ACCESS_MODES STORAGECLASS VOLUMEATTRIBUTESCLASS AGE +VOLUMEMODE", storage.claim
+    ),
+    ("storage.k8s.io", "StorageClass"): Printer(
+        "NAME PROVISIONER RECLAIMPOLICY VOLUMEBINDINGMODE ALLOWVOLUMEEXPANSION AGE", storage.storage_class
+    ),
+    ("storage.k8s.io", "VolumeAttachment"): Printer("NAME ATTACHER PV NODE ATTACHED AGE", storage.attachment),
+    ("storage.k8s.io", "CSIDriver"): Printer(
+        "NAME ATTACHREQUIRED PODINFOONMOUNT STORAGECAPACITY TOKENREQUESTS REQUIRESREPUBLISH MODES AGE", storage.driver
+    ),
+    ("storage.k8s.io", "CSINode"): Printer("NAME DRIVERS AGE", storage.node_drivers),
+    ("storage.k8s.io", "CSIStorageCapacity"): Printer("NAME STORAGECLASSNAME CAPACITY", storage.capacity),
+    ("", "LimitRange"): Printer("NAME CREATED_AT", limits.limit_range),
+    ("", "ResourceQuota"): Printer("NAME REQUEST LIMIT AGE", limits.resource_quota),
+    ("scheduling.k8s.io", "PriorityClass"): Printer(
+        "NAME VALUE GLOBAL-DEFAULT AGE PREEMPTIONPOLICY", limits.priority_class
+    ),
+    ("node.k8s.io", "RuntimeClass"): Printer("NAME HANDLER AGE", limits.runtime_class),
     ("rbac.authorization.k8s.io", "Role"): Printer("NAME CREATED_AT", access.role),
     ("rbac.authorization.k8s.io", "ClusterRole"): Printer("NAME CREATED_AT", access.role),
     ("rbac.authorization.k8s.io", "RoleBinding"): Printer(_BINDING, access.binding),

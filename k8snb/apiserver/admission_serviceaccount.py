@@ -1,0 +1,111 @@
+"""ServiceAccount: the admission plug-in that gives every pod somebody to be.
+
+Interface: `service_account`, a plug-in; `with_token(pod, volume)` mounts the account's token.
+The rule not to break: what the pod says for itself stays as it is.
+Source: `plugin/pkg/admission/serviceaccount/admission.go`. The annotation `kubernetes.io/enforce-mountable-secrets`,
+deprecated since 1.32, is not implemented by k8snb.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Protocol
+
+from k8snb.apimachinery.errors import ApiError, forbidden
+from k8snb.apimachinery.meta import Object, annotations_of, get_path, name_of, namespace_of
+from k8snb.apimachinery.names import generate_name
+from k8snb.apiserver.admission_plugin import creates, find_object
+from k8snb.client import Request
+from k8snb.etcd import Store
+
+MOUNTS_TOKENS = False  # needs a kubelet that carries out projected volumes
+MIRROR = "kubernetes.io/config.mirror"
+DEFAULT = "default"
+TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN_VOLUME = "kube-api-access-"
+TOKEN_SECONDS = 3607  # an hour, and the seconds by which upstream tells its own mounts from others
+
+
+class Server(Protocol):
+    store: Store
+    dice: random.Random
+
+
+def service_account(server: Server, request: Request, obj: Object, old: Object | None) -> Object:
+    """A pod runs as a service account, `default` if it names none, with its token and its image pull secrets.
+
+    `default` need not be there yet: the service account controller makes it for every namespace (upstream waits for
+    it).
+    """
+    if not creates(request, "pods"):
+        return obj
+    if MIRROR in annotations_of(obj):
+        return _mirror(request, obj)
+    spec = obj["spec"]
+    name = spec.get("serviceAccountName") or DEFAULT
+    account = find_object(server, "serviceaccounts", name, namespace_of(obj))
+    if account is None and name != DEFAULT:
+        why = f'error looking up service account {namespace_of(obj)}/{name}: serviceaccount "{name}" not found'
+        raise forbidden(request.kind, name_of(obj), why)
+    changes: Object = {"serviceAccountName": name, "serviceAccount": name}
+    secrets = (account or {}).get("imagePullSecrets")
+    if secrets and not spec.get("imagePullSecrets"):
+        changes["imagePullSecrets"] = secrets
+    pod = {**obj, "spec": {**spec, **changes}}
+    return with_token(pod, generate_name(TOKEN_VOLUME, server.dice)) if _mounts_token(spec, account) else pod
+
+
+def _mirror(request: Request, pod: Object) -> Object:
+    """The image of a pod that runs without the apiserver is nobody."""
+    for thing, said in (("service accounts", pod["spec"].get("serviceAccountName")), ("secrets", _uses_secrets(pod))):
+        if said:
+            raise _refused(request, pod, f"a mirror pod may not reference {thing}")
+    return pod
+
+
+def _uses_secrets(pod: Object) -> bool:
+    return any("secret" in volume for volume in pod["spec"].get("volumes") or ())
+
+
+def _refused(request: Request, pod: Object, why: str) -> ApiError:
+    return forbidden(request.kind, name_of(pod), why)
+
+
+def _mounts_token(spec: Object, account: Object | None) -> bool:
+    """The pod may want no token, or else the account may."""
+    for said in (spec.get("automountServiceAccountToken"), (account or {}).get("automountServiceAccountToken")):
+        if said is not None:
+            return MOUNTS_TOKENS and bool(said)
+    return MOUNTS_TOKENS
+
+
+def with_token(pod: Object, volume: str) -> Object:
+    """The pod with the token, the cluster's certificate and the namespace mounted in every container that has nothing
+    at their place. `volume` is the name for the volume where the pod does not bring one."""
+    spec = pod["spec"]
+    present = next((v["name"] for v in spec.get("volumes") or () if v["name"].startswith(TOKEN_VOLUME)), "")
+    mount = {"name": present or volume, "readOnly": True, "mountPath": TOKEN_PATH}
+    changed = {field: [_mounted(container, mount) for container in spec[field]]
+               for field in ("initContainers", "containers") if spec.get(field)}  # fmt: skip
+    if all(changed[field] == spec[field] for field in changed):
+        return pod
+    volumes = [*(spec.get("volumes") or ()), *([] if present else [token_volume(volume)])]
+    return {**pod, "spec": {**spec, **changed, "volumes": volumes}}
+
+
+def _mounted(container: Object, mount: Object) -> Object:
+    mounts = container.get("volumeMounts") or []
+    if any(get_path(each, "mountPath") == TOKEN_PATH for each in mounts):
+        return container
+    return {**container, "volumeMounts": [*mounts, mount]}
+
+
+def token_volume(name: str) -> Object:
+    """The projected volume that every pod has from its service account."""
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    sources = [
+        {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [namespace]}},
+    ]
+    return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}

@@ -1,0 +1,82 @@
+"""Pods and containers as a Docker engine is asked to make them.
+
+Interface: `create_pause(api, …)` and `create_container(api, …)` return the new container's id.
+The rule not to break: what is made has its labels from the start, so that nothing of a cluster is ever without them.
+Source: `makeSandboxDockerConfig` and `createContainer` in pkg/kubelet/dockershim of Kubernetes 1.23.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from k8snb.cri import ContainerConfig, PodSandboxConfig
+from k8snb.cri.docker_engine import Pause
+from k8snb.cri.docker_status import limits
+
+
+def create_pause(
+    api: Any, pause: Pause, config: PodSandboxConfig, *, name: str, labels: Mapping[str, str], network: str, ip: str
+) -> str:
+    """The container that has the pod's address: `ip` on `network`, or the host's."""
+    endpoint = None if config.host_network else {network: api.create_endpoint_config(ipv4_address=ip)}
+    host = api.create_host_config(
+        network_mode="host" if config.host_network else network,
+        ipc_mode="shareable",
+        dns=list(config.dns_servers) or None,
+        dns_search=list(config.dns_searches) or None,
+        dns_opt=list(config.dns_options) or None,
+    )
+    made = api.create_container(
+        pause.image,
+        list(pause.command) or None,
+        name=name,
+        hostname=None if config.host_network else (config.hostname or config.name)[:63],
+        labels=labels,
+        host_config=host,
+        networking_config=api.create_networking_config(endpoint) if endpoint else None,
+    )
+    return str(made["Id"])
+
+
+def create_container(
+    api: Any, config: ContainerConfig, *, sandbox: PodSandboxConfig, sandbox_id: str, name: str,
+    labels: Mapping[str, str],
+) -> str:  # fmt: skip
+    """A container that joins its pod's sandbox."""
+    made = api.create_container(
+        config.image,
+        list(config.args) or None,
+        name=name,
+        entrypoint=list(config.command) or None,
+        environment=[f"{key}={value}" for key, value in config.env],
+        working_dir=config.working_dir or None,
+        user=None if config.run_as_user is None else str(config.run_as_user),
+        stdin_open=config.stdin,
+        detach=not config.stdin_once,
+        tty=config.tty,
+        labels=labels,
+        host_config=_host_config(api, config, sandbox, sandbox_id),
+    )
+    return str(made["Id"])
+
+
+def _host_config(api: Any, config: ContainerConfig, sandbox: PodSandboxConfig, sandbox_id: str) -> Any:
+    import docker
+
+    joined = f"container:{sandbox_id}"
+    processes = f"container:{config.target}" if config.target else joined if sandbox.share_process_namespace else None
+    mounts = [
+        docker.types.Mount(mount.container_path, mount.host_path, type="bind", read_only=mount.readonly)
+        for mount in config.mounts
+    ]
+    return api.create_host_config(
+        network_mode=joined,
+        ipc_mode=joined,
+        pid_mode=processes,
+        privileged=config.privileged,
+        read_only=config.read_only_root,
+        mounts=mounts,
+        log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"}),
+        **limits(config),
+    )

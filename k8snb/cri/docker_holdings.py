@@ -1,0 +1,91 @@
+"""What a Docker engine holds of a cluster: everything with the cluster's label, and nothing else.
+
+Interface: `Holdings.list(*labels)`, `remove(container)`, `remove_all(label)`, `remove_networks(label)`,
+`clear_leftovers()`, `container_name(…)`.
+The rule not to break: nothing without this cluster's label is ever listed, touched or removed.
+Source: `pkg/kubelet/dockershim/naming.go` of Kubernetes 1.23 for the names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from k8snb.cri import PodSandboxConfig, RuntimeFailure
+from k8snb.cri.docker_engine import ignoring, translated
+from k8snb.cri.docker_status import CLUSTER, OWNER, RUN, SORT
+
+
+class Holdings:
+    """One cluster's containers and networks on one engine. `labels` are for all that is made, `run` for this run's."""
+
+    def __init__(self, api: Any, cluster: str) -> None:
+        self._api = api
+        self._cluster = cluster
+        run = f"{cluster}-{secrets.token_hex(4)}"
+        self.run = f"{RUN}={run}"
+        self.labels = {CLUSTER: cluster, RUN: run, OWNER: f"{socket.gethostname()}/{os.getpid()}"}
+        self.network_name = f"k8snb-{_safe(run)}"
+
+    def container_name(self, name: str, pod: PodSandboxConfig, attempt: int) -> str:
+        words = (self._cluster, name, pod.name, pod.namespace, pod.uid, str(attempt))
+        return _safe("k8snb_" + "_".join(words))
+
+    def list(self, *labels: str) -> list[Any]:
+        """The containers that have these labels (name=value) besides the cluster's."""
+        with translated("RuntimeNotReady", "cannot list containers"):
+            mine = [f"{CLUSTER}={self._cluster}", *labels]
+            return [*self._api.containers(all=True, filters={"label": mine})]
+
+    def remove(self, container_id: str) -> None:
+        # 409: somebody else is removing it at this moment
+        with translated("RemoveContainerError", "cannot remove the container"), ignoring(404, 409):
+            self._api.remove_container(container_id, force=True, v=True)
+
+    def remove_all(self, label: str) -> None:
+        """Remove containers, those that joined another's namespaces before the one they joined."""
+        rows = self.list(label)
+        with ThreadPoolExecutor(8, thread_name_prefix="k8snb-docker") as pool:
+            for sort in ("container", "sandbox"):
+                for _ in pool.map(self.remove, [row["Id"] for row in rows if row["Labels"].get(SORT) == sort]):
+                    pass
+
+    def remove_networks(self, label: str) -> None:
+        with translated("NetworkNotReady", "cannot remove the cluster's network"):
+            for row in self._api.networks(filters={"label": [f"{CLUSTER}={self._cluster}", label]}):
+                self._api.remove_network(row["Id"])
+
+    def clear_leftovers(self) -> None:
+        """Remove what a cluster of this name left when its kernel died; refuse to share the name with a living one."""
+        networks = self._api.networks(filters={"label": [f"{CLUSTER}={self._cluster}"]})
+        for owner in {(row.get("Labels") or {}).get(OWNER, "") for row in [*self.list(), *networks]}:
+            if _alive(owner):
+                message = f'cluster "{self._cluster}" is already running on this Docker engine (process {owner})'
+                raise RuntimeFailure("RuntimeNotReady", f"{message}: stop it there, or give this one another name")
+            self.remove_all(f"{OWNER}={owner}")
+            self.remove_networks(f"{OWNER}={owner}")
+
+
+def _alive(owner: str) -> bool:
+    """Whether the process that made a container is another one that still runs (on another host: yes)."""
+    host, _, process = owner.rpartition("/")
+    if not process.isdigit() or int(process) == os.getpid():
+        return False
+    if host != socket.gethostname():
+        return True
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _safe(name: str) -> str:
+    """A name of the characters that Docker allows."""
+    return re.sub(r"[^a-zA-Z0-9_.-]", "-", name)
