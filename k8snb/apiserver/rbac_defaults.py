@@ -235,6 +235,15 @@ CONTROLLER_ROLES: dict[str, tuple[Rule, ...]] = {
         may("create delete list patch watch", "pods"),
         EVENTS,
     ),
+    "disruption-controller": (
+        may(READ, "deployments replicasets statefulsets", "apps"),
+        may(READ, "pods replicationcontrollers"),
+        may("update", "pods/status"),
+        may(READ, "poddisruptionbudgets", "policy"),
+        may("update", "poddisruptionbudgets/status", "policy"),
+        may("get", "*/scale", ALL),
+        EVENTS,
+    ),
     "job-controller": (
         may(f"patch update {READ}", "jobs", "batch"),
         may("update", "jobs/status jobs/finalizers", "batch"),

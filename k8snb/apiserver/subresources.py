@@ -19,6 +19,7 @@ from k8snb.apimachinery.selectors import from_label_selector, from_set
 from k8snb.apiserver import proxy
 from k8snb.apiserver.authorization import Authorizer
 from k8snb.apiserver.certificates import approval
+from k8snb.apiserver.eviction import evict
 from k8snb.apiserver.identity import Identity
 from k8snb.apiserver.nodes import NodeConnection, kubelet_of
 from k8snb.apiserver.patching import apply_patch
@@ -132,15 +133,6 @@ def as_pod_binding(request: Request) -> Request:
     return replace(request, kind=BY_GVK["v1", "Pod"], name=name, subresource="binding")
 
 
-def eviction(server: Server, request: Request) -> Object:
-    """Delete a pod politely. PodDisruptionBudgets are not implemented by k8snb, so nothing can object."""
-    options = get_path(request.body, "deleteOptions") or {}
-    delete = Request("delete", request.kind, request.namespace, request.name, options=options, user=request.user,
-                     cause=request.cause)  # fmt: skip
-    server.registry.delete(delete)
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-
-
 def finalize(server: Server, request: Request) -> Object:
     """A namespace's own finalizers: when the last one is gone and it was deleted, it ends."""
     old = server.registry.get(request)
@@ -225,7 +217,7 @@ HANDLERS: dict[tuple[str, str], Handler] = {
     ("*", "status"): part,
     ("*", "scale"): scale,
     ("pods", "binding"): binding,
-    ("pods", "eviction"): eviction,
+    ("pods", "eviction"): evict,
     ("pods", "log"): logs,
     ("pods", "exec"): run_command,
     ("pods", "attach"): attach,

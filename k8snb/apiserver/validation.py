@@ -19,6 +19,7 @@ from k8snb.apiserver import validation_batch as batch
 from k8snb.apiserver import validation_classes as classes
 from k8snb.apiserver import validation_limits as limits
 from k8snb.apiserver import validation_pod_doors as pod_doors
+from k8snb.apiserver import validation_policy as policy
 from k8snb.apiserver import validation_rbac as rbac
 from k8snb.apiserver import validation_storage as storage
 from k8snb.apiserver.validation_fields import IMMUTABLE, Errors, each, labels
@@ -165,6 +166,7 @@ RULES: dict[str, Rule] = {
     "replicasets": apps.replica_set,
     "deployments": apps.deployment,
     "statefulsets": apps.stateful_set,
+    "poddisruptionbudgets": policy.budget,
     "daemonsets": apps.daemon_set,
     "controllerrevisions": apps.controller_revision,
     "jobs": batch.job,

@@ -21,6 +21,7 @@ from k8snb.controllers.clusterroleaggregation import ClusterRoleAggregationContr
 from k8snb.controllers.cronjob import CronJobController
 from k8snb.controllers.daemonset import DaemonSetController
 from k8snb.controllers.deployment import DeploymentController
+from k8snb.controllers.disruption import DisruptionController
 from k8snb.controllers.endpoints import EndpointsController
 from k8snb.controllers.endpointslice import EndpointSliceController
 from k8snb.controllers.ephemeral import EphemeralVolumeController
@@ -71,6 +72,7 @@ CONTROLLERS: dict[str, Make] = {
     "persistentvolumeclaim-protection-controller": PVCProtectionController,
     "persistentvolume-protection-controller": PVProtectionController,
     "ephemeral-volume-controller": EphemeralVolumeController,
+    "disruption-controller": DisruptionController,
 }
 
 

@@ -18,6 +18,7 @@ from k8snb.kubectl import describe_workload as workloads
 from k8snb.kubectl import flags
 from k8snb.kubectl.describe_node import describe_node
 from k8snb.kubectl.describe_page import Page, events_section, heading, meta_lines
+from k8snb.kubectl.describe_policy import describe_budget
 from k8snb.kubectl.describe_service import describe_endpoints, describe_service
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.hints import pod_hints, service_hints
@@ -156,6 +157,7 @@ DESCRIBERS: dict[str, Describe] = {
     "CronJob": batch.describe_cron_job,
     "Node": describe_node,
     "Namespace": limits.describe_namespace,
+    "PodDisruptionBudget": describe_budget,
     "ResourceQuota": limits.describe_resource_quota,
     "LimitRange": limits.describe_limit_range,
     "PriorityClass": limits.describe_priority_class,

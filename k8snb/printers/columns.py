@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
-from k8snb.printers import access, batch, custom, duration, limits, networking, pods, storage
+from k8snb.printers import access, batch, custom, duration, limits, networking, pods, policy, storage
 from k8snb.printers.table import Column, Row, Table
 
 Cells = Callable[[Object, float], tuple[Any, ...]]
@@ -405,6 +405,9 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("rbac.authorization.k8s.io", "ClusterRoleBinding"): Printer(_BINDING, access.binding),
     ("certificates.k8s.io", "CertificateSigningRequest"): Printer(
         "NAME AGE SIGNERNAME REQUESTOR REQUESTEDDURATION CONDITION", access.signing_request
+    ),
+    ("policy", "PodDisruptionBudget"): Printer(
+        "NAME MIN_AVAILABLE MAX_UNAVAILABLE ALLOWED_DISRUPTIONS AGE", policy.budget
     ),
     ("networking.k8s.io", "Ingress"): Printer("NAME CLASS HOSTS ADDRESS PORTS AGE", networking.ingress),
     ("networking.k8s.io", "IngressClass"): Printer("NAME CONTROLLER PARAMETERS AGE", networking.ingress_class),
