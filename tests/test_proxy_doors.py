@@ -166,6 +166,8 @@ def test_a_node_gives_a_containers_log(cluster: Cluster) -> None:
     assert "ready for start up" in cluster.client.proxy("nodes", node, "/containerLogs/default/web/main").text
     lines = cluster.client.proxy("nodes", node, "/containerLogs/default/web/main?tailLines=1").text
     assert lines.count("\n") == 1
+    assert cluster.client.proxy("nodes", node, "/containerLogs/default/web/main?limitBytes=5").text == "nginx"
+    assert cluster.client.proxy("nodes", node, "/containerLogs/default/web/main?tailLines=x").status == 400
     assert cluster.client.proxy("nodes", node, "/containerLogs/default/nobody/main").status == 404
     assert cluster.client.proxy("nodes", node, "/containerLogs/default/web/nobody").status == 404
 
@@ -231,7 +233,8 @@ GO = web.AppKey("go", asyncio.Event)
 async def show(request: web.Request) -> web.Response:
     """What has arrived."""
     body = await request.read()
-    seen = {"method": request.method, "path": request.raw_path, "headers": dict(request.headers), "body": body.decode()}
+    seen = {"method": request.method, "path": request.raw_path, "headers": dict(request.headers),
+            "body": body.decode(errors="replace"), "hex": body.hex()}  # fmt: skip
     return web.json_response(seen, headers={"X-Kept": "yes", "Keep-Alive": "timeout=5"})
 
 
@@ -476,6 +479,12 @@ def test_a_body_in_pieces_and_a_large_one_arrive(lab: Lab) -> None:
     assert lab.text(f"{POD}/count", "POST", body=bytes(8 << 20)) == str(8 << 20)
     with lab.ask(f"{POD}/plenty") as answer:
         assert len(answer.read()) == 64 << 18
+
+
+@pytest.mark.process
+def test_a_packed_body_stays_what_it_says_it_is(lab: Lab) -> None:
+    seen = lab.shown(f"{POD}/", "POST", body=gzip.compress(b"plain"), headers={"Content-Encoding": "gzip"})
+    assert gzip.decompress(bytes.fromhex(seen["hex"])) == b"plain" and seen["headers"]["Content-Encoding"] == "gzip"
 
 
 @pytest.mark.process

@@ -36,6 +36,12 @@ PROVISIONERS = ("volume.beta.kubernetes.io/storage-provisioner", "volume.kuberne
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 SHORT_MODES = {"ReadWriteOnce": "RWO", "ReadOnlyMany": "ROX", "ReadWriteMany": "RWX", "ReadWriteOncePod": "RWOP"}
 
+# The fields of a volume's spec that are not its source.
+PLAIN_FIELDS = frozenset((
+    "accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
+    "storageClassName", "volumeAttributesClassName", "volumeMode",
+))  # fmt: skip
+
 
 class Place(NamedTuple):
     """A node, as volumes see it."""
@@ -97,6 +103,11 @@ def same_volume_mode(volume: Object, claim: Object) -> bool:
     return bool(offered == wanted)
 
 
+def source_of(volume: Object) -> Object:
+    """A volume's source with its name: `{"hostPath": {…}}`; in a valid volume there is exactly one."""
+    return {name: value for name, value in volume["spec"].items() if name not in PLAIN_FIELDS and value is not None}
+
+
 # what belongs together
 
 
@@ -104,6 +115,18 @@ def claim_key(volume: Object) -> str:
     """`namespace/name` of the claim that a volume is meant for, "" for a free one."""
     reference = get_path(volume, "spec.claimRef")
     return f"{reference.get('namespace', '')}/{reference.get('name', '')}" if reference else ""
+
+
+def reference_to(claim: Object) -> Object:
+    """How a volume names its claim."""
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "namespace": namespace_of(claim),
+        "name": name_of(claim),
+        "uid": uid_of(claim),
+        "resourceVersion": claim["metadata"]["resourceVersion"],
+    }
 
 
 def is_bound_to(volume: Object, claim: Object) -> bool:

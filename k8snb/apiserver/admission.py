@@ -88,8 +88,8 @@ PLUGINS: tuple[Plugin, ...] = (
 VALIDATORS: tuple[Plugin, ...] = (
     limit_ranger,
     pod_security,
-    claim_resize,
     one_default,
+    claim_resize,
     overhead_matches,
     resource_quota,
 )

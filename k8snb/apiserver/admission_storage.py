@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from k8snb.apimachinery.errors import forbidden
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, annotations_of, get_path, name_of, with_metadata, with_path
-from k8snb.apimachinery.quantity import parse
+from k8snb.apimachinery.quantity import NANO, parse
 from k8snb.apimachinery.storage import CLASS_ANNOTATION, class_of, default_class
 from k8snb.apiserver.admission_plugin import Server, creates, find_object, objects, updates
 from k8snb.client import Request
@@ -29,6 +29,7 @@ RECYCLE = (
     "is to use dynamic provisioning."
 )
 OLD_CLASS = f'metadata.annotations[{CLASS_ANNOTATION}]: deprecated since v1.8; use "storageClassName" attribute instead'
+FRACTION = 'spec.resources.requests[storage]: fractional byte value "%s" is invalid, must be an integer'
 NOT_BOUND = "Only bound persistent volume claims can be expanded"
 NOT_EXPANDABLE = (
     "only dynamically provisioned pvc can be resized and the storageclass that provisions the pvc must support resize"
@@ -54,6 +55,11 @@ def storage_object_in_use_protection(server: Server, request: Request, obj: Obje
 
 
 def _warnings(kind: Kind, obj: Object) -> Iterator[str]:
+    size = parse(get_path(obj, "spec.resources.requests.storage", "0"))
+    if size.nanos % NANO:
+        yield FRACTION % size
+    if get_path(obj, "spec.volumeAttributesClassName"):
+        yield "spec.volumeAttributesClassName: not implemented by k8snb: it is kept, and nothing acts on it"
     if CLASS_ANNOTATION in annotations_of(obj):
         yield OLD_CLASS
     if kind.builtin == "persistentvolumes" and get_path(obj, "spec.persistentVolumeReclaimPolicy") == "Recycle":

@@ -119,13 +119,14 @@ def _resources(kind: Kind) -> list[Object]:
     return [entry, *(_subresource(kind, name) for name in kind.subresources)]
 
 
-def _behind(kind: Kind, name: str) -> tuple[Object, tuple[str, ...]]:
+def door(kind: Kind, name: str) -> tuple[Object, tuple[str, ...]]:
+    """What lies behind a kind's subresource ({} = the kind itself), and the verbs that it takes."""
     behind, verbs = SUBRESOURCES[name]
     return ({**behind, "kind": behind["kind"].format(kind=kind.kind)} if behind else {}), verbs
 
 
 def _subresource(kind: Kind, name: str) -> Object:
-    behind, verbs = _behind(kind, name)
+    behind, verbs = door(kind, name)
     return {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.namespaced,
             "kind": kind.kind, **behind, "verbs": list(verbs)}  # fmt: skip
 
@@ -149,7 +150,7 @@ def _aggregated_resource(kind: Kind) -> Object:
 
 
 def _aggregated_subresource(kind: Kind, name: str) -> Object:
-    behind, verbs = _behind(kind, name)
+    behind, verbs = door(kind, name)
     response = {"group": kind.group, "version": kind.version, "kind": kind.kind}
     if behind:
         response = {"group": "", **behind}

@@ -73,6 +73,8 @@ def paths_of(kind: Kind) -> Object:
         found[one] = _item(kind, ("get", "update", "patch", "delete"), _names(kind, "name"))
     for name in kind.subresources:
         found[f"{one}/{name}"] = _door(kind, name)
+        if name == "proxy":
+            found[f"{one}/proxy/{{path}}"] = _door(kind, name, path=True)
     return found
 
 
@@ -174,19 +176,20 @@ def _reference(name: str) -> Object:
 # subresources
 
 
-def _door(kind: Kind, name: str) -> Object:
+def _door(kind: Kind, name: str, *, path: bool = False) -> Object:
     """The path of a subresource. What lies behind it is one of the kinds of discovery."""
-    behind, verbs = discovery.SUBRESOURCES[name]
+    behind, verbs = discovery.door(kind, name)
     if name in STREAMS:
-        operations = {METHODS[verb]: _connection(kind, verb, name, behind) for verb in verbs}
+        operations = {METHODS[verb]: _connection(kind, verb, name, behind, path) for verb in verbs}
     else:
         body = _behind(behind) or reference(kind)
         operations = {METHODS[verb]: _through(kind, verb, name, body, behind) for verb in verbs}
-    return {**operations, "parameters": _in_path(_names(kind, "name"))}
+    return {**operations, "parameters": _in_path(_names(kind, "name", *(["path"] if path else [])))}
 
 
-def _connection(kind: Kind, verb: str, name: str, behind: Object) -> Object:
-    return {**_described(kind, verb, name.title(), None, behind), "parameters": []}
+def _connection(kind: Kind, verb: str, name: str, behind: Object, path: bool) -> Object:
+    suffix = f"{name.title()}WithPath" if path else name.title()
+    return {**_described(kind, verb, suffix, None, behind), "parameters": []}
 
 
 def _through(kind: Kind, verb: str, name: str, body: Object, behind: Object) -> Object:

@@ -191,8 +191,6 @@ def _headers(request: web.Request, uri: str) -> Headers:
     given = [(name, value) for name, value in request.headers.items() if not name.lower().startswith(PRIVATE)]
     upgraded = request.headers.get("Upgrade", "") if "upgrade" in request.headers.get("Connection", "").lower() else ""
     kept = without_hop_by_hop(given)
-    if request.headers.get("Content-Encoding"):  # the server has unpacked it on the way in
-        kept = [(name, value) for name, value in kept if name.lower() not in ("content-encoding", "content-length")]
     if request.body_exists and all(name.lower() != "content-length" for name, _ in kept):
         kept = [*kept, ("Transfer-Encoding", "chunked")]
     if upgraded:

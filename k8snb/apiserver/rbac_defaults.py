@@ -148,6 +148,11 @@ ROLES: dict[str, Role] = {
         EVENTS,
     )),
     "system:node": Role(NODE_RULES),
+    "system:kubelet-api-admin": Role((
+        may(READ, "nodes"),
+        may("proxy", "nodes"),
+        may(ALL, "nodes/log nodes/metrics nodes/proxy nodes/stats"),
+    )),
     "system:node-proxier": Role((
         may(FOLLOW, "endpoints services"),
         may(READ, "nodes"),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
 from k8snb.apimachinery.quantity import parse
-from k8snb.apiserver import daemonset_strategy, job_strategy, pod_doors
+from k8snb.apiserver import daemonset_strategy, job_strategy, pod_doors, volume_strategy
 
 # kinds that count changes of their spec
 GENERATION = ("pods", "replicationcontrollers", "deployments", "replicasets", "statefulsets", "daemonsets", "jobs",
@@ -28,6 +28,7 @@ SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGra
 GENERATED: dict[str, Callable[[Object], Object]] = {
     "jobs": job_strategy.with_selector,
     "daemonsets": daemonset_strategy.with_first_generation,
+    "persistentvolumes": volume_strategy.with_first_phase,
 }
 # what the server writes into an object that takes the place of an older one
 REGENERATED: dict[str, Callable[[Object, Object], Object]] = {"daemonsets": daemonset_strategy.with_generation}

@@ -12,6 +12,7 @@ from typing import Any
 from k8snb.apimachinery import names, quantity
 from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_FOUND, NOT_SUPPORTED, REQUIRED, FieldError
 from k8snb.apimachinery.meta import Object
+from k8snb.apiserver.validation_storage import pod_claims
 
 Errors = Iterator[FieldError]
 
@@ -28,6 +29,7 @@ def pod_spec(spec: Object, path: str) -> Errors:
     """Everything that is wrong with a pod's spec."""
     volumes = {volume["name"] for volume in spec.get("volumes") or ()}
     yield from _unique(spec.get("volumes") or (), f"{path}.volumes")
+    yield from pod_claims(spec.get("volumes") or (), f"{path}.volumes")
     if not spec.get("containers"):
         yield FieldError(f"{path}.containers", REQUIRED)
     seen: set[str] = set()
@@ -46,6 +48,7 @@ def pod_spec(spec: Object, path: str) -> Errors:
     grace = spec.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0:
         yield FieldError(f"{path}.terminationGracePeriodSeconds", INVALID, grace, "must be greater than or equal to 0")
+    yield from _complaints(f"{path}.activeDeadlineSeconds", spec.get("activeDeadlineSeconds"), _deadline)
     for key, value in (spec.get("nodeSelector") or {}).items():
         yield from _complaints(f"{path}.nodeSelector", key, names.qualified_name)
         yield from _complaints(f"{path}.nodeSelector", value, names.label_value)
@@ -213,6 +216,10 @@ def _one_of(obj: Object, path: str, field: str, allowed: tuple[str, ...]) -> Err
 
 def _supported(allowed: tuple[str, ...]) -> str:
     return "supported values: " + ", ".join(f'"{value}"' for value in sorted(allowed))
+
+
+def _deadline(seconds: int) -> list[str]:
+    return [] if 0 < seconds < 2**31 else [f"must be between 1 and {2**31 - 1}, inclusive"]
 
 
 def _complaints(path: str, value: Any, rule: Any) -> Errors:

@@ -1,7 +1,7 @@
 """kube-apiserver's validation of storage: volumes, claims, classes, and what drivers say of themselves.
 
-Interface: `volume`, `claim`, `claim_spec`, `storage_class`, `attachment`, `driver`, `node_drivers`, `capacity`, and the
-`*_change` rules; rows of `validation.RULES` and `validation.CHANGES`.
+Interface: `volume`, `claim`, `storage_class`, `attachment`, `driver`, `node_drivers`, `capacity` and the `*_change`
+rules, rows of `validation.RULES` and `validation.CHANGES`; `claim_spec` and `pod_claims` for what carries claims.
 The rule not to break: a claim asks and a volume offers; once bound, only the size asked for may still grow.
 Source: `pkg/apis/core/validation/validation.go` (ValidatePersistentVolume, ValidatePersistentVolumeClaim and their
 updates) and `pkg/apis/storage/validation/validation.go`. Upstream prints a diff after "is immutable after creation";
@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from k8snb.apimachinery import names, quantity
 from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_SUPPORTED, REQUIRED, TOO_LONG, FieldError
 from k8snb.apimachinery.meta import Object, get_path
+from k8snb.apimachinery.storage import source_of
 
 Errors = Iterator[FieldError]
 
@@ -31,17 +32,6 @@ IMMUTABLE = "field is immutable"
 CLAIM_FIXED = (
     "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims"
 )
-
-# The fields of a volume's spec that are not its source.
-PLAIN_FIELDS = frozenset((
-    "accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
-    "storageClassName", "volumeAttributesClassName", "volumeMode",
-))  # fmt: skip
-
-
-def source_of(volume: Object) -> Object:
-    """A volume's source with its name: `{"hostPath": {…}}`. Without defaults there is exactly one."""
-    return {name: value for name, value in volume["spec"].items() if name not in PLAIN_FIELDS and value is not None}
 
 
 # PersistentVolume
@@ -180,6 +170,20 @@ def _settled(spec: Object, old: Object) -> Object:
 def _changed(spec: Object, old: Object) -> list[str]:
     now, before = _settled(spec, old), _settled(old["spec"], old)
     return sorted(f"spec.{key}" for key in now.keys() | before.keys() if now.get(key) != before.get(key))
+
+
+def pod_claims(volumes: Sequence[Object], path: str) -> Errors:
+    """What is wrong with the claims that a pod names, or carries the templates of."""
+    for index, entry in enumerate(volumes):
+        place = f"{path}[{index}]"
+        if "persistentVolumeClaim" in entry and not entry["persistentVolumeClaim"].get("claimName"):
+            yield FieldError(f"{place}.persistentVolumeClaim.claimName", REQUIRED)
+        if "ephemeral" in entry:
+            template = entry["ephemeral"].get("volumeClaimTemplate")
+            if template is None:
+                yield FieldError(f"{place}.ephemeral.volumeClaimTemplate", REQUIRED)
+            else:
+                yield from claim_spec(template["spec"], f"{place}.ephemeral.volumeClaimTemplate.spec")
 
 
 # what both have

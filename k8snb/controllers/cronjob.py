@@ -8,7 +8,6 @@ Source: `pkg/controller/cronjob/cronjob_controllerv2.go` in the kubernetes repos
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from k8snb.apimachinery import cron
 from k8snb.apimachinery.cron import Schedule
@@ -216,16 +215,8 @@ class CronJobController(Controller):
             return None
 
     def _may_start(self, one: Look, time: float) -> bool:
-        """Whether the time is neither too long ago, nor served, nor to be left out because another Job runs."""
-        patience = one.spec.get("startingDeadlineSeconds")
-        if patience is not None and time + patience < one.now:
-            moment = datetime.fromtimestamp(time, UTC).strftime("%a, %d %b %Y %H:%M:%S +0000")
-            words = f"Missed scheduled time to start a job: {moment}"
-            self.events.event(one.cron_job, WARNING, "MissSchedule", words)
-            return False
-        name = job_name(one.cron_job, time)
-        served = one.status.get("lastScheduleTime") == timestamp(time)
-        if served or any(entry["name"] == name for entry in one.active):
+        """Whether the time has no Job yet, and is not to be left out because another one runs."""
+        if any(entry["name"] == job_name(one.cron_job, time) for entry in one.active):
             return False
         if one.spec.get("concurrencyPolicy") == FORBID and one.active:
             self.events.event(one.cron_job, NORMAL, "JobAlreadyActive", BUSY)

@@ -38,6 +38,7 @@ def schedule_of(cron_job: Object) -> Schedule:
 def due(cron_job: Object, schedule: Schedule, now: float, *, deadline: bool = True) -> Due:
     """What is due. With `deadline`, times that lie too far back are not counted.
 
+    Upstream looks at the deadline a second time and would tell of a MissSchedule; after the first look it never can.
     Raises ValueError for a schedule that never comes true, such as one for the 30th of February.
     """
     last = get_path(cron_job, "status.lastScheduleTime") or cron_job["metadata"]["creationTimestamp"]

@@ -119,7 +119,8 @@ class Round:
             return self.active
         too_many = max(len(self.active) - self.wanted(), 0)
         doomed = list(self._misplaced()) if is_indexed(self.job) else []
-        left = [pod for pod in self.active if pod not in doomed]
+        out = set(map(uid_of, doomed))
+        left = [pod for pod in self.active if uid_of(pod) not in out]
         return doomed + first_to_delete(left, (), self.now)[: max(too_many - len(doomed), 0)]
 
     def _misplaced(self) -> Iterator[Object]:

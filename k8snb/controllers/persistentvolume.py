@@ -42,7 +42,7 @@ from k8snb.client.context import Context
 from k8snb.client.controller import Controller
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.informer import Informers
-from k8snb.clock import parse_timestamp
+from k8snb.clock import parse_timestamp, timestamp
 from k8snb.controllers.persistentvolume_pairs import (
     claim_status,
     paired_claim,
@@ -311,10 +311,9 @@ class PersistentVolumeController(Controller):
         old = volume.get("status") or {}
         if old.get("phase") == phase:
             return volume
-        kept = {key: value for key, value in old.items() if key != "message"}
-        return self._update_status(
-            "persistentvolumes", volume, {**kept, "phase": phase, **({"message": message} if message else {})}
-        )
+        status = {key: value for key, value in old.items() if key != "message"}
+        status |= {"phase": phase, "lastPhaseTransitionTime": timestamp(self.clock.now())}
+        return self._update_status("persistentvolumes", volume, {**status, **({"message": message} if message else {})})
 
     def _update(self, resource: str, old: Object, new: Object) -> Object:
         return old if new == old else self.client.update(resource, new)

@@ -9,20 +9,8 @@ Source: `GetBindVolumeToClaim`, `bindClaimToVolume`, `unbindVolume` and `updateC
 
 from __future__ import annotations
 
-from k8snb.apimachinery.meta import Object, annotations_of, get_path, name_of, namespace_of, uid_of, with_metadata
-from k8snb.apimachinery.storage import BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONERS, is_bound_to
-
-
-def reference_to(claim: Object) -> Object:
-    """How a volume names its claim."""
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "namespace": namespace_of(claim),
-        "name": name_of(claim),
-        "uid": uid_of(claim),
-        "resourceVersion": claim["metadata"]["resourceVersion"],
-    }
+from k8snb.apimachinery.meta import Object, annotations_of, get_path, name_of, uid_of, with_metadata
+from k8snb.apimachinery.storage import BIND_COMPLETED, BOUND_BY_CONTROLLER, PROVISIONERS, is_bound_to, reference_to
 
 
 def paired_volume(volume: Object, claim: Object) -> Object:

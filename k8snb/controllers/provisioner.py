@@ -41,6 +41,7 @@ from k8snb.apimachinery.storage import (
     class_of,
     is_bound_to,
     is_fully_bound,
+    reference_to,
     size_asked,
     waits_for_consumer,
 )
@@ -49,7 +50,6 @@ from k8snb.client.controller import Controller
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
-from k8snb.controllers.persistentvolume_pairs import reference_to
 
 FIRST_RETRY, LAST_RETRY = 15.0, 1000.0  # seconds; the pause doubles
 
@@ -109,9 +109,15 @@ class ProvisionController(Controller):
         self.events = EventRecorder(self.client, provisioner.name, self.clock)
         self._pauses: dict[str, float] = {}
         self.classes = informers.get("storageclasses")
-        self.classes.on_change(self._class_changed)
         self.volumes = self.watch("persistentvolumes")
         self.claims = self.watch("persistentvolumeclaims")
+        self.classes.on_change(self._class_changed)
+
+    def replace(self, provisioner: Provisioner) -> None:
+        """Work for another provisioner of the same name; what the one before could not do is tried at once."""
+        self.provisioner = provisioner
+        for key in sorted(self._pauses):
+            self.queue.add(key)
 
     def _class_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None or new["provisioner"] != self.provisioner.name:
@@ -247,7 +253,7 @@ class Provisioners:
         self._known[provisioner.name] = provisioner
         working = self._working.get(provisioner.name)
         if working is not None:
-            working.provisioner = provisioner
+            working.replace(provisioner)
         elif self._wiring is not None:
             self._put_to_work(*self._wiring, provisioner)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from k8snb.apimachinery import quota as quotas
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object, get_path, namespace_of, revision_of
+from k8snb.apimachinery.meta import Object, get_path, key_of, namespace_of, revision_of
 from k8snb.apimachinery.pod_resources import Amounts, amounts, total
 from k8snb.apimachinery.quantity import Quantity
 from k8snb.apimachinery.quota import Evaluator, evaluator
@@ -19,6 +19,7 @@ from k8snb.client.informer import NAMESPACE, Informer, Informers
 from k8snb.clock import parse_timestamp
 
 RECOUNT = 300.0  # seconds after which a quota is counted again in any case
+PACE = 5000  # objects counted in a second, so that the end of thousands of pods is not thousands of counts
 
 
 class ResourceQuotaController(Controller):
@@ -26,6 +27,7 @@ class ResourceQuotaController(Controller):
 
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
+        self._rest: dict[str, float] = {}  # quotas that were counted: until when they are left alone
         self.quotas = informers.get("resourcequotas")
         self.quotas.on_change(self._quota_changed)
         self.watch_kinds(_is_counted, self._observe)
@@ -49,18 +51,26 @@ class ResourceQuotaController(Controller):
 
     def _recount(self, rule: Evaluator, namespace: str, cause: int) -> None:
         for quota in self.quotas.by_index(NAMESPACE, namespace):
-            if rule.matching(quota["spec"].get("hard") or ()):
-                self.queue.add(f"{namespace}/{quota['metadata']['name']}", cause)
+            if not rule.matching(quota["spec"].get("hard") or ()):
+                continue
+            left = self._rest.get(key_of(quota), 0.0) - self.clock.monotonic()
+            if left > 0:
+                self.queue.add_after(key_of(quota), left, cause=cause)
+            else:
+                self.queue.add(key_of(quota), cause)
 
     # counting
 
     def sync(self, key: str) -> None:
         quota = self.quotas.by_key(key)
         if quota is None:
+            self._rest.pop(key, None)
             return
         self.queue.add_after(key, RECOUNT, background=True)
         hard = quota["spec"].get("hard") or {}
-        used = {name: str(amount) for name, amount in sorted(self._usage(quota).items())}
+        usage, counted = self._usage(quota)
+        self._rest[key] = self.clock.monotonic() + counted / PACE
+        used = {name: str(amount) for name, amount in sorted(usage.items())}
         status = {"hard": hard, "used": used}
         present = quota.get("status") or {}
         if present.get("hard") != hard or amounts(present.get("used")) != amounts(used):
@@ -69,18 +79,20 @@ class ResourceQuotaController(Controller):
     def subject(self, key: str) -> Object | None:
         return self.quotas.by_key(key)
 
-    def _usage(self, quota: Object) -> Amounts:
-        """What the namespace uses of each name in the quota that something measures."""
+    def _usage(self, quota: Object) -> tuple[Amounts, int]:
+        """What the namespace uses of each name in the quota that something measures; how many objects that are."""
         found: Amounts = {}
+        counted = 0
         for kind in _counted_kinds(self.client.kinds()):
             rule = evaluator(kind)
             names = rule.matching(quota["spec"].get("hard") or ()) if rule is not None else []
             if rule is not None and names:
                 found |= dict.fromkeys(names, Quantity(0))
                 listed = self.client.items(kind, namespace_of(quota))
+                counted += len(listed)
                 parts = (self._usage_of(rule, kind, obj) for obj in listed if rule.covers(quota, obj))
                 found = total((found, *(quotas.masked(part, names) for part in parts)))
-        return found
+        return found, counted
 
     def _usage_of(self, rule: Evaluator, kind: Kind, obj: Object) -> Amounts:
         if kind.builtin == "pods" and self._is_overdue(obj):

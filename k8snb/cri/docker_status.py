@@ -7,6 +7,7 @@ Source: `pkg/kubelet/dockershim/convert.go` and `docker_container.go` of Kuberne
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -80,7 +81,9 @@ def _resources_of(host: Mapping[str, Any]) -> ContainerResources:
     """What a container may use, as the engine has it."""
     quota, period, shares = host.get("CpuQuota") or 0, host.get("CpuPeriod") or _PERIOD, host.get("CpuShares") or 0
     return ContainerResources(
-        cpu_request=shares / SHARES, cpu_limit=max(quota, 0) / period, memory_limit=max(host.get("Memory") or 0, 0)
+        cpu_request=math.ceil(shares * 1000 / SHARES) / 1000,  # the shares were rounded down from thousandths of a core
+        cpu_limit=max(quota, 0) / period,
+        memory_limit=max(host.get("Memory") or 0, 0),
     )
 
 

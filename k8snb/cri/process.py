@@ -49,7 +49,15 @@ from k8snb.cri.process_files import (
 from k8snb.cri.process_images import ImageService
 from k8snb.cri.process_launch import CANNOT_RUN, Launcher, await_ports, end_all, explain
 from k8snb.cri.process_network import Loopback
-from k8snb.cri.process_pods import Container, Sandbox, attach, container_notes, exit_reason, sandbox_notes
+from k8snb.cri.process_pods import (
+    Container,
+    Sandbox,
+    attach,
+    change_resources,
+    container_notes,
+    exit_reason,
+    sandbox_notes,
+)
 from k8snb.cri.process_ports import PodPorts
 from k8snb.cri.process_shim import Shim
 from k8snb.cri.process_streams import AttachSession, ExecSession
@@ -250,10 +258,9 @@ class ProcessRuntime:
         return ContainerStats(cpu_seconds=used.cpu_seconds, memory_bytes=used.memory, timestamp=self._clock.now())
 
     def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
-        """A process is watched for the memory limit that it was started with, and has no others."""
-        container = self._container(container_id)
-        raise RuntimeFailure("Infeasible", f"the process runtime cannot change what container "
-                                           f"{container.config.name} may use: make the pod anew")  # fmt: skip
+        """The memory limit is checked from now on; a CPU limit is never carried out here."""
+        with self._lock:
+            change_resources(self._container(container_id), resources)
 
     def exec_sync(self, container_id: str, command: Sequence[str], timeout: float) -> ExecResult:
         """Run a command beside the container's own. `timeout` in seconds, 0 = none.

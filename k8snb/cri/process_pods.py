@@ -1,7 +1,7 @@
 """What the process runtime keeps of each sandbox and container, and what it says of them.
 
 Interface: `Sandbox` and `Container` with their `status()`; `attach` joins a container's program;
-`sandbox_notes` and `container_notes`.
+`sandbox_notes` and `container_notes`; `change_resources`.
 The rule not to break: whatever a config asks for and a plain process cannot give has its sentence here.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 from k8snb.cri import (
     CREATED,
@@ -16,8 +17,10 @@ from k8snb.cri import (
     RUNNING,
     SANDBOX_READY,
     ContainerConfig,
+    ContainerResources,
     ContainerStatus,
     PodSandboxConfig,
+    RuntimeFailure,
     SandboxStatus,
     images,
     process_usage,
@@ -38,6 +41,10 @@ _CONTAINER_NOTES: tuple[tuple[Callable[[ContainerConfig], object], str], ...] = 
     (lambda config: config.privileged, "privileged is not carried out"),
     (lambda config: config.read_only_root, "readOnlyRootFilesystem is not carried out"),
     (lambda config: config.cpu_limit, "the CPU limit is not carried out"),
+    (
+        lambda config: config.target,
+        "targetContainerName is not carried out: no PID namespaces here, the processes of the whole machine are seen",
+    ),
     (
         lambda config: config.memory_limit and process_usage.HAS_PROC,
         "the memory limit is checked once a second; no cgroup enforces it",
@@ -159,3 +166,15 @@ def container_notes(config: ContainerConfig, entry: images.Entry) -> list[str]:
     if entry.host and (config.command or entry.stands_in == images.SHELL):
         notes.append("process runtime: no file system of its own; /bin of the host is used, by the notebook's user")
     return notes + [f"process runtime: {text}" for holds, text in _CONTAINER_NOTES if holds(config)]
+
+
+def change_resources(container: Container, resources: ContainerResources) -> None:
+    """Other limits for a running container. Raises RuntimeFailure Infeasible for those that nothing here enforces."""
+    config = container.config
+    if resources.cpu_limit != config.cpu_limit:
+        raise RuntimeFailure("Infeasible", "the process runtime carries out no CPU limit, so it cannot change one")
+    if resources.memory_limit != config.memory_limit and not process_usage.HAS_PROC:
+        raise RuntimeFailure("Infeasible", "the process runtime carries out no memory limit on this machine")
+    container.config = replace(config, **asdict(resources))
+    if container.process is not None:
+        container.process.memory_limit = resources.memory_limit

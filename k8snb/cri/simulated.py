@@ -12,7 +12,6 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 from k8snb.clock import Clock, micro_timestamp
 from k8snb.cri import (
@@ -180,6 +179,8 @@ class SimulatedRuntime:
         image = find(config.image, [*config.command, *config.args])
         container = Container(self._new_id(), pod, config, image, self.now())
         self._containers[container.id] = pod.containers[container.id] = container
+        if config.target:
+            container.note("targetContainerName: not implemented by k8snb's simulated containers")
         return container.id
 
     def start_container(self, container_id: str) -> None:
@@ -220,10 +221,7 @@ class SimulatedRuntime:
 
     def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
         container = self._container(container_id)
-        container.config = replace(
-            container.config, cpu_request=resources.cpu_request, cpu_limit=resources.cpu_limit,
-            memory_limit=resources.memory_limit,
-        )  # fmt: skip
+        simulated_usage.change_limits(container, resources, self.now())
         self._tell(container.pod)
 
     def _status(self, container: Container) -> ContainerStatus:

@@ -1,6 +1,7 @@
 """Simulated usage: what a simulated container would use, as data, so that autoscaling can be learned without a load.
 
-Interface: `container_stats(container, now)`; `serve(container, now)` counts a request that the container answers.
+Interface: `container_stats(container, now)`; `serve(container, now)` counts a request that the container answers;
+`change_limits(container, resources, now)`.
 The rule not to break: what was used up to a moment follows from times and requests alone, so that a run repeats.
 Real numbers come from cgroups.
 
@@ -13,11 +14,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from itertools import pairwise
 from math import inf
 
 from k8snb.apimachinery import quantity
-from k8snb.cri import RUNNING, ContainerStats, RuntimeFailure
+from k8snb.cri import RUNNING, ContainerResources, ContainerStats, RuntimeFailure
 from k8snb.cri.simulated_machine import Container, command_line, option, size
 
 USAGE_CPU, USAGE_MEMORY = "k8snb.io/usage-cpu", "k8snb.io/usage-memory"
@@ -39,6 +41,15 @@ def container_stats(container: Container, now: float) -> ContainerStats:
         memory_bytes=int(_value(_memory(container), age)),
         timestamp=now,
     )
+
+
+def change_limits(container: Container, resources: ContainerResources, now: float) -> None:
+    """From now on the container may use this much; what it has used before stays."""
+    running = container.state(now) == RUNNING
+    before = container_stats(container, now).cpu_seconds if running else 0.0
+    container.config = replace(container.config, **asdict(resources))
+    if running:
+        container.worked += before - container_stats(container, now).cpu_seconds
 
 
 def serve(container: Container, now: float) -> None:

@@ -99,10 +99,18 @@ def _send_generated(session: Session, args: Arguments, obj: Object) -> Object:
     try:
         return send(session, args, obj, session.namespace)
     except KubectlError as error:
-        what = _MADE.get(obj["kind"], "").format(type=get_path(obj, "spec.type"))
-        start = f"error: failed to create {what}: "
-        message = re.sub(r"^Error from server( \(\w+\))?: ", start, error.message) if what else error.message
-        raise KubectlError(message) from None
+        raise KubectlError(_failed(obj, error.message)) from None
+
+
+def _failed(obj: Object, message: str) -> str:
+    """A refusal as the generators tell it: what they could not make, and why."""
+    what = _MADE.get(obj["kind"], "").format(type=get_path(obj, "spec.type"))
+    if not what:
+        return message
+    start, group = f"error: failed to create {what}: ", obj["apiVersion"].rpartition("/")[0]
+    kind = f"{obj['kind']}.{group}" if group else obj["kind"]
+    message = re.sub(r"^Error from server( \(\w+\))?: ", start, message)
+    return re.sub(r'^The \w+ (?=".*" is invalid: [^\n]*$)', f"{start}{kind} ", message)
 
 
 # What the generators call the thing that they failed to make.

@@ -13,6 +13,7 @@ from k8snb.apimachinery.meta import Object
 from k8snb.kubectl import describe_batch as batch
 from k8snb.kubectl import describe_limits as limits
 from k8snb.kubectl import describe_pod as pods
+from k8snb.kubectl import describe_sets as sets
 from k8snb.kubectl import describe_storage as storage
 from k8snb.kubectl import describe_workload as workloads
 from k8snb.kubectl import flags
@@ -78,12 +79,9 @@ def page(session: Session, args: Arguments, obj: Object) -> str:
 def describe_any(session: Session, obj: Object, page: Page) -> None:
     """Every field, by its name in words: for kinds without a page of their own."""
     meta_lines(page, obj)
-    page.line(0, f"API Version:\t{obj.get('apiVersion', '')}")
-    page.line(0, f"Kind:\t{obj.get('kind', '')}")
     hidden = ("labels", "annotations", "name", "namespace", "managedFields")
     metadata = {key: value for key, value in obj["metadata"].items() if key not in hidden}
-    body = {"metadata": metadata, **{k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}}
-    _fields(page, 0, body)
+    _fields(page, 0, {**obj, "metadata": metadata})
 
 
 def _fields(page: Page, level: int, value: Mapping[str, object]) -> None:
@@ -105,7 +103,7 @@ def _field(page: Page, level: int, name: str, value: object) -> None:
             page.line(level + 1, f"{entry}")
     else:
         text = str(value).lower() if isinstance(value, bool) else value
-        page.line(level, f"{name}:\t{text}")
+        page.line(level, f"{name}:\t{'<nil>' if value is None else text}")
 
 
 def describe_config_map(session: Session, obj: Object, page: Page) -> None:
@@ -153,6 +151,8 @@ DESCRIBERS: dict[str, Describe] = {
     "ReplicationController": workloads.describe_replication_controller,
     "ReplicaSet": workloads.describe_replica_set,
     "Deployment": workloads.describe_deployment,
+    "StatefulSet": sets.describe_stateful_set,
+    "DaemonSet": sets.describe_daemon_set,
     "Job": batch.describe_job,
     "CronJob": batch.describe_cron_job,
     "Node": describe_node,

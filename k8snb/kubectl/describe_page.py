@@ -59,10 +59,16 @@ class Page:
         return align("\n".join(self._lines)) + "\n"
 
 
+_ACRONYMS = ("API", "URL", "UID", "OSB", "GUID")
+_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|-+")
+
+
 def heading(key: str) -> str:
-    """`resourceVersion` as `Resource Version`."""
-    words = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", key)
-    return words[:1].upper() + words[1:]
+    """`resourceVersion` as `Resource Version`, `apiVersion` as `API Version`; a key with other signs stays."""
+    if re.search(r"[^A-Za-z-]", key):
+        return key
+    words = _WORDS.findall(key)
+    return " ".join(word.upper() if word.upper() in _ACRONYMS else word[:1].upper() + word[1:] for word in words)
 
 
 def time_text(timestamp: str | None) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, key_of, name_of, namespace_of
 from k8snb.apimachinery.quantity import canonical
-from k8snb.apimachinery.storage import claim_key, claim_keys, class_of, is_default, short_modes
+from k8snb.apimachinery.storage import claim_key, claim_keys, class_of, is_default, short_modes, source_of
 from k8snb.clock import parse_timestamp
 from k8snb.kubectl.describe_page import Page, annotation_lines, labels_lines, meta_lines, time_text
 from k8snb.kubectl.session import Session
@@ -28,8 +28,6 @@ _SOURCES: Mapping[str, tuple[str, tuple[tuple[str, str], ...]]] = {
             (("Driver", "driver"), ("FSType", "fsType"), ("VolumeHandle", "volumeHandle"), ("ReadOnly", "readOnly"),
              ("VolumeAttributes", "volumeAttributes"))),
 }  # fmt: skip
-_PLAIN = ("accessModes", "capacity", "claimRef", "mountOptions", "nodeAffinity", "persistentVolumeReclaimPolicy",
-          "storageClassName", "volumeAttributesClassName", "volumeMode")  # fmt: skip
 
 
 def describe_volume(session: Session, obj: Object, page: Page) -> None:
@@ -47,9 +45,8 @@ def describe_volume(session: Session, obj: Object, page: Page) -> None:
     _node_affinity(get_path(spec, "nodeAffinity.required"), page)
     page.line(0, f"Message:\t{get_path(obj, 'status.message', '')}")
     page.line(0, "Source:")
-    for name, source in spec.items():
-        if name not in _PLAIN:
-            _source(name, source, page)
+    for name, source in source_of(obj).items():
+        _source(name, source, page)
 
 
 def _finalizers(obj: Object, page: Page) -> None:

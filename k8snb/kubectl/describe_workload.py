@@ -1,6 +1,6 @@
 """kubectl describe for what makes pods: replication controllers, replica sets, deployments.
 
-Interface: one function per kind; `pod_template`, which other pages share.
+Interface: one function per kind; `pod_template` and `pods_status`, which other pages share.
 The rule not to break: the pods counted are those that the object controls.
 Source: `kubectl/pkg/describe/describe.go`.
 """
@@ -54,6 +54,11 @@ def _head(obj: Object, page: Page, selector: str) -> None:
 def _replicas(session: Session, obj: Object, page: Page, selector: str) -> None:
     wanted, current = get_path(obj, "spec.replicas", 0), get_path(obj, "status.replicas", 0)
     page.line(0, f"Replicas:\t{current} current / {wanted} desired")
+    pods_status(session, obj, page, selector)
+
+
+def pods_status(session: Session, obj: Object, page: Page, selector: str) -> None:
+    """How many of the pods that an object controls are in each phase."""
     listed = session.client.items("pods", namespace_of(obj), labelSelector=selector)
     mine = [pod for pod in listed if (controller_of(pod) or {}).get("uid") == uid_of(obj)]
     phases = Counter(get_path(pod, "status.phase", "Pending") for pod in mine)

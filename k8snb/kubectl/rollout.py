@@ -1,14 +1,16 @@
-"""kubectl rollout: how a Deployment goes from one template to the next, and back.
+"""kubectl rollout: how a workload goes from one template to the next, and back.
 
-Interface: `COMMANDS`; `replica_sets` and `new_replica_set` for pages about deployments.
-The rule not to break: a Deployment's history is its ReplicaSets, and nothing else remembers it.
+Interface: `COMMANDS`; `ROLLERS`, a row per kind; `replica_sets` and `new_replica_set` for pages about deployments.
+The rule not to break: a Deployment's history is its ReplicaSets, that of a StatefulSet or DaemonSet its
+ControllerRevisions, and nothing else remembers it.
 Source: `kubectl/pkg/cmd/rollout`, `kubectl/pkg/polymorphichelpers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import (
@@ -22,9 +24,9 @@ from k8snb.apimachinery.meta import (
     with_metadata,
 )
 from k8snb.apimachinery.selectors import from_label_selector
-from k8snb.client.client import JSON
+from k8snb.client.client import JSON, STRATEGIC
 from k8snb.clock import timestamp
-from k8snb.kubectl import flags, rollout_text
+from k8snb.kubectl import flags, rollout_sets, rollout_text
 from k8snb.kubectl.formats import resource_name
 from k8snb.kubectl.grammar import BOOL, DURATION, INT, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
@@ -65,17 +67,15 @@ def new_replica_set(deployment: Object, owned: list[Object]) -> Object | None:
     return next((each for each in owned if same_template(get_path(each, "spec.template", {}), template)), None)
 
 
-def _deployments(session: Session, args: Arguments) -> Selection:
-    """The selected Deployments. Raises KubectlError for other kinds."""
+def _selected(session: Session, args: Arguments) -> Selection:
+    """The selected workloads. Raises KubectlError for kinds that are not rolled out."""
     if not args.words and not args.texts("filename"):
         raise KubectlError("error: required resource not specified")
     selection = select(session, args)
     for found in selection.found:
-        if found.kind.kind == "Deployment":
-            continue
-        if found.kind.kind in ("DaemonSet", "StatefulSet"):
-            raise KubectlError(f"error: kubectl {args.command.name} of a {found.kind.kind}: not implemented by k8snb")
-        raise KubectlError(f'error: {found.kind.qualified} "{found.name}" has no rollout: only a Deployment has')
+        if found.kind.builtin not in ROLLERS:
+            what = f'{found.kind.qualified} "{found.name}"'
+            raise KubectlError(f"error: {what} has no rollout: Deployments, StatefulSets and DaemonSets have")
     if not selection.found and not selection.errors:
         raise KubectlError("error: no objects passed to rollout")
     return selection
@@ -85,10 +85,10 @@ Act = Callable[[Session, Arguments, Found, Results], None]
 
 
 def _each(act: Act) -> Callable[[Session, Arguments], Output]:
-    """A command that does the same to each Deployment that is meant."""
+    """A command that does the same to each workload that is meant."""
 
     def run(session: Session, args: Arguments) -> Output:
-        selection = _deployments(session, args)
+        selection = _selected(session, args)
         results = Results(session, args)
         results.errors = selection.errors
         for found in selection.found:
@@ -114,7 +114,7 @@ def _patch(session: Session, args: Arguments, found: Found, body: Any, **how: An
 
 
 def status(session: Session, args: Arguments) -> Output:
-    selection = _deployments(session, args)
+    selection = _selected(session, args)
     found = selection.require()
     lines: list[str] = []
     for each in found:
@@ -130,7 +130,7 @@ def _follow(session: Session, args: Arguments, found: Found, lines: list[str]) -
     def until() -> bool:
         nonlocal over
         live = session.client.get(found.kind, found.name, found.namespace)
-        line, over = rollout_text.progress(live, args.number("revision"), revision(live))
+        line, over = _roller(found).progress(live, args.number("revision"))
         if not lines or lines[-1] != line:
             lines.append(line)
         return over
@@ -151,68 +151,97 @@ def _follow(session: Session, args: Arguments, found: Found, lines: list[str]) -
 
 
 def history(session: Session, args: Arguments) -> Output:
-    selection = _deployments(session, args)
+    selection = _selected(session, args)
     wanted = args.number("revision")
     if wanted < 0:
         raise KubectlError(f"error: revision must be a positive integer: {wanted}")
     texts, objects = [], []
     for found in selection.require():
-        owned = replica_sets(session, found.object)
+        owned = _roller(found).history(session, found.object)
         texts.append(_one_revision(args, found, owned, wanted) if wanted else _revisions(found, owned))
         objects += owned
     return Output(text="\n".join(texts), objects=objects)
 
 
 def _revisions(found: Found, owned: list[Object]) -> str:
-    numbered = [each for each in owned if revision(each)]
-    causes = [(str(revision(each)), annotations_of(each).get(CHANGE_CAUSE, "<none>")) for each in numbered]
+    number = _roller(found).number
+    numbered = [each for each in owned if number(each)]
+    causes = [(str(number(each)), annotations_of(each).get(CHANGE_CAUSE, "<none>")) for each in numbered]
     if not causes:
         return f"{resource_name(found.object)} \nNo rollout history found.\n"
     return f"{resource_name(found.object)} \n{rollout_text.columns(('REVISION', 'CHANGE-CAUSE'), causes)}\n"
 
 
 def _one_revision(args: Arguments, found: Found, owned: list[Object], wanted: int) -> str:
-    chosen = next((each for each in owned if revision(each) == wanted), None)
+    roller = _roller(found)
+    chosen = next((each for each in owned if roller.number(each) == wanted), None)
     if chosen is None:
         raise KubectlError(f"error: unable to find the specified revision ({wanted}) in the history of {found.name}")
+    templated = roller.templated(found.object, chosen)
     if args.text("output"):
-        return show([chosen], args)
-    return f"{resource_name(found.object)} with revision #{wanted}\n{rollout_text.template(chosen)}"
+        return show([templated], args)
+    template = rollout_text.template(templated, chosen)
+    return f"{resource_name(found.object)} with revision #{wanted}\n{template}"
 
 
 # changes
 
 
 def _undo(session: Session, args: Arguments, found: Found, results: Results) -> None:
-    deployment = found.object
-    target = _target(session, args, found)
-    if get_path(deployment, "spec.paused"):
+    if get_path(found.object, "spec.paused"):
         raise KubectlError("error: cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' "
                            "and try again")  # fmt: skip
+    roller, target = _roller(found), _target(session, args, found)
+    if dry_run(args) == CLIENT:
+        text = rollout_text.template(roller.templated(found.object, target), target)
+        results.add(found.object, f"will roll back to {text}")
+        return
+    change = roller.way_back(found.object, target)
+    if change is None:
+        words = f"current template already matches revision {roller.number(target)}"
+        results.add(found.object, f"skipped rollback ({words})")
+        return
+    results.add(_patch(session, args, found, change.body, content_type=change.content_type), "rolled back")
+
+
+class Change(NamedTuple):
+    """A patch, and how it is written."""
+
+    body: Any
+    content_type: str
+
+
+def _deployment_back(deployment: Object, target: Object) -> Change | None:
+    """What brings a ReplicaSet's template back; None where it is the present one."""
     template = _without_hash(get_path(target, "spec.template", {}))
     if same_template(template, get_path(deployment, "spec.template", {})):
-        results.add(deployment, f"skipped rollback (current template already matches revision {revision(target)})")
-        return
+        return None
     kept = {key: value for key, value in annotations_of(deployment).items() if key in _KEPT_OUT}
     wanted = {key: value for key, value in annotations_of(target).items() if key not in _KEPT_OUT}
     body = [
         {"op": "replace", "path": "/spec/template", "value": template},
         {"op": "add", "path": "/metadata/annotations", "value": {**kept, **wanted}},
     ]
-    results.add(_patch(session, args, found, body, content_type=JSON), "rolled back")
+    return Change(body, JSON)
+
+
+def _set_back(obj: Object, target: Object) -> Change | None:
+    """A ControllerRevision is itself the patch that leads back to it."""
+    return None if rollout_sets.is_present(obj, target) else Change(target["data"], STRATEGIC)
 
 
 def _target(session: Session, args: Arguments, found: Found) -> Object:
-    """The ReplicaSet to go back to: of the revision that is named, or the one before the present."""
-    owned = [each for each in replica_sets(session, found.object) if revision(each)]
+    """The revision to go back to: the one that is named, or the one before the present."""
+    roller = _roller(found)
+    owned = [each for each in roller.history(session, found.object) if roller.number(each)]
     wanted = args.number("to-revision")
     if wanted:
-        chosen = next((each for each in owned if revision(each) == wanted), None)
+        chosen = next((each for each in owned if roller.number(each) == wanted), None)
         if chosen is None:
             raise KubectlError(f"error: unable to find specified revision {wanted} in history")
         return chosen
     if len(owned) < 2:
-        raise KubectlError(f'error: no rollout history found for deployment "{found.name}"')
+        raise KubectlError(roller.no_past.format(name=found.name))
     return owned[-2]
 
 
@@ -227,8 +256,11 @@ def _pauser(paused: bool) -> Act:
     complaint = "is already paused" if paused else "is not paused"
 
     def act(session: Session, args: Arguments, found: Found, results: Results) -> None:
+        what = f'{found.kind.qualified} "{found.name}"'
+        if found.kind.builtin != "deployments":
+            raise KubectlError(f"error: {what} {'pausing' if paused else 'resuming'} is not supported")
         if bool(get_path(found.object, "spec.paused")) is paused:
-            raise KubectlError(f'error: {found.kind.qualified} "{found.name}" {complaint}')
+            raise KubectlError(f"error: {what} {complaint}")
         results.add(_patch(session, args, found, {"spec": {"paused": True if paused else None}}), word)
 
     return act
@@ -240,9 +272,46 @@ def _restart(session: Session, args: Arguments, found: Found, results: Results) 
     now = timestamp(session.now())
     if get_path(found.object, ("spec", "template", "metadata", "annotations", RESTARTED)) == now:
         raise KubectlError(f'error: if restart has already been triggered within the past second, please wait before '
-                           f'attempting to trigger another: deployment "{found.name}"')  # fmt: skip
+                           f'attempting to trigger another: {found.kind.singular} "{found.name}"')  # fmt: skip
     body = {"spec": {"template": {"metadata": {"annotations": {RESTARTED: now}}}}}
     results.add(_patch(session, args, found, body), "restarted")
+
+
+# the kinds that are rolled out
+
+
+class Roller(NamedTuple):
+    """What is different between the kinds: `history` lists a workload's revisions, the oldest first, `number` is that
+    of one of them, `templated` an object with its template, `way_back` what leads back to it.
+    """
+
+    progress: Callable[[Object, int], tuple[str, bool]]
+    history: Callable[[Session, Object], list[Object]]
+    number: Callable[[Object], int]
+    templated: Callable[[Object, Object], Object]
+    way_back: Callable[[Object, Object], Change | None]
+    no_past: str
+
+
+def _of_set(progress: Callable[[Object], tuple[str, bool]]) -> Roller:
+    return Roller(
+        lambda obj, wanted: progress(obj), rollout_sets.revisions, rollout_sets.number, rollout_sets.restored,
+        _set_back, "error: no last revision to roll back to",
+    )  # fmt: skip
+
+
+ROLLERS: Mapping[str, Roller] = MappingProxyType({
+    "deployments": Roller(
+        lambda obj, wanted: rollout_text.progress(obj, wanted, revision(obj)), replica_sets, revision,
+        lambda obj, owned: owned, _deployment_back, 'error: no rollout history found for deployment "{name}"',
+    ),
+    "statefulsets": _of_set(rollout_sets.stateful_set_progress),
+    "daemonsets": _of_set(rollout_sets.daemon_set_progress),
+})  # fmt: skip
+
+
+def _roller(found: Found) -> Roller:
+    return ROLLERS[found.kind.builtin]
 
 
 _GROUP = "Deploy Commands"
@@ -260,7 +329,7 @@ def _command(name: str, help: str, run: Callable[[Session, Arguments], Output], 
 _CHANGING = (flags.FIELD_MANAGER, *flags.PRINTING)
 
 COMMANDS = (
-    Command(name="rollout", usage="SUBCOMMAND [flags]", help="Follow, pause and take back changes of a Deployment.",
+    Command(name="rollout", usage="SUBCOMMAND [flags]", help="Follow, pause and take back changes of a workload.",
             group=_GROUP),
     _command("status", "Wait until a rollout is over, and say how it goes.", status, (
         Flag("watch", BOOL, "Wait until it is over.", short="w", default=True),

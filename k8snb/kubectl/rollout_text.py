@@ -1,6 +1,6 @@
 """What `kubectl rollout` says: how far a Deployment is, and what a revision's template holds.
 
-Interface: `progress(deployment)`, `columns`, `template(replica_set)`.
+Interface: `progress(deployment)`, `columns`, `template(templated, revision)`.
 The rule not to break: pure; a Deployment is judged by its own status alone.
 Source: `kubectl/pkg/polymorphichelpers/rollout_status.go`, `history.go`.
 """
@@ -42,14 +42,14 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return align("\n".join("\t".join(row) for row in [head, *rows])) + "\n"
 
 
-def template(replica_set: Object) -> str:
-    """A revision's pod template, as `rollout history --revision` shows it."""
+def template(templated: Object, revision: Object) -> str:
+    """A revision's pod template, as `rollout history --revision` shows it; a ReplicaSet's change cause is told too."""
     page = Page()
-    body = get_path(replica_set, "spec.template", {})
+    body = get_path(templated, "spec.template", {})
     metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
     page.line(0, "Pod Template:")
     page.lines(1, "Labels", labels_lines(metadata.get("labels")))
-    cause = annotations_of(replica_set).get("kubernetes.io/change-cause")
+    cause = annotations_of(revision).get("kubernetes.io/change-cause") if templated is revision else None
     annotations = {**(metadata.get("annotations") or {}), **({"kubernetes.io/change-cause": cause} if cause else {})}
     if annotations:
         page.lines(1, "Annotations", annotation_lines(annotations))

@@ -108,7 +108,7 @@ def _from_reference(
     if "fieldRef" in source:
         return field_value(pod, source["fieldRef"]["fieldPath"], addresses)
     if "resourceFieldRef" in source:
-        return _resource_value(pod, container, source["resourceFieldRef"])
+        return resource_value(pod, container, source["resourceFieldRef"])
     field, resource = ("configMapKeyRef", "configmaps") if "configMapKeyRef" in source else ("secretKeyRef", "secrets")
     reference = source[field]
     obj = lookup(resource, reference["name"])
@@ -135,7 +135,7 @@ def field_value(pod: Object, path: str, addresses: dict[str, str]) -> str:
     return str(value)
 
 
-def _resource_value(pod: Object, container: Object, reference: Object) -> str:
+def resource_value(pod: Object, container: Object, reference: Object) -> str:
     """A request or limit of a container, in units of the divisor, rounded up."""
     name = reference.get("containerName") or container["name"]
     chosen = next((c for c in pod["spec"]["containers"] if c["name"] == name), container)

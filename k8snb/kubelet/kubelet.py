@@ -26,7 +26,7 @@ from k8snb.cri import (
     Session,
 )
 from k8snb.executor import Executor
-from k8snb.kubelet.actions import PodState
+from k8snb.kubelet.actions import PodState, reported
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg
@@ -174,8 +174,7 @@ class Kubelet:
                 raise bad_request(f'previous terminated container "{container}" in pod "{name_of(pod)}" not found')
             return max(older, key=lambda c: c.attempt) if older else newest  # type: ignore[return-value]
         if newest is None:
-            statuses = get_path(pod, "status.containerStatuses") or ()
-            reason = next((get_path(s, "state.waiting.reason") for s in statuses if s["name"] == container), None)
-            why = f"is waiting to start: {reason or 'ContainerCreating'}"
+            reason = get_path(reported(pod, container), "state.waiting.reason", "ContainerCreating")
+            why = f"is waiting to start: {reason}"
             raise bad_request(f'container "{container}" in pod "{name_of(pod)}" {why}')
         return newest

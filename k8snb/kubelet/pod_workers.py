@@ -18,7 +18,7 @@ from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.cri import EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
-from k8snb.kubelet import actions
+from k8snb.kubelet import actions, deadline
 from k8snb.kubelet.actions import Action, PodState, container_of, next_action
 from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
@@ -143,6 +143,7 @@ class PodWorkers:
             return
         state = self._pleg.state(uid)
         self._notice(worker, state)
+        self._watch_deadline(uid, worker)
         action = next_action(
             worker.pod, state,
             image_present=lambda name: name in worker.images, wait=lambda name: self._left(worker, name),
@@ -157,6 +158,17 @@ class PodWorkers:
             self._statuses.report(worker, state, resizing)
         if action is None and is_deleting(worker.pod):
             self._finish(uid, worker)
+
+    def _watch_deadline(self, uid: str, worker: Worker) -> None:
+        """A pod whose time is up has failed; its containers are ended for that."""
+        left = deadline.seconds_left(worker.pod, self._clock.now())
+        if left is None or worker.gone:
+            return
+        if left > 0:
+            self.queue.add_after(uid, left, background=True)
+            return
+        worker.pod = self._client.update_status("pods", deadline.overdue(worker.pod))
+        self.events.event(worker.pod, NORMAL, deadline.REASON, deadline.MESSAGE)
 
     def _notice(self, worker: Worker, state: PodState) -> None:
         """Count the crashes, tell what the runtime does not carry out."""
@@ -258,7 +270,10 @@ class PodWorkers:
             self._kill_all(uid, worker, Action(actions.KILL))
 
     def _stop_sandbox(self, uid: str, worker: Worker, action: Action) -> None:
-        self._work.submit(uid, worker, lambda: self._runtime.stop_pod_sandbox(action.id))
+        def stopped(_: None) -> None:
+            self._resizer.wake_deferred()
+
+        self._work.submit(uid, worker, lambda: self._runtime.stop_pod_sandbox(action.id), done=stopped)
 
     def _remove(self, uid: str, worker: Worker, action: Action) -> None:
         state = self._pleg.state(uid)
@@ -294,6 +309,7 @@ class PodWorkers:
         """Nothing is left of the pod on this node: let go of the object."""
         self._prober.forget(uid)
         del self._workers[uid]
+        self._resizer.wake_deferred()
         if worker.gone:
             return
         try:
@@ -301,7 +317,6 @@ class PodWorkers:
         except ApiError:
             self._workers[uid] = worker
             raise
-        self._resizer.wake_deferred()
 
 
 def _grace(pod: Object) -> float:

@@ -8,6 +8,7 @@ Source: `pkg/kubelet/server/server.go`. Upstream listens on port 10250 and check
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -17,7 +18,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.clock import Clock
 from k8snb.cri import Runtime
-from k8snb.kubelet.actions import PodState
+from k8snb.kubelet.actions import PodState, containers_of
 from k8snb.kubelet.stats import NodeStats, resource_metrics, summary
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
@@ -104,14 +105,14 @@ class KubeletServer:
         pod = next((pod for pod in pods if (namespace_of(pod), name_of(pod)) == (namespace, name)), None)
         if pod is None:
             return _say(404, f'{{"message": "pod \\"{name}\\" does not exist"}}\n')
-        if container not in [entry["name"] for entry in pod["spec"]["containers"]]:
+        if container not in [entry["name"] for entry in containers_of(pod)]:
             return _say(404, f'{{"message": "container \\"{container}\\" not found in pod \\"{name}\\""}}\n')
         try:
             options = _log_options(query)
             lines = self._kubelet.logs(pod, container, options)
         except (ApiError, ValueError) as error:
             return _say(400, f"{error}\n")
-        return lambda: Reply(200, TEXT, lines)
+        return lambda: Reply(200, TEXT, _limited(lines, options.get("limitBytes", sys.maxsize)))
 
 
 _NUMBERS, _SWITCHES = ("tailLines", "sinceSeconds", "limitBytes"), ("follow", "timestamps", "previous")
@@ -122,6 +123,12 @@ def _log_options(query: str) -> dict[str, Any]:
     given = {name: values[-1] for name, values in parse_qs(query).items()}
     numbers = {name: int(given[name]) for name in _NUMBERS if name in given}
     return {**numbers, **{name: given.get(name, "") in ("true", "1") for name in _SWITCHES}}
+
+
+def _limited(lines: Iterator[bytes], left: int) -> Iterator[bytes]:
+    while left > 0 and (line := next(lines, None)) is not None:
+        yield line[:left]
+        left -= len(line)
 
 
 def _say(status: int, text: str) -> Answer:

@@ -70,7 +70,8 @@ class Algorithm:
         self._random = dice
         made = [(row, row.plugin()) for row in rows]
         self.plugins = [plugin for _, plugin in made]
-        self._filters = [plugin for row, plugin in made if row.filters]
+        self._filters = [plugin for row, plugin in made if row.filters and plugin.local]
+        self._shared_filters = [plugin for row, plugin in made if row.filters and not plugin.local]
         scorers = [Scorer(plugin, row.weight) for row, plugin in made if row.weight]
         self._local = [scorer for scorer in scorers if scorer.plugin.local]
         self._shared = [scorer for scorer in scorers if not scorer.plugin.local]
@@ -80,14 +81,19 @@ class Algorithm:
     def choose(self, pod: Object, now: float) -> Result:
         """The best node for a pod, or why there is none."""
         template = self._template(pod)
-        if template.refusal is not None and template.refused_at == self._cache.generation:
+        concerned = [plugin for plugin in self._shared_filters if plugin.concerns(pod)]
+        if not concerned and template.refusal is not None and template.refused_at == self._cache.generation:
             return template.refusal._replace(decision=_about(pod, now, template.refusal.decision))
         cycle = Cycle(pod, template.request, group_of(pod), self._cache)
+        hopeless = self._pre_filter(cycle, concerned)
+        if hopeless is not None and self._cache.nodes:
+            return self._hopeless(pod, template, hopeless, now)
         telling = {plugin.name for plugin in self.plugins if plugin.begin(cycle)}
-        feasible, refused = self._filter(pod, template)
+        feasible, refused = self._filter(pod, template, concerned)
         if not feasible:
             result = self._refused(pod, template, refused, now)
-            template.refusal, template.refused_at = result, self._cache.generation
+            if not concerned:
+                template.refusal, template.refused_at = result, self._cache.generation
             return result
         columns = self._score(pod, feasible, template, telling)
         totals = list(map(sum, zip(*columns.values(), strict=True))) if columns else [0] * len(feasible)
@@ -114,7 +120,31 @@ class Algorithm:
 
     # filter
 
-    def _filter(self, pod: Object, template: Template) -> tuple[list[NodeInfo], dict[str, Verdict]]:
+    @staticmethod
+    def _pre_filter(cycle: Cycle, concerned: list[Plugin]) -> Verdict | None:
+        """Why no node will do, from the first plug-in that says so."""
+        for plugin in concerned:
+            reason = plugin.pre_filter(cycle)
+            if reason:
+                return Verdict(0, plugin.name, (reason,) if isinstance(reason, str) else reason)
+        return None
+
+    def _hopeless(self, pod: Object, template: Template, verdict: Verdict, now: float) -> Result:
+        text = ", ".join(verdict.reasons)
+        nodes = [node.name for node in self._cache.nodes]
+        decision = Decision(
+            key_of(pod),
+            uid_of(pod),
+            now,
+            message=f"0/{len(nodes)} nodes are available: {text}.",
+            refusals=dict.fromkeys(_first(nodes), (verdict.plugin, text)),
+            counts=Counter({text: len(nodes)}),
+        )
+        return Result("", template.request, decision, frozenset((verdict.plugin,)))
+
+    def _filter(
+        self, pod: Object, template: Template, concerned: list[Plugin]
+    ) -> tuple[list[NodeInfo], dict[str, Verdict]]:
         """The nodes that are left, as many as are worth scoring, and the verdict on each that is not."""
         nodes, wanted = self._cache.nodes, feasible_to_find(len(self._cache.nodes))
         start = self._next_start % len(nodes) if nodes else 0
@@ -125,6 +155,8 @@ class Algorithm:
             verdict = verdicts.get(node.name)
             if verdict is None or verdict.generation != node.generation:
                 verdict = verdicts[node.name] = self._judge(pod, node)
+            if concerned and not verdict.reasons:
+                verdict = _first_refusal(pod, node, concerned) or verdict
             if verdict.reasons:
                 refused[node.name] = verdict
                 continue
@@ -135,10 +167,9 @@ class Algorithm:
         return feasible, refused
 
     def _judge(self, pod: Object, node: NodeInfo) -> Verdict:
-        for plugin in self._filters:
-            reason = plugin.filter(pod, node)
-            if reason:
-                return Verdict(node.generation, plugin.name, (reason,) if isinstance(reason, str) else reason)
+        refusal = _first_refusal(pod, node, self._filters)
+        if refusal is not None:
+            return refusal
         return Verdict(node.generation, parts=tuple(scorer.plugin.score(pod, node) for scorer in self._local))
 
     def _refused(self, pod: Object, template: Template, refused: dict[str, Verdict], now: float) -> Result:
@@ -163,6 +194,14 @@ class Algorithm:
             if plugin.name in telling:
                 columns[plugin.name] = _weighed(plugin, weight, plugin.score_all(pod, nodes))
         return columns
+
+
+def _first_refusal(pod: Object, node: NodeInfo, filters: Iterable[Plugin]) -> Verdict | None:
+    for plugin in filters:
+        reason = plugin.filter(pod, node)
+        if reason:
+            return Verdict(node.generation, plugin.name, (reason,) if isinstance(reason, str) else reason)
+    return None
 
 
 def _weighed(plugin: Plugin, weight: int, scores: list[int]) -> list[int]:

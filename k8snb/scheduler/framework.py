@@ -3,16 +3,19 @@
 Interface: subclass `Plugin` and override `filter` or `score`; a row in `plugins.PLUGINS` puts it to work.
 The rule not to break: a plug-in decides by the pod and the node it is given, and changes neither.
 Source: `staging/src/k8s.io/kube-scheduler/framework` in the kubernetes repository. Of its extension points k8snb has
-PreFilter (`begin`), Filter, Score and NormalizeScore (`normalize`); PostFilter (preemption), Reserve, Permit and
-PreBind it has not.
+PreFilter (`begin`, `pre_filter`), Filter, Score, NormalizeScore (`normalize`), Reserve and PreBind; PostFilter
+(preemption) and Permit it has not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import ClassVar, NamedTuple, Protocol
 
 from k8snb.apimachinery.meta import Object
+from k8snb.client import Client
+from k8snb.client.informer import Informers
+from k8snb.clock import Clock
 from k8snb.scheduler.cache import Cache, NodeInfo
 from k8snb.scheduler.requests import Request
 
@@ -23,6 +26,8 @@ MAX_SCORE = 100
 # What can happen in a cluster that gives a pod another chance (upstream: cluster events).
 NODE_ADDED, NODE_LABELS, NODE_TAINTS, NODE_ALLOCATABLE = "node added", "node labels", "node taints", "node allocatable"
 POD_GONE = "pod gone"
+CLAIM_CHANGED, VOLUME_CHANGED, CLASS_CHANGED = "claim changed", "volume changed", "storage class changed"
+CSI_CHANGED = "CSI driver, node or capacity changed"
 
 
 class Cycle(NamedTuple):
@@ -34,18 +39,49 @@ class Cycle(NamedTuple):
     cache: Cache
 
 
+class Rejected(Exception):
+    """A pod cannot have the node that was chosen for it; the text says why."""
+
+
+class Handle(Protocol):
+    """What a plug-in may ask of the scheduler."""
+
+    client: Client
+    informers: Informers
+    clock: Clock
+
+    def happened(self, event: str, pods: Collection[str] | None = None) -> None:
+        """Give pods that the event matters to another chance: all of them, or those of these keys."""
+        ...
+
+    def resume(self, key: str) -> None:
+        """What a pod waited for in `pre_bind` may be there now."""
+        ...
+
+
 class Plugin:
     """A rule of the scheduler. What is not overridden has no opinion.
 
     `local`: filter and score depend on nothing but the pod's template and the node, so that pods of one template
-    share the answers until the node changes. `wakes_on`: what may change this plug-in's mind about a pod that it
-    refused.
+    share the answers until the node changes. The others are asked for each pod that concerns them. `wakes_on`: what
+    may change this plug-in's mind about a pod that it refused.
     """
 
     name: ClassVar[str]
     local: ClassVar[bool] = True
     normalizes: ClassVar[bool] = False
     wakes_on: ClassVar[frozenset[str]] = frozenset()
+
+    def connect(self, handle: Handle) -> None:
+        """Called once, before the first pod; for plug-ins that look at more than pods and nodes."""
+
+    def concerns(self, pod: Object) -> bool:
+        """Whether a pod is any business of a plug-in that is not local; where not, it is asked nothing more."""
+        return True
+
+    def pre_filter(self, cycle: Cycle) -> Reason:
+        """Why no node at all will do; None where that depends on the node. Of plug-ins that are not local."""
+        return None
 
     def begin(self, cycle: Cycle) -> bool:
         """Look at a pod before any node. Returns whether its score can make a difference between nodes."""
@@ -66,6 +102,17 @@ class Plugin:
     def normalize(self, scores: list[int]) -> list[int]:
         """Scores of all nodes that are left, brought to 0 … 100. Override together with `normalizes`."""
         return scores
+
+    def reserve(self, pod: Object, node: NodeInfo) -> None:
+        """The node was chosen: keep there what the pod needs. Of plug-ins that are not local. Raises Rejected."""
+
+    def unreserve(self, pod: Object, node: str) -> None:
+        """The pod does not get the node after all; also called where nothing was reserved."""
+
+    def pre_bind(self, pod: Object, node: NodeInfo) -> bool:
+        """Make ready what the pod needs on its node. Whether it is ready; otherwise `Handle.resume` brings the pod
+        here again. Raises Rejected, or ApiError."""
+        return True
 
 
 def highest_is_best(scores: list[int]) -> list[int]:

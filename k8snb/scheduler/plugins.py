@@ -4,8 +4,7 @@ Interface: `PLUGINS`. The rule not to break: the cheap and likely refusals come 
 asked for.
 Source: `pkg/scheduler/framework/plugins/registry.go` and `apis/config/v1/default_plugins.go` in the kubernetes
 repository.
-Upstream's ImageLocality, InterPodAffinity, VolumeBinding and its kin, DynamicResources and DefaultPreemption are not
-implemented by k8snb.
+Upstream's ImageLocality, InterPodAffinity, DynamicResources and DefaultPreemption are not implemented by k8snb.
 """
 
 from __future__ import annotations
@@ -18,8 +17,12 @@ from k8snb.scheduler.node_name import NodeName
 from k8snb.scheduler.node_ports import NodePorts
 from k8snb.scheduler.node_resources import NodeResourcesBalancedAllocation, NodeResourcesFit
 from k8snb.scheduler.node_unschedulable import NodeUnschedulable
+from k8snb.scheduler.node_volume_limits import NodeVolumeLimits
 from k8snb.scheduler.pod_topology_spread import PodTopologySpread
 from k8snb.scheduler.taint_toleration import TaintToleration
+from k8snb.scheduler.volume_binding import VolumeBinding
+from k8snb.scheduler.volume_restrictions import VolumeRestrictions
+from k8snb.scheduler.volume_zone import VolumeZone
 
 
 class Row(NamedTuple):
@@ -35,6 +38,10 @@ PLUGINS: tuple[Row, ...] = (
     Row(NodeAffinity, filters=True, weight=2),
     Row(NodePorts, filters=True, weight=0),
     Row(NodeResourcesFit, filters=True, weight=1),
+    Row(VolumeRestrictions, filters=True, weight=0),
+    Row(NodeVolumeLimits, filters=True, weight=0),
+    Row(VolumeBinding, filters=True, weight=0),
+    Row(VolumeZone, filters=True, weight=0),
     Row(NodeResourcesBalancedAllocation, filters=False, weight=1),
     Row(PodTopologySpread, filters=False, weight=2),
 )

@@ -113,9 +113,13 @@ class SchedulingQueue:
         if self._flush is None:
             self._flush = self._clock.after(FLUSH_EVERY, self._flush_old, background=True, label="default-scheduler")
 
-    def happened(self, event: str) -> None:
-        """Something changed in the cluster: whoever was refused by a plug-in that it matters to is tried again."""
-        keys = {key for plugin in self._wakes(event) for key in self._refused.get(plugin, ())}
+    def happened(self, event: str, pods: Collection[str] | None = None) -> None:
+        """Something changed in the cluster: whoever was refused by a plug-in that it matters to is tried again.
+
+        `pods` are the keys of those it can matter to, where that is known.
+        """
+        refused = (self._refused.get(plugin, set()) for plugin in self._wakes(event))
+        keys = {key for known in refused for key in (known if pods is None else known.intersection(pods))}
         for key in sorted(keys, key=lambda key: self._pods[key].since):
             self._retry(key)
 

@@ -10,6 +10,8 @@ implemented by k8snb: a pod of high priority waits first in the queue, and nobod
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import (
     Object,
@@ -29,6 +31,7 @@ from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
 from k8snb.pump import SYNC, Item
 from k8snb.scheduler.algorithm import Algorithm, Result
+from k8snb.scheduler.binding_cycle import BindingCycles
 from k8snb.scheduler.cache import Cache
 from k8snb.scheduler.decision import Decision, Decisions
 from k8snb.scheduler.framework import NODE_ADDED, NODE_ALLOCATABLE, NODE_LABELS, NODE_TAINTS, POD_GONE
@@ -53,12 +56,16 @@ class Scheduler:
         self.events = EventRecorder(self.client, NAME, self.clock)
         self.cache = Cache()
         self.decisions = Decisions()
+        self.informers = informers
         self.algorithm = Algorithm(self.cache, context.random)
         self.queue = SchedulingQueue(self.clock, self._ready, self._wakes)
+        self.binding = BindingCycles(self)
         self.pods = informers.get("pods")
         self.pods.on_change(self._pod_changed)
         self.nodes = informers.get("nodes")
         self.nodes.on_change(self._node_changed)
+        for plugin in self.algorithm.plugins:
+            plugin.connect(self)
 
     def start(self) -> None:
         """Nothing to do: the informers bring the work."""
@@ -66,6 +73,13 @@ class Scheduler:
     def why(self, pod: Object) -> Decision | None:
         """The newest decision about a pod; None for one that this scheduler has not looked at, or has forgotten."""
         return self.decisions.get(uid_of(pod))
+
+    def happened(self, event: str, pods: Collection[str] | None = None) -> None:
+        self.queue.happened(event, pods)
+
+    def resume(self, key: str) -> None:
+        if self.binding.waits(key):
+            self.context.schedule(Item(NAME, SYNC, lambda: self.binding.go_on(key)))
 
     def _ready(self) -> None:
         self.context.schedule(Item(NAME, SYNC, self.schedule_one))
@@ -80,6 +94,7 @@ class Scheduler:
         assert pod is not None
         key = key_of(pod)
         if new is None or get_path(new, "status.phase") in ("Succeeded", "Failed"):
+            self.binding.forget(key)
             self.queue.remove(key)
             if self.cache.displace(key):
                 self.queue.happened(POD_GONE)
@@ -137,36 +152,39 @@ class Scheduler:
             result = self.algorithm.choose(pod, self.clock.now())
             self.decisions.keep(result.decision)
             if result.node:
-                self._bind(queued, result)
+                self.cache.place(key_of(pod), pod, result.node, result.request)
+                self.binding.begin(queued, result)
             else:
                 self._refuse(queued, result)
         finally:
             self.client.cause = 0
         return key_of(pod)
 
-    def _bind(self, queued: QueuedPod, result: Result) -> None:
+    def bind(self, queued: QueuedPod, node: str) -> bool:
+        """Write the binding. Returns whether the apiserver took it."""
         pod, key = queued.pod, key_of(queued.pod)
-        self.cache.place(key, pod, result.node, result.request)
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
             "metadata": {"name": name_of(pod), "namespace": namespace_of(pod), "uid": uid_of(pod)},
-            "target": {"apiVersion": "v1", "kind": "Node", "name": result.node},
+            "target": {"apiVersion": "v1", "kind": "Node", "name": node},
         }
         try:
             self.client.create_subresource("pods", name_of(pod), "binding", binding, namespace_of(pod))
         except ApiError as error:
-            self._binding_refused(queued, error)
-            return
+            self.give_back(queued, "" if error.code == 404 else f"binding rejected: {error.message}")
+            return False
         self.queue.remove(key)
-        message = f"Successfully assigned {key} to {result.node}"
+        message = f"Successfully assigned {key} to {node}"
         self.events.event(pod, NORMAL, "Scheduled", message)
+        return True
 
-    def _binding_refused(self, queued: QueuedPod, error: ApiError) -> None:
-        """The pod has gone, or is somebody else's by now, or the apiserver will not have it: count it no longer."""
+    def give_back(self, queued: QueuedPod, why: str) -> None:
+        """The pod has gone, or is somebody else's by now, or something on its node will not be ready: count it there no
+        longer. With a reason it is tried again."""
         self.cache.displace(key_of(queued.pod))
-        if error.code != 404:
-            self.events.event(queued.pod, WARNING, "FailedScheduling", f"binding rejected: {error.message}")
+        if why:
+            self.events.event(queued.pod, WARNING, "FailedScheduling", why)
             self.queue.gave_up(queued, ())
 
     def _refuse(self, queued: QueuedPod, result: Result) -> None:
