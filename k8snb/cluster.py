@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from k8snb import hosts
+from k8snb.addons.metrics_server import MetricsServer
+from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.compactor import Compactor
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from k8snb.kubectl import Kubectl
 
 CONTROL_PLANE = "control-plane"
+POD_METRICS, NODE_METRICS = (BY_GVK["metrics.k8s.io/v1beta1", kind] for kind in ("PodMetrics", "NodeMetrics"))
+FIRST_METRICS = 5.0  # seconds from the start to the first question to the kubelets
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service range
 
@@ -140,6 +144,12 @@ class Cluster:
         self.dns = CoreDNS(self.context, self._shared)
         self._dns_address = self._host.serve_dns(self.dns.zone, self._dns_service())
 
+        metrics = MetricsServer(
+            self.context.client("system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts"),
+            self._host.executor, self.clock, nodes=lambda: self.apiserver.nodes,
+        )  # fmt: skip
+        self.apiserver.virtual = {POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes}
+
         for informers in (manager, scheduling, self._shared):
             informers.start()
         for controller in self.controllers.values():
@@ -147,6 +157,7 @@ class Cluster:
         self.scheduler.start()
         for spec in self._specs.values():
             self._switch_on(spec)
+        self.clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
 
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""

@@ -14,6 +14,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Protocol
 
+METRICS = "metrics.k8s.io"
 VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
@@ -83,8 +84,10 @@ class Kind:
     @cached_property
     def builtin(self) -> str:
         """The word under which tables of built-in kinds have this kind; "" for a custom one, which may share a
-        plural with one of them (`services.serving.knative.dev`)."""
-        return self.plural if self.custom is None else ""
+        plural with one of them (`services.serving.knative.dev`). Metrics share theirs with what they measure."""
+        if self.custom is not None:
+            return ""
+        return self.qualified if self.group == METRICS else self.plural
 
     @cached_property
     def qualified(self) -> str:
@@ -157,6 +160,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("CronJob", "cronjobs", "batch", short_names=("cj",), categories=("all",), subresources=_STATUS),
     Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", "v2", short_names=("hpa",),
          categories=("all",), subresources=_STATUS),
+    Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", "autoscaling", "v1", short_names=("hpa",),
+         categories=("all",), subresources=_STATUS, kept_as="autoscaling/v2"),
     Kind("PodDisruptionBudget", "poddisruptionbudgets", "policy", short_names=("pdb",), subresources=_STATUS),
     Kind("Ingress", "ingresses", "networking.k8s.io", short_names=("ing",), subresources=_STATUS),
     Kind("IngressClass", "ingressclasses", "networking.k8s.io", namespaced=False),
@@ -195,6 +200,8 @@ KINDS: tuple[Kind, ...] = (
     Kind("SelfSubjectReview", "selfsubjectreviews", _AUTHENTICATION, namespaced=False, verbs=_QUESTION),
     Kind("CustomResourceDefinition", "customresourcedefinitions", "apiextensions.k8s.io", namespaced=False,
          short_names=("crd", "crds"), categories=("api-extensions",), subresources=_STATUS),
+    Kind("NodeMetrics", "nodes", METRICS, "v1beta1", namespaced=False, verbs=("get", "list")),
+    Kind("PodMetrics", "pods", METRICS, "v1beta1", verbs=("get", "list")),
 )  # fmt: skip
 
 _BY_WORD: dict[str, Kind] = {}

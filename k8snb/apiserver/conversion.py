@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from k8snb.apimachinery.kinds import BY_GVK, Kind
 from k8snb.apimachinery.meta import Object
+from k8snb.apiserver.conversion_autoscaling import seen_v1, stored_v1
 from k8snb.etcd import Record
 
 Convert = Callable[[Object], Object]
@@ -76,6 +77,7 @@ _EVENT_FIELDS = {  # core/v1 → events.k8s.io/v1
 }
 
 CONVERSIONS: Mapping[tuple[str, str], Conversion] = {
+    ("autoscaling/v1", "HorizontalPodAutoscaler"): Conversion(seen=seen_v1, stored=stored_v1),
     ("events.k8s.io/v1", "Event"): Conversion(
         seen=_renamed(_EVENT_FIELDS), stored=_renamed({new: old for old, new in _EVENT_FIELDS.items()})
     ),

@@ -163,6 +163,8 @@ ROLES: dict[str, Role] = {
         may(FOLLOW, "endpoints namespaces pods services"),
         may(FOLLOW, "endpointslices", "discovery.k8s.io"),
     )),
+    "system:metrics-server": Role((may("get", "nodes/metrics nodes/stats"), may(READ, "nodes pods"))),
+    "system:aggregated-metrics-reader": Role((may(READ, "nodes pods", "metrics.k8s.io"),), into="view"),
     # for certificates
     "system:certificates.k8s.io:certificatesigningrequests:nodeclient": Role((
         may("create", "certificatesigningrequests/nodeclient", "certificates.k8s.io"),
@@ -247,6 +249,15 @@ CONTROLLER_ROLES: dict[str, tuple[Rule, ...]] = {
         may(READ, "poddisruptionbudgets", "policy"),
         may("update", "poddisruptionbudgets/status", "policy"),
         may("get", "*/scale", ALL),
+        EVENTS,
+    ),
+    "horizontal-pod-autoscaler": (
+        may(READ, "horizontalpodautoscalers", "autoscaling"),
+        may("update", "horizontalpodautoscalers/status", "autoscaling"),
+        may("get patch update", "*/scale", ALL),
+        may("list", "pods"),
+        may("get list", "pods nodes", "metrics.k8s.io"),
+        may("get list", ALL, "custom.metrics.k8s.io external.metrics.k8s.io"),
         EVENTS,
     ),
     "job-controller": (
@@ -345,6 +356,7 @@ BINDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("system:node", "system:node", ()),
     ("system:node-proxier", "system:node-proxier",
      ("User system:kube-proxy", "ServiceAccount kube-proxy", "User system:nodes")),
+    ("system:metrics-server", "system:metrics-server", ("ServiceAccount metrics-server",)),
     ("system:coredns", "system:coredns", ("ServiceAccount coredns", "User system:nodes")),
     ("storage-provisioner", "system:persistent-volume-provisioner", ("ServiceAccount storage-provisioner",)),
     ("kubeadm:node-autoapprove-certificate-rotation",

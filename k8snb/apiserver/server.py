@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from k8snb.apimachinery import errors, kinds
-from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.kinds import METRICS, Kind
 from k8snb.apimachinery.meta import Object, name_of
 from k8snb.apiserver import (
     admission,
@@ -23,6 +23,7 @@ from k8snb.apiserver import (
     reviews,
     subresources,
     unattended,
+    virtual,
 )
 from k8snb.apiserver.allocators import ServiceAllocator
 from k8snb.apiserver.authentication import Authenticator
@@ -65,6 +66,7 @@ class ApiServer:
         self.authorizer = Authorizer(store)
         self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)
         self.nodes: dict[str, NodeConnection] = {}
+        self.virtual: dict[Kind, virtual.Provider] = {}
         self.registry = Registry(store, clock, dice, self._admit)
         self.registry.check = self._check
         self.registry.allocate = self._allocate
@@ -101,7 +103,16 @@ class ApiServer:
             return handler_for(request)(self, decode_behind(request))
         if request.verb not in request.kind.verbs:
             raise errors.method_not_supported(request.kind, request.verb)
+        if request.kind.group == METRICS:
+            return self._measured(request)
         return self._verbs[request.verb](request)
+
+    def _measured(self, request: Request) -> Object:
+        """What is worked out when somebody asks. Raises ServiceUnavailable where nobody can."""
+        provider = self.virtual.get(request.kind)
+        if provider is None:
+            raise errors.unavailable("the server is currently unable to handle the request: there is no metrics server")
+        return virtual.answer(request, provider, self.store.revision)
 
     def kinds(self) -> tuple[Kind, ...]:
         """Discovery: what this server serves."""

@@ -160,6 +160,7 @@ FIRST_STATUS: dict[str, Callable[[Object], Object]] = {
     "poddisruptionbudgets": lambda budget: dict.fromkeys(
         ("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"), 0
     ),
+    "horizontalpodautoscalers": lambda scaler: {"currentReplicas": 0, "desiredReplicas": 0},
     "ingresses": lambda ingress: {"loadBalancer": {}},
     "persistentvolumes": lambda volume: {"phase": "Pending"},
     "persistentvolumeclaims": lambda claim: {"phase": "Pending"},

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from k8snb.apimachinery.kinds import Kind
 
 UNATTENDED: Mapping[str, str] = {  # a kind's qualified name: what would act on it
-    "horizontalpodautoscalers.autoscaling": "the horizontal pod autoscaler",
     "ingresses.networking.k8s.io": "an ingress controller",
     "ingressclasses.networking.k8s.io": "an ingress controller",
     "networkpolicies.networking.k8s.io": "a network plug-in that enforces policies",

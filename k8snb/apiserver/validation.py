@@ -15,6 +15,7 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
 from k8snb.apiserver import crd_validation
 from k8snb.apiserver import validation_apps as apps
+from k8snb.apiserver import validation_autoscaling as autoscaling
 from k8snb.apiserver import validation_batch as batch
 from k8snb.apiserver import validation_classes as classes
 from k8snb.apiserver import validation_limits as limits
@@ -167,6 +168,7 @@ RULES: dict[str, Rule] = {
     "deployments": apps.deployment,
     "statefulsets": apps.stateful_set,
     "poddisruptionbudgets": policy.budget,
+    "horizontalpodautoscalers": autoscaling.autoscaler,
     "daemonsets": apps.daemon_set,
     "controllerrevisions": apps.controller_revision,
     "jobs": batch.job,

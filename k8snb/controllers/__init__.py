@@ -31,6 +31,7 @@ from k8snb.controllers.job import JobController
 from k8snb.controllers.namespace import NamespaceController
 from k8snb.controllers.nodelifecycle import NodeLifecycleController
 from k8snb.controllers.persistentvolume import PersistentVolumeController
+from k8snb.controllers.podautoscaler import HorizontalController
 from k8snb.controllers.podgc import PodGCController
 from k8snb.controllers.pvcprotection import PVCProtectionController
 from k8snb.controllers.pvprotection import PVProtectionController
@@ -73,6 +74,7 @@ CONTROLLERS: dict[str, Make] = {
     "persistentvolume-protection-controller": PVProtectionController,
     "ephemeral-volume-controller": EphemeralVolumeController,
     "disruption-controller": DisruptionController,
+    "horizontal-pod-autoscaler-controller": HorizontalController,
 }
 
 

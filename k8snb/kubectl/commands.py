@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from k8snb.kubectl import (
     apply,
     auth,
+    autoscale,
     create,
     create_batch,
     create_limits,
@@ -38,6 +39,7 @@ from k8snb.kubectl import (
     set_image,
     set_more,
     taint,
+    top,
     wait,
 )
 from k8snb.kubectl.events import COMMANDS as EVENTS
@@ -70,11 +72,11 @@ ROWS: tuple[Command, ...] = (
     *edit.COMMANDS,
     *rollout.COMMANDS,
     *scale.COMMANDS,
-    *_absent("Deploy Commands", autoscale="Let the number of pods follow their load."),
+    *autoscale.COMMANDS,
     *info.CLUSTER,
     *nodes.COMMANDS,
-    *_absent("Cluster Management Commands", certificate="Approve or deny certificate requests.",
-             top="Show what nodes and pods use."),
+    *_absent("Cluster Management Commands", certificate="Approve or deny certificate requests."),
+    *top.COMMANDS,
     *drain.COMMANDS,
     *taint.COMMANDS,
     *describe.COMMANDS,

@@ -17,6 +17,7 @@ from k8snb.kubectl import describe_sets as sets
 from k8snb.kubectl import describe_storage as storage
 from k8snb.kubectl import describe_workload as workloads
 from k8snb.kubectl import flags
+from k8snb.kubectl.describe_autoscaling import describe_autoscaler
 from k8snb.kubectl.describe_node import describe_node
 from k8snb.kubectl.describe_page import Page, events_section, heading, meta_lines
 from k8snb.kubectl.describe_policy import describe_budget
@@ -158,6 +159,7 @@ DESCRIBERS: dict[str, Describe] = {
     "Node": describe_node,
     "Namespace": limits.describe_namespace,
     "PodDisruptionBudget": describe_budget,
+    "HorizontalPodAutoscaler": describe_autoscaler,
     "ResourceQuota": limits.describe_resource_quota,
     "LimitRange": limits.describe_limit_range,
     "PriorityClass": limits.describe_priority_class,

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
-from k8snb.printers import access, batch, custom, duration, limits, networking, pods, policy, storage
+from k8snb.printers import access, autoscaling, batch, custom, duration, limits, networking, pods, policy, storage
 from k8snb.printers.table import Column, Row, Table
 
 Cells = Callable[[Object, float], tuple[Any, ...]]
@@ -406,6 +406,11 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("certificates.k8s.io", "CertificateSigningRequest"): Printer(
         "NAME AGE SIGNERNAME REQUESTOR REQUESTEDDURATION CONDITION", access.signing_request
     ),
+    ("autoscaling", "HorizontalPodAutoscaler"): Printer(
+        "NAME REFERENCE TARGETS MINPODS MAXPODS REPLICAS AGE", autoscaling.autoscaler
+    ),
+    ("metrics.k8s.io", "PodMetrics"): Printer("NAME CPU MEMORY WINDOW", autoscaling.pod_metrics),
+    ("metrics.k8s.io", "NodeMetrics"): Printer("NAME CPU MEMORY WINDOW", autoscaling.node_metrics),
     ("policy", "PodDisruptionBudget"): Printer(
         "NAME MIN_AVAILABLE MAX_UNAVAILABLE ALLOWED_DISRUPTIONS AGE", policy.budget
     ),
