@@ -68,6 +68,21 @@ ODD_SELECTOR = TWO_CONTAINERS.replace(
 )
 MISSPELT = POD.replace("containers:", "nodeNmae: here\n  containers:")
 
+SET = """apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  serviceName: db
+  replicas: 2
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec: {containers: [{name: db, image: "nginx:1.25"}]}
+"""
+DAEMON = (
+    SET.replace("StatefulSet", "DaemonSet").replace("  serviceName: db\n  replicas: 2\n", "").replace("db", "agent")
+)
+
 SCENARIOS: dict[str, list[Row]] = {
     "run": [
         Row("run web --image=nginx:1.25 --port=80 --env=A=b --env=C=d", "pod/web created"),
@@ -433,5 +448,58 @@ SCENARIOS: dict[str, list[Row]] = {
         Row("config get-contexts -o name", "real"),
         Row("config set-context --current --namespace=other", 'Context "real" modified.'),
         Row("config view --minify -o jsonpath={..namespace}", "other"),
+    ],
+    "workloads": [
+        Row("create job once --image=busybox -- true", "job.batch/once created"),
+        Row("wait --for=condition=complete job/once --timeout=60s", "job.batch/once condition met"),
+        Row("get job once", like(r"^once +.*1/1 ")),
+        Row("create cronjob tick --image=busybox --schedule='*/5 * * * *'", "cronjob.batch/tick created", since="1.21"),
+        Row("create job now --from=cronjob/tick", "job.batch/now created", since="1.21"),
+        Row("get cronjob tick", like(r"^tick +\*/5 \* \* \* \* "), since="1.21"),
+        Row("apply -f -", "statefulset.apps/db created", given=SET),
+        Row(
+            "rollout status statefulset/db --timeout=60s", like("partitioned roll out complete|rolling update complete")
+        ),
+        Row("get pods -l app=db -o name", "pod/db-0\npod/db-1"),
+        Row("scale statefulset db --replicas=1", "statefulset.apps/db scaled"),
+        Row("wait --for=delete pod/db-1 --timeout=60s", ANY),
+        Row("apply -f -", "daemonset.apps/agent created", given=DAEMON),
+        Row("rollout status daemonset/agent --timeout=60s", like('daemon set "agent" successfully rolled out')),
+        Row("rollout history daemonset/agent", like(r"REVISION +CHANGE-CAUSE\n1 ")),
+        Row("delete statefulset,daemonset,cronjob,job --all", like('"agent" deleted'), since="1.21"),
+    ],
+    "limits": [
+        Row("create quota small --hard=pods=1", "resourcequota/small created"),
+        Row("run one --image=nginx:1.25", "pod/one created"),
+        Row(
+            "run two --image=nginx:1.25",
+            err="exceeded quota: small, requested: pods=1, used: pods=1, limited: pods=1",
+            code=1,
+        ),
+        Row("get quota small -o jsonpath={.status.used.pods}", "1"),
+        Row("delete quota small", 'resourcequota "small" deleted'),
+        Row("create priorityclass high-$NS --value=1000", "priorityclass.scheduling.k8s.io/high-$NS created"),
+        Row("delete priorityclass high-$NS", 'priorityclass.scheduling.k8s.io "high-$NS" deleted'),
+        Row("label namespace $NS pod-security.kubernetes.io/enforce=restricted", ANY),
+        Row("run free --image=nginx:1.25", err='violates PodSecurity "restricted:latest"', code=1),
+        Row("label namespace $NS pod-security.kubernetes.io/enforce-", ANY),
+    ],
+    "load": [
+        Row("create deployment web --image=nginx:1.25 --replicas=1", "deployment.apps/web created"),
+        Row("set resources deployment web --requests=cpu=100m", "deployment.apps/web resource requirements updated"),
+        Row(
+            "autoscale deployment web --min=1 --max=3 --cpu-percent=50",
+            "horizontalpodautoscaler.autoscaling/web autoscaled",
+        ),
+        Row("get hpa web", like(r"^web +Deployment/web +.*1 +3 ")),
+        Row("describe hpa web", like("Reference: +Deployment/web")),
+        Row(
+            "create poddisruptionbudget web --selector=app=web --min-available=1",
+            "poddisruptionbudget.policy/web created",
+            since="1.21",
+        ),
+        Row("get pdb web", like(r"^web +1 +N/A "), since="1.21"),
+        Row("get storageclass", like("^standard ")),
+        Row("get pods.metrics.k8s.io", ANY),
     ],
 }

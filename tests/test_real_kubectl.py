@@ -10,7 +10,6 @@ Where the output differs from that of a real cluster, and why:
     apply of a forbidden change     the refusal names the changed fields and leaves out upstream's dump of Go structs.
     describe, events: messages      image sizes and pull times are those of this runtime.
     get services, endpoints         on the process runtime all addresses lie in 127.0.0.0/8: they must really exist.
-    top, autoscale, create job …    "the server doesn't have a resource type": the kinds are not served.
 """
 
 from __future__ import annotations
