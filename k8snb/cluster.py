@@ -20,6 +20,7 @@ from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.compactor import Compactor
+from k8snb.apiserver.event_ttl import EventTTL
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
@@ -128,6 +129,7 @@ class Cluster:
         )
         self.apiserver.bootstrap()
         Compactor(self.apiserver, self.clock).start()
+        EventTTL(self.store, self.clock).start()
         self.context = Context(self.apiserver, self.clock, self.pump.add, self._dice)
 
         manager = Informers(self.context.client("system:kube-controller-manager"), self.context)

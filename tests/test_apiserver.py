@@ -11,6 +11,7 @@ import pytest
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apiserver import ApiServer
 from k8snb.apiserver.compactor import Compactor
+from k8snb.apiserver.event_ttl import EventTTL
 from k8snb.client import Client, User
 from k8snb.client.client import JSON, MERGE
 from k8snb.clock import VirtualClock
@@ -509,3 +510,20 @@ def test_a_token_of_another_cluster_is_refused(server: ApiServer) -> None:
     forged = other.sign(other.account_claims({"metadata": {"name": "robot", "namespace": "default", "uid": "1"}}))
     with pytest.raises(ValueError, match="invalid bearer token"):
         server.identity.verify(forged)
+
+
+def test_an_event_is_forgotten_an_hour_after_it_was_told_last(server: ApiServer, client: Client) -> None:
+    """Source: kube-apiserver's flag --event-ttl."""
+    clock = server.clock
+    assert isinstance(clock, VirtualClock)
+    pump = Pump(clock)
+    EventTTL(server.store, clock).start()
+    about = {"kind": "Pod", "namespace": "default", "name": "web"}
+    for name in ("once", "again"):
+        client.create("events", {"metadata": {"name": name}, "involvedObject": about, "reason": "Tested"}, "default")
+    pump.run_for(3000)
+    client.patch("events", "again", {"count": 2}, "default", content_type=MERGE)
+    pump.run_for(1000)
+    assert [event["metadata"]["name"] for event in client.items("events", "default")] == ["again"]
+    pump.run_for(3600)
+    assert client.items("events", "default") == []
