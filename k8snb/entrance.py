@@ -55,6 +55,8 @@ class Entrance:
 
     def _complete(self, answer: Any) -> Any:
         """Do the slow work that is left of a request. On a virtual clock it takes the pump to have an answer."""
+        if isinstance(answer, dict):
+            return answer
         if isinstance(answer, Deferred):
             return answer.run()
         if not isinstance(answer, Exchange):
