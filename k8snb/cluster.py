@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -30,14 +30,18 @@ from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
 from k8snb.controllers.provisioner import Provisioner, Provisioners
 from k8snb.coredns import CoreDNS
 from k8snb.cri import Network, RuntimeFailure
-from k8snb.entrance import Entrance, uninterrupted
+from k8snb.entrance import Entrance, Inside, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
+from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
 from k8snb.kubelet import Kubelet
 from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.pod_directories import PodDirectories
+from k8snb.kubelet.volume_places import PLUGINS
+from k8snb.kubelet.volume_plugin import VolumePlugin
 from k8snb.pump import SYNC, Pump, Step
-from k8snb.scheduler import Scheduler
+from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
 
 if TYPE_CHECKING:
@@ -67,14 +71,17 @@ class Cluster:
 
     `runtime` is auto, docker, process or simulated, or a ready `cri.Runtime`, which is closed with the cluster; `clock`
     a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
-    control plane has a node of its own. `store` makes its etcd. Raises ValueError for a runtime that is none.
+    control plane has a node of its own. `store` makes its etcd; `profiles` are its scheduler's.
+    Raises ValueError for a runtime that is none.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
         seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
+        profiles: Iterable[Profile] = (),
     ) -> None:  # fmt: skip
         self.name = name
+        self._profiles = tuple(profiles) or (Profile(),)
         self._runtime: Runtime | None = None
         self._own_host: hosts.Build | None = None
         if isinstance(runtime, str):
@@ -93,6 +100,8 @@ class Cluster:
         self._cpus, self._memory = cpus, memory
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
         self._provisioners = Provisioners(HostPathProvisioner())
+        self._directories = PodDirectories()
+        self._volume_plugins = dict(PLUGINS)
         self._host: Host | None = None
         self._dns_address = ""
         self.running = False
@@ -130,7 +139,10 @@ class Cluster:
         self.apiserver.bootstrap()
         Compactor(self.apiserver, self.clock).start()
         EventTTL(self.store, self.clock).start()
-        self.context = Context(self.apiserver, self.clock, self.pump.add, self._dice)
+        self._asking = self._new_asking()
+        inside = Inside(self.apiserver, self._asking)
+        self.apiserver.postpone = inside.postpone
+        self.context = Context(inside, self.clock, self.pump.add, self._dice)
 
         manager = Informers(self.context.client("system:kube-controller-manager"), self.context)
         identity = identity_controllers(
@@ -140,7 +152,7 @@ class Cluster:
         ensure_standard(self.context.client("system:apiserver", "system:masters"))
         self._provisioners.start(self.context, manager)
         scheduling = Informers(self.context.client("system:kube-scheduler"), self.context)
-        self.scheduler = Scheduler(self.context, scheduling)
+        self.scheduler = Scheduler(self.context, scheduling, profiles=self._profiles)
         self._shared = Informers(self.context.client("system:nodes"), self.context)
         self.rule_book = RuleBook(self.context, self._shared, self._host.plane, post=self.pump.post)
         self.dns = CoreDNS(self.context, self._shared)
@@ -161,6 +173,11 @@ class Cluster:
             self._switch_on(spec)
         self.clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
 
+    def _new_asking(self) -> Executor:
+        """Where webhooks are asked for the cluster's own parts. On a virtual clock the pump itself asks: nothing else
+        happens meanwhile anyway."""
+        return ClockExecutor(self.clock, lambda: 0.0) if self.clock.virtual else ThreadExecutor(self.pump.post)
+
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""
         if not self.running:
@@ -170,6 +187,8 @@ class Cluster:
 
     def _switch_off(self) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
+        if "kubectl" in self.__dict__:
+            self.kubectl.close()
         if "door" in self.__dict__:
             self.door.close()
         self.pump.stop()
@@ -181,6 +200,8 @@ class Cluster:
             self.pump.clear()
             self.pump.paused = False
         host, self._host = self._host, None
+        if "_asking" in self.__dict__:
+            self._asking.close()
         if host is not None:
             host.executor.close()
             try:
@@ -195,6 +216,7 @@ class Cluster:
         self.store = self._new_store()
         self.nodes.clear()
         self._provisioners.close()
+        self._directories.close()
         if runtime is not None:
             runtime.close()
 
@@ -209,6 +231,12 @@ class Cluster:
         """Put somebody's own maker of volumes to work: see `k8snb.controllers.provisioner`."""
         with self.pump.lock:
             self._provisioners.add(provisioner)
+
+    def add_volume_plugin(self, sort: str, plugin: VolumePlugin) -> None:
+        """Let kubelets carry out a sort of volume: `nfs`, or `csi/` and a driver's name. See `k8snb.kubelet`'s
+        `volume_plugin`."""
+        with self.pump.lock:
+            self._volume_plugins[sort] = plugin
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""
@@ -423,6 +451,7 @@ class Cluster:
         node.kubelet = Kubelet(
             spec, self.context, self._shared, runtime=self.runtime, executor=self._host.executor,
             dialer=self._host.dialer, network=node.network, post=self.pump.post, dns=lambda: self._dns_address,
+            directories=self._directories, volume_plugins=self._volume_plugins,
         )  # fmt: skip
         node.proxy = KubeProxy(spec.name, node.network.node_ip, self.rule_book)
         self.apiserver.connect_node(spec.name, node.kubelet)

@@ -1,25 +1,36 @@
-"""The entrance: how everybody outside the pump talks to a cluster's apiserver: cells, HTTPS, tests.
+"""The entrance: how everybody outside the pump talks to a cluster's apiserver: cells, HTTPS, tests; and `Inside`, how
+the cluster's own parts do.
 
-Interface: `Entrance(cluster)`, a `client.Transport`; `uninterrupted()`.
-The rule not to break: one request at a time, under the pump's lock; slow work is done after it has been let go.
+Interface: `Entrance(cluster)` and `Inside(server, executor)`, each a `client.Transport`; `uninterrupted()`.
+The rule not to break: one request at a time, under the pump's lock; slow work is done after it has been let go. A
+webhook is waited for by nobody but the thread of an outside caller: the pump goes on.
 Real Kubernetes has a load balancer in front of several apiservers here.
 """
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
-from k8snb.apimachinery.errors import unavailable
+from k8snb.apimachinery.errors import Postponed, conflict, unavailable
 from k8snb.apimachinery.kinds import Kind
+from k8snb.apiserver.outcalls import ATTEMPTS, Answer, Outcall, Question, attempt, fetch
 from k8snb.client import Deferred, Exchange, Request, Transport, Watch
+from k8snb.executor import Executor
 from k8snb.pump import Pump
 
 PATIENCE = 30.0  # seconds for a pod to answer who asked it through the apiserver
 READS = ("get", "list")  # what may be interrupted: it leaves nothing half done, and must cost next to nothing
+
+
+class Server(Transport, Protocol):
+    """An apiserver: `handle` may raise Outcall."""
+
+    def keep_answers(self, answers: Iterable[tuple[str, Answer]]) -> None: ...
 
 
 class House(Protocol):
@@ -30,7 +41,7 @@ class House(Protocol):
     pump: Pump
 
     @property
-    def apiserver(self) -> Transport: ...
+    def apiserver(self) -> Server: ...
 
 
 class Entrance:
@@ -45,10 +56,35 @@ class Entrance:
         self._cluster = cluster
 
     def handle(self, request: Request) -> Any:
+        try:
+            return self._handle(request)
+        except Outcall as call:
+            waiting = Deferred(functools.partial(self._ask, call, request))
+        return waiting.run() if request.patient else waiting
+
+    def _ask(self, call: Outcall, request: Request) -> Any:
+        """Fetch what a request lacks and hand it in again, until it lacks nothing. It waits without the lock."""
+        for _ in range(ATTEMPTS):
+            answers = fetch(call.questions)
+            with self._cluster.pump.lock:
+                self._check()
+                self._cluster.apiserver.keep_answers(answers)
+            try:
+                return self._handle(request)
+            except Outcall as another:
+                call = another
+        raise conflict(request.kind, request.name, "it changes faster than webhooks answer; please try again")
+
+    def _handle(self, request: Request) -> Any:
+        noted = len(request.warnings)
         reads = request.verb in READS and not request.subresource
         with self._cluster.pump.lock, nullcontext() if reads else uninterrupted():
             self._check()
-            answer = self._cluster.apiserver.handle(request)
+            try:
+                answer = self._cluster.apiserver.handle(request)
+            except Outcall:
+                del request.warnings[noted:]
+                raise
         if isinstance(answer, Watch):
             answer.on_stop = self._locked(answer.on_stop)
         return self._complete(answer)
@@ -81,6 +117,63 @@ class Entrance:
                 act()
 
         return locked
+
+
+class Inside:
+    """The transport of the cluster's own parts, which call it in the pump and cannot wait.
+
+    A write that a webhook has to be asked about is refused with `Postponed`; the answer is fetched meanwhile, and when
+    the part tries again, the answer is there. It counts for a write that says the same; times do not matter.
+    """
+
+    def __init__(self, server: Server, executor: Executor) -> None:
+        self._server = server
+        self._executor = executor
+        self._waiting: dict[str, list[Callable[[], object]]] = {}  # a question under way → whom its answer concerns
+
+    def handle(self, request: Request) -> Any:
+        noted = len(request.warnings)
+        try:
+            return self._server.handle(request)
+        except Outcall as call:
+            del request.warnings[noted:]
+            for question in call.questions:
+                self._fetch(question)
+            raise Postponed(f"waiting for {call}", functools.partial(self._then, call)) from None
+
+    def postpone(self, call: Outcall, retry: Callable[[], object]) -> None:
+        """Fetch answers for what is no request, and call back when they have come."""
+        for question in call.questions:
+            self._fetch(question)
+        self._then(call, retry)
+
+    def kinds(self) -> tuple[Kind, ...]:
+        return self._server.kinds()
+
+    def _fetch(self, question: Question) -> None:
+        if question.key not in self._waiting:
+            self._waiting[question.key] = []
+            self._executor.submit(lambda: attempt(question), lambda answer, _: self._came(question.key, answer),
+                                  waits=True)  # fmt: skip
+
+    def _came(self, key: str, answer: Answer) -> None:
+        self._server.keep_answers([(key, answer)])
+        for retry in self._waiting.pop(key, ()):
+            retry()
+
+    def _then(self, call: Outcall, retry: Callable[[], object]) -> None:
+        """Call back when the last of the answers has come."""
+        open_ = {question.key for question in call.questions} & self._waiting.keys()
+        if not open_:
+            retry()
+
+        def came(key: str) -> None:
+            open_.discard(key)
+            if not open_:
+                retry()
+
+        for key in tuple(open_):
+            self._waiting[key].append(functools.partial(came, key))
 
 
 @contextmanager

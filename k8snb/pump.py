@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+from k8snb.apimachinery.errors import Postponed
 from k8snb.clock import Clock, RealClock, VirtualClock
 
 LONGEST_WAIT = 0.5  # seconds after which a waiting thread looks for itself
@@ -125,6 +126,8 @@ class Pump:
             return None
         try:
             key = item.run() or ""
+        except Postponed:
+            key = ""  # what has to be done again says so where it knows how
         except Exception:
             key = ""
             self.on_failure(item.component, traceback.format_exc())

@@ -1,10 +1,11 @@
 """What the tests that send anything at all have in common: a cluster that is served, and proof that it is well.
 
-Interface: `served_cluster(folder)` gives a `Served`: its address and certificates, and `check()`.
+Interface: `served_cluster(folder)` gives a `Served`: its address and certificates, `check()`, and `left_behind()`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import http.client
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 import yaml
@@ -22,6 +23,29 @@ import yaml
 from k8snb import Cluster
 
 BRISK = 1.0  # seconds in which a well-behaved client is answered, whatever others do
+
+
+POOLS = ("k8snb-https", "k8snb-work", "asyncio_", "ThreadPoolExecutor")  # threads that wait for more work
+PATIENCE = 10.0  # seconds for what has ended to go
+
+
+class Counts(NamedTuple):
+    """Compared part by part: what is left is not more than what was there."""
+
+    connections: int
+    tasks: int
+    threads: int
+    watches: int
+
+    def __le__(self, other: tuple[Any, ...]) -> bool:
+        return all(mine <= theirs for mine, theirs in zip(self, other, strict=True))
+
+    def __gt__(self, other: tuple[Any, ...]) -> bool:
+        return not self <= other
+
+
+async def _tasks() -> int:
+    return len(asyncio.all_tasks())
 
 
 class Served:
@@ -66,13 +90,32 @@ class Served:
         assert self.cluster.client.get("namespaces", "kube-system")["kind"] == "Namespace"
         assert not self.failures, "\n".join(self.failures[:5])
 
+    @contextlib.contextmanager
+    def left_behind(self) -> Iterator[None]:
+        """What a test did leaves no connection, task, thread or watch behind."""
+        before = self._count()
+        yield
+        deadline = time.monotonic() + PATIENCE
+        while (left := self._count()) > before and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert left <= before, f"before: {before}, left behind: {left}"
+
+    def _count(self) -> Counts:
+        https = self.cluster.door._https
+        assert https is not None and https._runner is not None and https._runner.server is not None
+        tasks = https._io.call(_tasks()).result(10)
+        threads = [each for each in threading.enumerate() if not each.name.startswith(POOLS)]
+        hubs = self.cluster.apiserver.registry._hubs.values()
+        watches = sum(len(hub._everywhere) + sum(map(len, hub._indexed.values())) for hub in hubs)
+        return Counts(len(https._runner.server.connections), tasks, len(threads), watches)
+
 
 @contextlib.contextmanager
 def served_cluster(folder: Path) -> Iterator[Served]:
     """A cluster for the tests of one module. What servers and loops log as errors counts as a failure."""
     served = Served(folder)
     handler = _Collector(served.failures)
-    loggers = [logging.getLogger(name) for name in ("aiohttp.server", "aiohttp.web", "asyncio")]
+    loggers = [logging.getLogger(name) for name in ("k8snb.https", "aiohttp.web", "asyncio")]
     for logger in loggers:
         logger.addHandler(handler)
     try:

@@ -15,6 +15,8 @@ from controllers_lab import Lab, image_patch, pod, template
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, controller_of, controller_reference, is_deleting, name_of, with_path
 from k8snb.client.client import MERGE
+from k8snb.clock import VirtualClock
+from k8snb.cluster import Cluster
 from k8snb.controllers.garbagecollector import GarbageCollector
 from k8snb.controllers.history import history_hash, new_revision, restored, snapshot
 from k8snb.controllers.pvcprotection import PVCProtectionController
@@ -451,7 +453,7 @@ def test_a_claim_of_another_controller_is_left_alone() -> None:
         "statefulsets", stateful_set(1, volumeClaimTemplates=[CLAIM], persistentVolumeClaimRetentionPolicy=policy)
     )
     one.run()
-    assert controller_of(one.get(CLAIMS, "data-web-0"))["kind"] == "ConfigMap"
+    assert one.get(CLAIMS, "data-web-0")["metadata"]["ownerReferences"] == theirs["ownerReferences"]
 
 
 def test_a_pod_waits_for_the_end_of_a_claim_that_belongs_to_its_forerunner() -> None:
@@ -517,6 +519,13 @@ def test_a_rollout_goes_from_the_highest_ordinal_down_and_waits_for_each() -> No
     assert images(one)["web-1"] == "nginx:2" and images(one)["web-0"] == "nginx:1.25"
     ready(one, "web-1")
     assert images(one)["web-0"] == "nginx:2"
+
+
+def test_a_rollout_in_parallel_is_still_one_at_a_time() -> None:
+    """docs: "This option only affects the behavior for scaling operations. Updates are not affected"."""
+    one = new_image(up(podManagementPolicy="Parallel"))
+    assert one.wait(60) and list(images(one).values()) == ["nginx:1.25", "nginx:1.25", "nginx:2"]
+    assert list(images(ready(one, "web-2")).values()) == ["nginx:1.25", "nginx:2", "nginx:2"]
 
 
 def test_the_status_tells_how_far_a_rollout_is() -> None:
@@ -638,9 +647,13 @@ def test_only_so_many_revisions_are_kept_and_those_of_pods_besides() -> None:
     for image in ("nginx:2", "nginx:3", "nginx:4"):
         new_image(one, image).roll_to_the_end()
     assert sorted(revisions(one)) == [3, 4]
-    held = up(2, revisionHistoryLimit=0, updateStrategy=rolling(partition=1))
-    new_image(held).roll_to_the_end()
-    assert sorted(revisions(held)) == [1, 2]
+    held = up(2, revisionHistoryLimit=0, updateStrategy={"type": "OnDelete"})
+    new_image(held)
+    held.client.delete("pods", "web-1", "default")
+    new_image(held.run(), "nginx:3")
+    assert sorted(revisions(held)) == [1, 2, 3]
+    held.client.delete("pods", "web-1", "default")
+    assert sorted(revisions(held.run())) == [1, 3]
 
 
 def test_a_name_that_is_taken_is_a_collision_and_the_next_is_tried() -> None:
@@ -699,3 +712,26 @@ def test_a_foreign_pod_under_the_name_is_waited_for_without_a_word() -> None:
     assert one.events() == []
     with pytest.raises(ApiError):
         one.get("pods", "web-1")
+
+
+# in a whole cluster
+
+
+def test_a_set_goes_its_way_from_the_first_pod_to_the_rollback() -> None:
+    """docs/tutorials/stateful-application/basic-stateful-set, with claims and a headless Service."""
+    with Cluster(runtime="simulated", clock=VirtualClock(), seed=1, nodes=2) as cluster:
+        say = cluster.kubectl.run
+        cluster.client.create("statefulsets", stateful_set(2))
+        lines = say("rollout status statefulset/web --timeout=120s").text.splitlines()
+        assert lines[-1] == "partitioned roll out complete: 2 new pods have been updated..."
+        assert "Waiting for 1 pods to be ready..." in lines
+        say("set image statefulset/web web=nginx:2")
+        lines = say("rollout status statefulset/web --timeout=120s").text.splitlines()
+        assert "Waiting for partitioned roll out to finish: 1 out of 2 new pods have been updated..." in lines
+        say("rollout undo statefulset/web")
+        say("rollout status statefulset/web --timeout=120s")
+        pods = cluster.client.items("pods", "default")
+        assert [each["spec"]["containers"][0]["image"] for each in pods] == ["nginx:1.25"] * 2
+        assert "2 desired | 2 total" in say("describe statefulset web").text
+        say("scale statefulset web --replicas=0 --timeout=120s")
+        assert cluster.client.items("pods", "default") == []

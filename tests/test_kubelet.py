@@ -296,13 +296,15 @@ def test_a_command_can_be_run_in_a_container(lab: Lab) -> None:
     assert (result.stdout, result.exit_code) == (b"hi\n", 4)
 
 
-def test_volumes_are_refused_by_name_and_not_ignored(lab: Lab) -> None:
-    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "volumes": [{"name": "data", "emptyDir": {}}],
+def test_volumes_that_no_plugin_carries_out_are_refused_by_name(lab: Lab) -> None:
+    shelf = {"name": "data", "nfs": {"server": "shelf.example.com", "path": "/"}}
+    pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "volumes": [shelf],
         "containers": [{"name": "main", "image": "nginx:1.7.9",
                         "volumeMounts": [{"name": "data", "mountPath": "/data"}]}]}}  # fmt: skip
     lab.client.create("pods", pod, "default")
     lab.pump.run_for(4)
-    assert "not implemented by k8snb" in lab.container()["state"]["waiting"]["message"]
+    assert lab.container()["state"]["waiting"]["reason"] == "ContainerCreating"
+    assert 'MountVolume.SetUp failed for volume "data" : nfs volumes: not implemented by k8snb' in lab.messages()
 
 
 def test_a_startup_probe_that_has_passed_asks_no_more(lab: Lab) -> None:

@@ -94,6 +94,8 @@ def assert_holds(after: Any, wanted: Any) -> None:
         assert [name for name in entries if name in {entry["name"] for entry in wanted}] == [e["name"] for e in wanted]
         for entry in wanted:
             assert_holds(entries[entry["name"]], entry)
+    elif isinstance(wanted, list) and all(isinstance(entry, dict) and "containerPort" in entry for entry in wanted):
+        assert {entry["containerPort"] for entry in wanted} <= {entry["containerPort"] for entry in after}
     elif isinstance(wanted, list) and all(isinstance(entry, str) for entry in wanted):
         assert [entry for entry in after if entry in wanted] == wanted
     else:

@@ -123,8 +123,12 @@ def test_two_pods_never_get_the_same_last_place() -> None:
 def test_a_node_is_refused_for_a_reason(node: Object, spec: Object, reason: str) -> None:
     one = lab(1, **node)
     assert put(one, pod("a", **spec)) == ""
-    assert why(one, "a") == f"0/1 nodes are available: 1 {reason}."
-    assert one.events("FailedScheduling") == [f"0/1 nodes are available: 1 {reason}."]
+    helpful = "No preemption victims found for incoming pod"
+    if reason != "Too many pods":
+        helpful = "Preemption is not helpful for scheduling"
+    message = f"0/1 nodes are available: 1 {reason}. preemption: 0/1 nodes are available: 1 {helpful}."
+    assert why(one, "a") == message
+    assert one.events("FailedScheduling") == [message]
 
 
 def test_reasons_are_counted_over_all_nodes() -> None:
@@ -133,7 +137,10 @@ def test_reasons_are_counted_over_all_nodes() -> None:
     one.run()
     put(one, pod("a", containers=[asking("5")]))
     taint = "node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }"
-    assert why(one, "a") == f"0/4 nodes are available: 1 {taint}, 3 Insufficient cpu."
+    assert why(one, "a") == (
+        f"0/4 nodes are available: 1 {taint}, 3 Insufficient cpu. "
+        "preemption: 0/4 nodes are available: 4 Preemption is not helpful for scheduling."
+    )
     assert condition(one.get("pods", "a"), "PodScheduled")["reason"] == "Unschedulable"
 
 
@@ -349,11 +356,9 @@ def test_a_restarted_scheduler_counts_what_runs_and_binds_nothing_twice() -> Non
 
 def test_what_is_not_implemented_is_said() -> None:
     one = lab()
-    terms = [{"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {"app": "web"}}}]
-    anti = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
-    assert put(one, pod("a", affinity=anti))
+    assert put(one, pod("a", resourceClaims=[{"name": "gpu", "resourceClaimName": "gpu"}]))
     (message,) = one.events("NotImplemented")
-    assert message.startswith("spec.affinity.podAntiAffinity: not implemented by k8snb")
+    assert message.startswith("spec.resourceClaims: not implemented by k8snb")
 
 
 # the queue alone

@@ -8,7 +8,7 @@ Source: `apimachinery/pkg/api/errors` and `util/validation/field` in the kuberne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,19 @@ class ApiError(Exception):
         """The complaints field by field: dicts with `field`, `reason`, `message`."""
         causes: list[dict[str, str]] = self.details.get("causes", [])
         return causes
+
+
+class Postponed(BaseException):
+    """A request by a part of the cluster has to wait for somebody else's answer. Nothing was written; `then(retry)`
+    calls back when it is worth another try.
+
+    No refusal and no failure, so that nobody tells it as one: it ends the whole piece of work, which its queue does
+    again.
+    """
+
+    def __init__(self, message: str, then: Callable[[Callable[[], object]], None]) -> None:
+        super().__init__(message)
+        self.then = then
 
 
 def _details(kind: Kind, name: str) -> dict[str, Any]:

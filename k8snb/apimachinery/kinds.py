@@ -34,12 +34,24 @@ class Checker(Protocol):
         ...
 
 
+class Converter(Protocol):
+    """What knows a custom kind's objects in its other versions."""
+
+    def convert(self, objects: list[Any], api_version: str) -> list[Any]:
+        """All objects in one version."""
+        ...
+
+    def remember(self, obj: Any, converted: Any) -> None:
+        """What an object is in another version."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Custom:
     """What a CustomResourceDefinition says of a kind beside what every kind has.
 
     `columns` are its additionalPrinterColumns, `scale` its scale subresource, `schema` its openAPIV3Schema; `storage`
-    is the version that its objects are kept in.
+    is the version that its objects are kept in. Without a `converter` all versions have the same fields.
     """
 
     singular: str
@@ -51,6 +63,7 @@ class Custom:
     selectable: tuple[str, ...] = ()
     scale: Mapping[str, str] | None = None
     deprecation: str = ""
+    converter: Converter | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ def strategic_merge(original: Object, patch: Object, type_: Type | None) -> Obje
 
     Without a type (custom resources) it is a JSON merge patch.
     """
+    if not isinstance(patch, dict):
+        raise PatchError("invalid JSON document: a patch is an object with the fields to change")
     if type_ is None:
         merged: Object = merge_patch(original, patch)
         return merged
@@ -91,8 +93,24 @@ def _plain(patch: Any) -> Any:
     return {key: _plain(value) for key, value in patch.items() if value is not None and not _is_directive(key)}
 
 
+def _check_lists(patch: Object) -> None:
+    """The directives beside a field are lists: of keys, of plain values, or of maps with a merge key."""
+    for key, value in patch.items():
+        if not _is_directive(key) or key == PATCH:
+            continue
+        name = key.partition("/")[0].removeprefix("$").replace("deleteFromPrimitiveList", "primitive")
+        plain = isinstance(value, list) and not any(isinstance(entry, list) for entry in value)
+        maps = key.startswith(ORDER)
+        if not plain or not (maps or all(isinstance(entry, Hashable) for entry in value)):
+            raise PatchError(f"invalid patch format of {name} list: {key} must be a list of plain values")
+        keys = [inner for entry in value if isinstance(entry, dict) for inner in entry.values()]
+        if not all(isinstance(inner, Hashable) for inner in keys):
+            raise PatchError(f"invalid patch format of {name} list: its merge keys must be plain values")
+
+
 def _merge_map(original: Object, patch: Object, field: Field | None) -> Object:
     directive = _directive(patch)
+    _check_lists(patch)
     if directive != MERGE:
         return {} if directive == DELETE else {key: value for key, value in patch.items() if key != PATCH}
     merged = dict(original)
@@ -124,7 +142,9 @@ def _merge_value(current: Any, key: str, patch: Object, field: Field | None) -> 
     order = patch.get(ORDER + key)
     if field.merge_key:
         merged = _merge_entries(before, value or [], field)
-        by_key = [entry[field.merge_key] for entry in order or () if field.merge_key in entry]
+        by_key = [
+            entry[field.merge_key] for entry in order or () if isinstance(entry, dict) and field.merge_key in entry
+        ]
         merged = _reorder(merged, by_key, before, lambda entry: entry.get(field.merge_key))
     else:
         kept = [entry for entry in before if entry not in patch.get(PRIMITIVE + key, ())]

@@ -10,10 +10,12 @@ Source: `pkg/kubeapiserver/options/plugins.go` (the order), `plugin/pkg/admissio
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from k8snb.apimachinery.errors import ApiError, bad_request, forbidden, not_found
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
 from k8snb.apimachinery.taints import NO_EXECUTE, NO_SCHEDULE, NOT_READY, UNREACHABLE, tolerates
+from k8snb.apiserver import webhooks
 from k8snb.apiserver.admission_ingressclass import default_ingress_class
 from k8snb.apiserver.admission_limitranger import limit_defaults, limit_ranger
 from k8snb.apiserver.admission_plugin import Plugin, Server, creates, find_object, kind_of
@@ -25,6 +27,8 @@ from k8snb.apiserver.admission_serviceaccount import service_account
 from k8snb.apiserver.admission_storage import claim_resize, default_storage_class, storage_object_in_use_protection
 from k8snb.apiserver.certificates import signing_requests
 from k8snb.apiserver.node_restriction import node_restriction
+from k8snb.apiserver.policies import validating_policies
+from k8snb.apiserver.webhooks import validating_webhooks
 from k8snb.client import Request
 
 IMMORTAL = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -91,21 +95,30 @@ VALIDATORS: tuple[Plugin, ...] = (
     one_default,
     claim_resize,
     overhead_matches,
+    validating_policies,
+    validating_webhooks,
     resource_quota,
 )
 
 
-def admit(server: Server, request: Request, obj: Object, old: Object | None) -> Object:
-    """The object as the plug-ins leave it. Raises ApiError where one refuses it."""
-    return _run(PLUGINS, server, request, obj, old)
+def admit(server: webhooks.Server, request: Request, obj: Object, old: Object | None) -> Object:
+    """The object as the plug-ins and then the webhooks leave it. Raises ApiError where one refuses it."""
+    admitted = _run(PLUGINS, server, request, obj, old)
+    return webhooks.mutate(server, request, admitted, old, lambda changed: _run(PLUGINS, server, request, changed, old))
 
 
-def check(server: Server, request: Request, obj: Object, old: Object | None) -> Object:
+def admit_question(server: webhooks.Server, request: Request, obj: Object) -> Object:
+    """What is asked for through a door behind which nothing is stored, as those leave it who are asked about that."""
+    changed = webhooks.mutate(server, request, obj, None, lambda found: found)
+    return _run((validating_policies, validating_webhooks), server, request, changed, None)
+
+
+def check(server: webhooks.Server, request: Request, obj: Object, old: Object | None) -> Object:
     """Refuse a valid object that may not be. Raises ApiError."""
     return _run(VALIDATORS, server, request, obj, old)
 
 
-def _run(plugins: Iterable[Plugin], server: Server, request: Request, obj: Object, old: Object | None) -> Object:
+def _run(plugins: Iterable[Plugin], server: Any, request: Request, obj: Object, old: Object | None) -> Object:
     """Run a chain. A plug-in that breaks refuses the request instead of the cluster."""
     for plugin in plugins:
         try:

@@ -14,7 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from k8snb.apimachinery import schema
-from k8snb.apimachinery.errors import bad_request
+from k8snb.apimachinery.errors import INVALID, NOT_SUPPORTED, FieldError, bad_request, invalid
+from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import bodies, paths
 from k8snb.apiserver.field_manager import manager_from_user_agent
@@ -23,7 +24,9 @@ from k8snb.client import Request, User
 from k8snb.client.client import APPLY
 
 QUICK = 16 * 1024  # bytes of JSON that are read at once; what is longer, or YAML, is read on a thread
-NAMES = ("gracePeriodSeconds", "propagationPolicy", "preconditions")
+NAMES = ("gracePeriodSeconds", "orphanDependents", "propagationPolicy", "preconditions")
+POLICIES = ("Foreground", "Background", "Orphan")
+_OPTIONS = Kind("DeleteOptions", "deleteoptions", "meta.k8s.io")
 InThread = Callable[[Callable[[], Any]], Awaitable[Any]]
 
 
@@ -55,15 +58,35 @@ async def _read_body(request: web.Request, call: Request, in_thread: InThread) -
 
 def _delete_options(call: Request) -> Object:
     """DeleteOptions may come in the body as well as in the query."""
-    if call.verb not in ("delete", "deletecollection") or not isinstance(call.body, dict):
+    if call.verb not in ("delete", "deletecollection"):
         return {}
-    body = _decoded(call.body)
-    found = {name: body[name] for name in NAMES if name in body}
-    if body.get("orphanDependents") is not None and "propagationPolicy" not in found:
-        found["propagationPolicy"] = "Orphan" if body["orphanDependents"] else "Background"
-    if body.get("dryRun"):
-        found["dryRun"] = body["dryRun"] == ["All"]
+    query = {name: call.options[name] for name in NAMES if name in call.options}
+    if call.body is not None and not isinstance(call.body, dict):
+        raise bad_request("the body must be DeleteOptions, an object with fields")
+    given = _decoded(call.body) if call.body else query
+    _check_deletion(given)
+    found = {name: given[name] for name in NAMES if name in given and name != "orphanDependents"}
+    if given.get("orphanDependents") is not None:
+        found["propagationPolicy"] = "Orphan" if given["orphanDependents"] else "Background"
+    if given.get("dryRun"):
+        found["dryRun"] = True
     return found
+
+
+def _check_deletion(given: Object) -> None:
+    """Raises Invalid. Source: `ValidateDeleteOptions` in `apimachinery/pkg/apis/meta/v1/validation`."""
+    policy, orphans = given.get("propagationPolicy"), given.get("orphanDependents")
+    found = []
+    if policy is not None and orphans is not None:
+        words = "orphanDependents and deletionPropagation cannot be both set"
+        found.append(FieldError("propagationPolicy", INVALID, policy, words))
+    elif policy is not None and policy not in POLICIES:
+        known = ", ".join(f'"{name}"' for name in (*POLICIES, "nil"))
+        found.append(FieldError("propagationPolicy", NOT_SUPPORTED, policy, f"supported values: {known}"))
+    if given.get("dryRun") not in (None, [], ["All"], True, False):
+        found.append(FieldError("dryRun", NOT_SUPPORTED, given["dryRun"], 'supported values: "All"'))
+    if found:
+        raise invalid(_OPTIONS, "", found)
 
 
 def _decoded(body: Object) -> Object:

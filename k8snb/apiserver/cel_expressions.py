@@ -66,11 +66,11 @@ class _Meter:
         self._left -= STEP_COST
         return self._left >= 0
 
-    def collect(self, value: Any) -> bool:
-        """The library copies the list that it builds at every step."""
+    def collect(self, value: Any) -> bool | None:
+        """The library copies the list that it builds at every step. Null, which is no condition, ends the loop."""
         self._collected += _weight(value)
-        self._left -= STEP_COST + self._collected // 50
-        return self._left >= 0
+        self._left -= STEP_COST + self._collected // 4
+        return True if self._left >= 0 else None
 
     def settle(self) -> None:
         self._budget.left -= self._granted - self._left

@@ -1,8 +1,8 @@
 """kube-apiserver's reading of CEL texts: where the macros are, and what of Kubernetes' notation has to be put in words
 that the library knows.
 
-Interface: `Text(source)`: `prepared` is what is run, `bound` the variables that the text itself makes; `place(name)`
-finds a name for messages.
+Interface: `Text(source)`: `tokens`, `prepared`, what is run, and `bound`, the variables that the text itself makes;
+`place(name)` finds a name for messages.
 The rule not to break: what is run means what was written; it only counts its steps besides.
 Source: the CEL language definition; `apiserver/pkg/cel/escaping.go` for field names.
 """
@@ -55,31 +55,31 @@ class Text:
     def __init__(self, source: str) -> None:
         self.source = source
         found = (Token(str(match.lastgroup), match[0], match.start()) for match in _TOKEN.finditer(source))
-        self._tokens = [token for token in found if token.sort not in ("comment", "space")]
+        self.tokens = [token for token in found if token.sort not in ("comment", "space")]
         self._calls = list(self._found_calls())
         self.bound = frozenset(self._variable(call) for call in self._calls if self._variable(call))
         self.prepared = self._prepare()
 
     def place(self, name: str) -> int:
         """Where a name stands first, counted from 1."""
-        return next((token.start + 1 for token in self._tokens if token.text == name), 1)
+        return next((token.start + 1 for token in self.tokens if token.text == name), 1)
 
     def _found_calls(self) -> Iterator[Call]:
-        for at, token in enumerate(self._tokens[:-2]):
-            if token.text == "." and self._tokens[at + 1].sort == "name" and self._tokens[at + 2].text == "(":
-                yield Call(self._tokens[at + 1].text, at, tuple(self._arguments(at + 3)))
+        for at, token in enumerate(self.tokens[:-2]):
+            if token.text == "." and self.tokens[at + 1].sort == "name" and self.tokens[at + 2].text == "(":
+                yield Call(self.tokens[at + 1].text, at, tuple(self._arguments(at + 3)))
 
     def _arguments(self, begin: int) -> Iterator[tuple[int, int]]:
         depth, first = 0, begin
-        for at in range(begin, len(self._tokens)):
-            text = self._tokens[at].text
+        for at in range(begin, len(self.tokens)):
+            text = self.tokens[at].text
             if depth == 0 and text in (*_CLOSING, ","):
                 if at > first:
                     yield first, at
                 if text != ",":
                     return
                 first = at + 1
-            elif self._tokens[at].sort == "sign":
+            elif self.tokens[at].sort == "sign":
                 depth += (text in _OPENING) - (text in _CLOSING)
 
     def _variable(self, call: Call) -> str:
@@ -88,16 +88,16 @@ class Text:
         if not is_macro or len(call.arguments) < 2:
             return ""
         begin, end = call.arguments[0]
-        token = self._tokens[begin]
+        token = self.tokens[begin]
         return token.text if end - begin == 1 and token.sort == "name" else ""
 
     def _binds(self, call: Call) -> bool:
-        return call.name == "bind" and call.at > 0 and self._tokens[call.at - 1].text == "cel"
+        return call.name == "bind" and call.at > 0 and self.tokens[call.at - 1].text == "cel"
 
     def _prepare(self) -> str:
-        words = [token.text for token in self._tokens]
-        for at, token in enumerate(self._tokens):
-            if token.sort == "name" and at and self._tokens[at - 1].text == "." and "__" in token.text:
+        words = [token.text for token in self.tokens]
+        for at, token in enumerate(self.tokens):
+            if token.sort == "name" and at and self.tokens[at - 1].text == "." and "__" in token.text:
                 self._unescape(at, words)
         for call in reversed(self._calls):  # those inside of others first
             if self._variable(call):
@@ -109,13 +109,17 @@ class Text:
     def _count(self, call: Call, words: list[str]) -> None:
         """Count the steps of a loop. What `map` makes is made twice, the first time to see how big it is."""
         (first, end), (last, over) = call.arguments[1], call.arguments[-1]
-        made = " ".join(words[last:over])
+        made, stop = " ".join(words[last:over]), f"{COLLECT}(null)"
         if call.name == "map" and len(call.arguments) == 2:
-            words[first] = f"{STEP}() && {COLLECT}({made}), {words[first]}"
+            words[first] = f"{STEP}() ? {COLLECT}({made}) : {stop}, {words[first]}"
             return
-        before = f"{COLLECT}({self._variable(call)})" if call.name == "filter" else f"{STEP}()"
-        words[first] = f"{before} && ({words[first]}"
-        words[end - 1] += ")" if call.name != "map" else f") && {COLLECT}({made})"
+        before, after = f"{STEP}() && (", ")"
+        if call.name == "filter":
+            before, after = f"{COLLECT}({self._variable(call)}) ? (", ") : false"
+        elif call.name == "map":
+            before, after = f"{STEP}() ? ((", f") ? {COLLECT}({made}) : false) : {stop}"
+        words[first] = before + words[first]
+        words[end - 1] += after
 
     def _unbind(self, call: Call, words: list[str]) -> None:
         """`cel.bind(x, a, b)` is `[a].map(x, b)[0]`."""
@@ -130,7 +134,7 @@ class Text:
 
     def _unescape(self, at: int, words: list[str]) -> None:
         """`.__namespace__` is the field `namespace`, `.a__dash__b` the field `a-b`."""
-        text = self._tokens[at].text
+        text = self.tokens[at].text
         keyword = _KEYWORD.fullmatch(text)
         if keyword is not None and keyword[1] not in _ESCAPES:
             words[at] = keyword[1]
@@ -145,7 +149,7 @@ class Text:
     def _tested(self, at: int) -> bool:
         """Whether a field is the last of what `has()` asks for."""
         begin = at - 1
-        while begin > 0 and (self._tokens[begin].text == "." or self._tokens[begin].sort == "name"):
+        while begin > 0 and (self.tokens[begin].text == "." or self.tokens[begin].sort == "name"):
             begin -= 1
-        before = self._tokens[begin - 1].text if begin else ""
-        return self._tokens[begin].text == "(" and before == "has" and self._tokens[at + 1].text == ")"
+        before = self.tokens[begin - 1].text if begin else ""
+        return self.tokens[begin].text == "(" and before == "has" and self.tokens[at + 1].text == ")"

@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 HEAD_SECONDS = 32.0  # for the handshake, and again until the first request's head is there
 SWEEP_SECONDS = 4.0
 FULL_SECONDS = 0.1  # until accepting is tried again when no file can be opened
-MOST, LEAST = 2000, 64
+MOST, LEAST = 500, 64  # Python keeps about 0.3 MB for each TLS connection
 BACKLOG = 1024
 
 
@@ -107,12 +107,14 @@ class Listener:
             next(iter(self._greetings)).cancel()
 
     async def _sweep(self) -> None:
-        """Now and then, end the connections whose first request has not come in time."""
+        """Now and then, end the connections whose first request, or reading of an answer, has not come in time."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self._forget_gone()
             latest = asyncio.get_running_loop().time() - HEAD_SECONDS
-            for connection in [each for each in self._unheard if self._quiet.get(each, latest) <= latest]:
+            silent = [each for each in self._unheard if self._quiet.get(each, latest) <= latest]
+            deaf = [each for each, since in self._quiet.items() if since <= latest and _waits(each)]
+            for connection in (*silent, *deaf):
                 self._abort(connection)
 
     def _abort(self, connection: web.RequestHandler) -> None:
@@ -123,6 +125,12 @@ class Listener:
     def _forget_gone(self) -> None:
         for connection in [each for each in self._quiet if each.transport is None]:
             self.heard(connection)
+
+
+def _waits(connection: web.RequestHandler) -> bool:
+    """Whether an answer still lies here, because the client does not read it."""
+    transport = connection.transport
+    return transport is not None and transport.get_write_buffer_size() > 0
 
 
 def logger() -> logging.Logger:

@@ -3,17 +3,16 @@
 Interface: `Definitions(store)`: `kinds`, `current(request)`, `accept(crd, now)`.
 The rule not to break: everything follows from the definitions in the store, so that a second apiserver and one that
 starts anew serve the same.
-Source: `apiextensions-apiserver/pkg/{apiserver,controller/status,controller/establish}`. Conversion by webhooks is not
-implemented by k8snb.
+Source: `apiextensions-apiserver/pkg/{apiserver,controller/status,controller/establish}`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from k8snb.apimachinery import kinds, structured_merge
 from k8snb.apimachinery.errors import ApiError, method_not_supported
-from k8snb.apimachinery.kinds import Custom, Kind, version_rank
+from k8snb.apimachinery.kinds import Converter, Custom, Kind, version_rank
 from k8snb.apimachinery.meta import Object, condition, get_path, is_deleting, is_true, name_of, with_condition
 from k8snb.apimachinery.structured_merge import Shape
 from k8snb.apiserver.crd_schema import Structural
@@ -28,9 +27,11 @@ CRD = kinds.BY_GVK["apiextensions.k8s.io/v1", "CustomResourceDefinition"]
 
 
 class Definitions:
-    """The custom kinds of one store. `kinds` is all that is served, built-in kinds first."""
+    """The custom kinds of one store. `kinds` is all that is served, built-in kinds first. `converter(crd)` makes what
+    knows a definition's objects in other versions, None where those have the same fields."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, converter: Callable[[Object], Converter | None] = lambda crd: None) -> None:
+        self._converter = converter
         self._definitions: dict[str, Object] = {}
         self._rows: dict[str, tuple[Kind, ...]] = {}
         self._served: dict[tuple[str, str, str], Kind] = {}
@@ -55,7 +56,8 @@ class Definitions:
         old = self._definitions.get(name)
         self._definitions[name] = crd
         if old is None or _of_kinds(old) != _of_kinds(crd):
-            self._rows[name] = tuple(kinds_of(crd)) if is_true(crd, ESTABLISHED) else ()
+            converter = self._converter(crd)
+            self._rows[name] = tuple(kinds_of(crd, converter)) if is_true(crd, ESTABLISHED) else ()
 
     def _publish(self) -> None:
         rows = tuple(row for name in sorted(self._rows) for row in self._rows[name])
@@ -197,15 +199,15 @@ def _of_kinds(crd: Object) -> tuple[object, ...]:
     return crd["spec"], get_path(crd, "status.acceptedNames"), is_true(crd, ESTABLISHED)
 
 
-def kinds_of(crd: Object, *, served: bool = True) -> Iterator[Kind]:
+def kinds_of(crd: Object, converter: Converter | None = None, *, served: bool = True) -> Iterator[Kind]:
     """A row for each version, the preferred one first; with `served` only for those that are served."""
     versions = sorted(crd["spec"]["versions"], key=lambda version: version_rank(version["name"]))
     for version in versions:
         if version["served"] or not served:
-            yield _row(crd, version)
+            yield _row(crd, version, converter)
 
 
-def _row(crd: Object, version: Object) -> Kind:
+def _row(crd: Object, version: Object, converter: Converter | None) -> Kind:
     spec, names = crd["spec"], {**crd["spec"]["names"], **(get_path(crd, "status.acceptedNames") or {})}
     subresources = version.get("subresources") or {}
     return Kind(
@@ -217,11 +219,11 @@ def _row(crd: Object, version: Object) -> Kind:
         short_names=tuple(names.get("shortNames") or ()),
         categories=tuple(names.get("categories") or ()),
         subresources=tuple(name for name in ("status", "scale") if subresources.get(name) is not None),
-        custom=_custom(crd, version, names),
+        custom=_custom(crd, version, names, converter),
     )
 
 
-def _custom(crd: Object, version: Object, names: Object) -> Custom:
+def _custom(crd: Object, version: Object, names: Object, converter: Converter | None) -> Custom:
     document = get_path(version, "schema.openAPIV3Schema") or {}
     group, name = crd["spec"]["group"], version["name"]
     warning = version.get("deprecationWarning") or f"{group}/{name} {names['kind']} is deprecated"
@@ -235,4 +237,5 @@ def _custom(crd: Object, version: Object, names: Object) -> Custom:
         selectable=tuple(each["jsonPath"].lstrip(".") for each in version.get("selectableFields") or ()),
         scale=get_path(version, "subresources.scale"),
         deprecation=warning if version.get("deprecated") else "",
+        converter=converter,
     )

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from k8snb.apimachinery import jsonpath, names
-from k8snb.apimachinery.errors import DUPLICATE, INVALID, NOT_SUPPORTED, REQUIRED, TOO_MANY, FieldError
+from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_SUPPORTED, REQUIRED, TOO_MANY, FieldError
 from k8snb.apimachinery.meta import Object, annotations_of, get_path, name_of
 from k8snb.apiserver import crd_structure
 from k8snb.apiserver.crd import storage_version
+from k8snb.apiserver.validation_extensions import client_config, review_versions
 
 Errors = Iterator[FieldError]
 COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
@@ -78,12 +79,24 @@ def _names(found: Object) -> Errors:
 
 
 def _conversion(spec: Object) -> Errors:
-    strategy = get_path(spec, "conversion.strategy", "None")
+    strategy, webhook = get_path(spec, "conversion.strategy", "None"), get_path(spec, "conversion.webhook")
     if strategy == "Webhook":
-        words = "conversion by webhooks: not implemented by k8snb"
-        yield FieldError("spec.conversion.strategy", INVALID, strategy, words)
+        yield from _conversion_webhook(webhook or {})
     elif strategy != "None":
         yield _unsupported("spec.conversion.strategy", strategy, ("None", "Webhook"))
+    elif webhook is not None:
+        words = "should not be set when strategy is not set to Webhook"
+        yield FieldError("spec.conversion.webhookClientConfig", FORBIDDEN, detail=words)
+
+
+def _conversion_webhook(webhook: Object) -> Errors:
+    path = "spec.conversion"
+    if webhook.get("clientConfig") is None:
+        words = "required when strategy is set to Webhook"
+        yield FieldError(f"{path}.webhookClientConfig", REQUIRED, detail=words)
+    else:
+        yield from client_config(webhook["clientConfig"], f"{path}.webhookClientConfig")
+    yield from review_versions(webhook.get("conversionReviewVersions") or [], f"{path}.conversionReviewVersions")
 
 
 def _versions(versions: list[Object]) -> Errors:

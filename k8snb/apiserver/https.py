@@ -27,8 +27,9 @@ from k8snb.apiserver.negotiation import Form, negotiate
 from k8snb.apiserver.paths import Route
 from k8snb.apiserver.serving import Documents, encode
 from k8snb.apiserver.watch_stream import WatchStreams
-from k8snb.client import Request, Transport, User, Watch
+from k8snb.client import Deferred, Request, Transport, User, Watch
 from k8snb.clock import Clock
+from k8snb.executor import ThreadExecutor
 from k8snb.ioloop import IoLoop
 
 MAX_BODY = 3 * 1024 * 1024  # bytes, as upstream's limit
@@ -63,7 +64,7 @@ class HttpsServer:
         self._documents = Documents(transport)
         self._runner: web.AppRunner | None = None
         self._listener: connections.Listener | None = None
-        self._watches = WatchStreams(clock, lambda: self.revision())
+        self._watches = WatchStreams(clock, lambda: self.revision(), self._in_thread)
         self._in_flight = 0
         self._connections: WeakSet[asyncio.Transport] = WeakSet()
         self.revision: Callable[[], int] = lambda: 0
@@ -164,7 +165,10 @@ class HttpsServer:
             return answer
         form = negotiate(request.headers.get("Accept", ""))
         call = await self._read(request, route, user)
+        call.patient = False
         answer_ = await self._in_thread(lambda: self._transport.handle(call))
+        if isinstance(answer_, Deferred):
+            answer_ = await self._waited_for(answer_.run)
         if isinstance(answer_, Watch):
             with self._uncounted():
                 return await self._watches.serve(request, answer_, call, form)
@@ -199,6 +203,25 @@ class HttpsServer:
 
     def _in_thread(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._workers, work)
+
+    def _waited_for(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
+        """Work that waits for somebody else: on a thread of its own, so that the workers are free for others."""
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+
+        def done(result: Any, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+
+        def post(callback: Callable[[], None]) -> None:
+            loop.call_soon_threadsafe(callback)
+
+        ThreadExecutor(post).submit(work, done, waits=True)
+        return future
 
     @contextlib.contextmanager
     def _uncounted(self) -> Iterator[None]:

@@ -40,8 +40,9 @@ class Question(NamedTuple):
     about: str
 
 
-class Outcall(Exception):
-    """A request lacks answers. Not an ApiError: only whoever called the server can wait for them."""
+class Outcall(BaseException):
+    """A request lacks answers. No refusal and no failure, so that nobody takes it for one: it passes all handlers up to
+    whoever called the server and can wait."""
 
     def __init__(self, questions: Iterable[Question]) -> None:
         self.questions = tuple(questions)

@@ -7,6 +7,7 @@ Source: `apiserver/pkg/endpoints/request/requestinfo.go`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ def parse(method: str, path: str, query: Mapping[str, str], kinds: Iterable[Kind
     """The route of a path below /api or /apis. Raises NotFound or BadRequest."""
     segments = [unquote(segment) for segment in path.strip("/").split("/")]
     group, version, parts = _group_version(segments)
-    watching = query.get("watch") in ("true", "1")
+    watching = query.get("watch") in ("true", "1") and method == "GET"
     if parts and parts[0] == "watch":
         watching, parts = True, parts[1:]
     namespace, parts = _namespace(parts)
@@ -103,7 +104,10 @@ def unknown_path() -> ApiError:
 
 
 def options(route: Route, query: Mapping[str, str], repeated: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The query as a request's options, in Python types. Raises BadRequest for what does not read as its type."""
+    """The query as a request's options, in Python types. Raises BadRequest for what does not read as its type.
+
+    What no request has is passed over, as upstream does.
+    """
     found: dict[str, Any] = {}
     for name, text in query.items():
         if name in INTEGERS:
@@ -112,7 +116,7 @@ def options(route: Route, query: Mapping[str, str], repeated: Mapping[str, list[
             found[name] = _boolean(name, text)
         elif name == "dryRun":
             found[name] = _dry_run(text)
-        elif name != "watch":
+        elif name in TEXTS:
             found[name] = text
     if "command" in repeated:
         found["command"] = repeated["command"]
@@ -124,14 +128,16 @@ def options(route: Route, query: Mapping[str, str], repeated: Mapping[str, list[
 INTEGERS = ("limit", "timeoutSeconds", "gracePeriodSeconds", "tailLines", "sinceSeconds", "limitBytes")
 BOOLEANS = ("allowWatchBookmarks", "sendInitialEvents", "force", "follow", "previous", "timestamps", "orphanDependents",
             "stdin", "stdout", "stderr", "tty", "pretty")  # fmt: skip
+TEXTS = ("container", "continue", "fieldManager", "fieldSelector", "fieldValidation", "includeObject", "labelSelector",
+         "path", "propagationPolicy", "resourceVersion", "resourceVersionMatch", "sinceTime", "stream")  # fmt: skip
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
 _TRUTH = {"true": True, "1": True, "t": True, "": True, "false": False, "0": False, "f": False}
 
 
 def _integer(name: str, text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise bad_request(f'{name}: Invalid value: "{text}": must be an integer') from None
+    if not _INTEGER.fullmatch(text) or not -(2**63) <= int(text) < 2**63:
+        raise bad_request(f'{name}: Invalid value: "{text}": must be an integer')
+    return int(text)
 
 
 def _boolean(name: str, text: str) -> bool:

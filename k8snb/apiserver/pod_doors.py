@@ -35,3 +35,12 @@ def prepare_resize(new: Object, old: Object) -> Object:
 def _resized(container: Object, old: Object) -> Object:
     kept = {name: value for name, value in old.items() if name not in RESIZED}
     return {**kept, **{name: container[name] for name in RESIZED if name in container}}
+
+
+def gated(pod: Object) -> Object:
+    """The condition that a new pod with scheduling gates begins with (`applySchedulingGatedCondition`)."""
+    if not pod["spec"].get("schedulingGates"):
+        return {}
+    message = "Scheduling is blocked due to non-empty scheduling gates"
+    entry = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": message}
+    return {"conditions": [entry]}

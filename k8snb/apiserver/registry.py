@@ -23,14 +23,15 @@ from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, 
 from k8snb.apimachinery.names import generate_name
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.apiserver import strategy
-from k8snb.apiserver.conversion import seen, storage_kind, stored
+from k8snb.apiserver.conversion import ended, seen, seen_all, storage_kind, stored, to_write
 from k8snb.apiserver.decode import decode
 from k8snb.apiserver.deletion import deleted
 from k8snb.apiserver.field_manager import FieldManager, check_options
 from k8snb.apiserver.fields import field_selector
+from k8snb.apiserver.outcalls import Outcall, Question
 from k8snb.apiserver.patching import apply_patch
 from k8snb.apiserver.validation import validate
-from k8snb.apiserver.watch import Filter, WatchHub
+from k8snb.apiserver.watch import Filter, Postpone, WatchHub
 from k8snb.client import Request, Watch
 from k8snb.client.client import APPLY, Event
 from k8snb.clock import Clock, parse_timestamp, timestamp
@@ -46,7 +47,8 @@ class Registry:
     """`admit(request, obj, old)` is the admission chain, and `check` its second half, which sees an object that is
     valid and may only refuse it. `allocate` fills in what must be unique in the cluster just before an object is
     stored, `began(kind, obj)` is told whose end has begun and has to wait, `ended(kind, obj)` what has left the store,
-    `authorize(request)` refuses what a request turns out to need beside what it says it does."""
+    `authorize(request)` refuses what a request turns out to need beside what it says it does, `postpone(call, retry)`
+    fetches answers for what is no request."""
 
     def __init__(self, store: Store, clock: Clock, dice: random.Random, admit: Admit) -> None:
         self.store = store
@@ -60,6 +62,7 @@ class Registry:
         self.began: Callable[[Kind, Object], None] = lambda kind, obj: None
         self.ended: Callable[[Kind, Object], None] = lambda kind, obj: None
         self.authorize: Callable[[Request], None] = lambda request: None
+        self.postpone: Postpone = lambda call, retry: None
 
     def close(self) -> None:
         """Follow the store no longer: whoever watches hears nothing more."""
@@ -90,8 +93,7 @@ class Registry:
         except (CompactedError, FutureRevisionError) as error:
             raise errors.expired(str(error)) from None
         found = [record.value for record in records]
-        if request.kind.converts:
-            found = [seen(request.kind, obj) for obj in found]
+        found = seen_all(request.kind, found)
         items = found if whole else [obj for obj in found if filter_.matches(obj)]
         metadata: Object = {"resourceVersion": str(revision or self.store.revision)}
         if limit and not whole and len(items) > limit:
@@ -116,7 +118,7 @@ class Registry:
             initial = self.list(request)["items"]
         hub = self._hubs.get(request.kind)
         if hub is None:
-            hub = self._hubs[request.kind] = WatchHub(request.kind, self.store)
+            hub = self._hubs[request.kind] = WatchHub(request.kind, self.store, self.postpone)
         try:
             watch = hub.subscribe(filter_, after=after, initial=initial)
         except CompactedError as error:
@@ -136,7 +138,7 @@ class Registry:
                                                                "name or generateName is required")])  # fmt: skip
         attempts = 1 if name_of(obj) else NAME_ATTEMPTS
         for attempt in range(attempts):
-            named = obj if name_of(obj) else with_metadata(obj, name=generate_name(base, self._random))
+            named = obj if name_of(obj) else with_metadata(obj, name=self._draft(request, f"name {attempt}", base))
             try:
                 return self._create(request, named)
             except errors.ApiError as error:
@@ -149,16 +151,17 @@ class Registry:
         key = kind.key(namespace_of(obj), name_of(obj))
         if self.store.get(key) is not None:
             raise errors.already_exists(kind, name_of(obj))
-        stamped = with_metadata(obj, uid=self._uid(), creationTimestamp=timestamp(self._clock.now()))
+        stamped = with_metadata(obj, uid=self._draft(request, "uid"), creationTimestamp=timestamp(self._clock.now()))
         sent = apply_defaults(kind, stamped)
         admitted = strategy.complete(kind, self._admit(request, sent, None))
         self._validate(kind, admitted, None)
+        stored(kind, admitted)  # whoever has to be asked for that is asked before anything is charged
         self.check(request, admitted, None)
         complete = self.allocate(request, admitted, None)
         if request.options.get("dryRun"):
             return _shown(complete, managed)
         origin = self._origin(request, None if sent is complete else sent, managed)
-        return seen(kind, self.store.put(key, stored(kind, complete), expected=0, origin=origin).value)
+        return seen(kind, self.store.put(key, to_write(kind, complete), expected=0, origin=origin).value)
 
     def update(self, request: Request) -> Object:
         old = self.get(request)
@@ -180,6 +183,7 @@ class Registry:
             return old
         if request.subresource != "status" or kind.custom is not None:
             self._validate(kind, admitted, old, door=request.subresource)
+        stored(kind, admitted)
         self.check(request, admitted, old)
         if request.subresource != "status" or kind.custom is not None:
             admitted = self.allocate(request, admitted, old)
@@ -238,15 +242,26 @@ class Registry:
         return began
 
     def delete_collection(self, request: Request) -> Object:
-        listed = self.list(request)
+        """Delete one after the other. Those about which others have to be asked are asked about together."""
+        listed: Object = request.draft.setdefault("listed", None) or self.list(request)
+        request.draft["listed"], begun = listed, request.draft.setdefault("begun", set())
+        questions: builtins.list[Question] = []
         for obj in listed["items"]:
+            if uid_of(obj) in begun:
+                continue
             one = Request("delete", request.kind, namespace_of(obj), name_of(obj), options=request.options,
                           user=request.user, cause=request.cause)  # fmt: skip
             try:
                 self.delete(one)
+            except Outcall as call:
+                questions.extend(call.questions)
+                continue
             except errors.ApiError as error:
                 if error.code != 404:
                     raise
+            begun.add(uid_of(obj))
+        if questions:
+            raise Outcall(questions)
         return listed
 
     # the parts of a write
@@ -262,7 +277,7 @@ class Registry:
         obj = {**obj, "metadata": {**obj["metadata"]}}
         try:
             origin = self._origin(request, sent, managed)
-            put = self.store.put(key, stored(request.kind, obj), expected=revision_of(old), origin=origin)
+            put = self.store.put(key, to_write(request.kind, obj), expected=revision_of(old), origin=origin)
             return seen(request.kind, put.value)
         except MismatchError:
             raise errors.conflict(request.kind, name_of(old), errors.STALE) from None
@@ -271,7 +286,7 @@ class Registry:
         key = request.kind.key(namespace_of(old), name_of(old))
         record = self.store.delete(key, expected=revision_of(old), origin=self._origin(request))
         self.ended(request.kind, old)
-        return seen(request.kind, record.value) if record is not None else obj
+        return ended(request.kind, record.value, obj) if record is not None else obj
 
     def _deleting(self, kind: Kind, obj: Object, grace: int) -> Object:
         metadata = obj["metadata"]
@@ -333,6 +348,12 @@ class Registry:
         verb = f"{request.verb} {request.subresource}" if request.subresource else request.verb
         manager = request.options.get("fieldManager") or ""
         return Origin(request.user.name, verb, request.cause, self._clock.now(), manager, sent, managed)
+
+    def _draft(self, request: Request, what: str, base: str = "") -> str:
+        """A uid or a name that is made up once for a request, however often it begins anew."""
+        if what not in request.draft:
+            request.draft[what] = generate_name(base, self._random) if base else self._uid()
+        return str(request.draft[what])
 
     def _uid(self) -> str:
         digits = f"{self._random.getrandbits(128):032x}"

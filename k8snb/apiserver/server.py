@@ -8,17 +8,20 @@ The rule not to break: a request is answered or refused with an ApiError; it nev
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from k8snb.apimachinery import errors, kinds
-from k8snb.apimachinery.kinds import METRICS, Kind
-from k8snb.apimachinery.meta import Object, name_of
+from k8snb.apimachinery.kinds import METRICS, Converter, Kind
+from k8snb.apimachinery.meta import Object, get_path, name_of
 from k8snb.apiserver import (
     admission,
     admission_priority,
+    admission_request,
     crd_finalizer,
     escalation,
+    policy_types,
     rbac_defaults,
     reviews,
     subresources,
@@ -26,14 +29,20 @@ from k8snb.apiserver import (
     virtual,
 )
 from k8snb.apiserver.allocators import ServiceAllocator
+from k8snb.apiserver.audit import Audit
 from k8snb.apiserver.authentication import Authenticator
 from k8snb.apiserver.authorization import Authorizer
 from k8snb.apiserver.crd import CRD, Definitions
+from k8snb.apiserver.crd_conversion import WebhookConverter
 from k8snb.apiserver.decode import decode_behind
 from k8snb.apiserver.identity import Identity
 from k8snb.apiserver.nodes import NodeConnection
+from k8snb.apiserver.outcalls import Answer, Outcall, Outcalls, fetch
+from k8snb.apiserver.policies import POLICY, Policies
 from k8snb.apiserver.registry import Registry
 from k8snb.apiserver.subresources import handler_for
+from k8snb.apiserver.watch import Postpone
+from k8snb.apiserver.webhooks import Hooks
 from k8snb.client import ADMIN, Client, Request
 from k8snb.clock import Clock, timestamp
 from k8snb.etcd import Store
@@ -73,7 +82,13 @@ class ApiServer:
         self.registry.began = self._began
         self.registry.ended = self._ended
         self.registry.authorize = self.authorizer.check
-        self.definitions = Definitions(store)
+        self.registry.postpone = lambda call, retry: self.postpone(call, retry)
+        self.postpone: Postpone = self._ask_now
+        self.outcalls = Outcalls(clock)
+        self.audit = Audit(clock)
+        self.hooks = Hooks(store)
+        self.policies = Policies(store)
+        self.definitions = Definitions(store, self._converter)
         self.registry.fields.kind_of = self.definitions.by_gvk
         self.registry.fields.shape_of = self.definitions.shape_of
         services = [record.value for record in store.range(_kind("services").prefix)[0]]
@@ -90,7 +105,34 @@ class ApiServer:
         }
 
     def handle(self, request: Request) -> Any:
-        """Answer one request. Raises ApiError."""
+        """Answer one request. Raises ApiError, or Outcall where others have to be asked first: nothing has happened
+        then, and the request is to be handed in again when `keep_answers` has been told what they said.
+        """
+        self.outcalls.begin()
+        self.audit.begin()
+        try:
+            answer = self._handle(request)
+        except Outcall:
+            raise
+        except BaseException:
+            self.outcalls.done()
+            self.audit.done()
+            raise
+        self.outcalls.done()
+        self.audit.done()
+        return answer
+
+    def keep_answers(self, answers: Iterable[tuple[str, Answer]]) -> None:
+        """What others said that a request lacked."""
+        for key, answer in answers:
+            self.outcalls.keep(key, answer)
+
+    def _ask_now(self, call: Outcall, retry: Callable[[], object]) -> None:
+        """Where nobody has said how to ask without waiting: wait."""
+        self.keep_answers(fetch(call.questions))
+        retry()
+
+    def _handle(self, request: Request) -> Any:
         self.authorizer.check(request)
         if request.kind.custom is not None:
             self.definitions.current(request)
@@ -100,7 +142,7 @@ class ApiServer:
 
     def _answer(self, request: Request) -> Any:
         if request.subresource:
-            return handler_for(request)(self, decode_behind(request))
+            return handler_for(request)(self, self._admit_question(decode_behind(request)))
         if request.verb not in request.kind.verbs:
             raise errors.method_not_supported(request.kind, request.verb)
         if request.kind.group == METRICS:
@@ -131,6 +173,8 @@ class ApiServer:
         self.authorizer.close()
         self.registry.close()
         self.definitions.close()
+        self.hooks.close()
+        self.policies.close()
 
     def connect_node(self, name: str, connection: NodeConnection) -> None:
         """A kubelet hands over the way to its containers."""
@@ -158,6 +202,13 @@ class ApiServer:
         review = reviews.REVIEWS.get(request.kind.kind) if request.kind.custom is None else None
         return self.registry.create(request) if review is None else reviews.answer(self, request, review)
 
+    def _admit_question(self, request: Request) -> Request:
+        asked = admission_request.asked_for(request)
+        if asked is None:
+            return request
+        changed = admission.admit_question(self, request, asked)
+        return request if changed is asked or request.body is not asked else replace(request, body=changed)
+
     def _admit(self, request: Request, obj: Object, old: Object | None) -> Object:
         escalation.check(self, request, obj, old)
         return admission.admit(self, request, obj, old)
@@ -165,9 +216,15 @@ class ApiServer:
     def _check(self, request: Request, obj: Object, old: Object | None) -> Object:
         return admission.check(self, request, obj, old)
 
+    def _converter(self, crd: Object) -> Converter | None:
+        by_webhook = get_path(crd, "spec.conversion.strategy") == "Webhook"
+        return WebhookConverter(self, crd) if by_webhook else None
+
     def _allocate(self, request: Request, obj: Object, old: Object | None) -> Object:
         if request.kind is CRD:
             return self.definitions.accept(obj, timestamp(self.clock.now()))
+        if request.kind is POLICY:
+            return {**obj, "status": policy_types.status(obj, self.kinds())}
         if request.kind.builtin != "services":
             return obj
         take = self.allocator.try_out if request.options.get("dryRun") else self.allocator.admit

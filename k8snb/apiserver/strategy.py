@@ -148,7 +148,7 @@ def _amounts(resources: Object) -> tuple[Object, Object]:
 
 
 FIRST_STATUS: dict[str, Callable[[Object], Object]] = {
-    "pods": lambda pod: {"phase": "Pending", "qosClass": qos_class(pod)},
+    "pods": lambda pod: {"phase": "Pending", "qosClass": qos_class(pod), **pod_doors.gated(pod)},
     "namespaces": lambda namespace: {"phase": "Active"},
     "services": lambda service: {"loadBalancer": {}},
     "replicationcontrollers": lambda controller: {"replicas": 0},

@@ -52,13 +52,13 @@ def part(server: Server, request: Request) -> Object:
 def scale(server: Server, request: Request) -> Object:
     """The number of replicas of anything that has one, as an autoscaling/v1 Scale."""
     old = server.registry.get(request)
-    current = _scale_of(request.kind, old)
+    current = scale_of(request.kind, old)
     if request.verb == "get":
         return current
     applies = request.verb == "patch" and request.content_type == APPLY
     wanted = request.body if request.verb == "update" or applies else apply_patch(request, current)
     replicas = get_path(wanted, "spec.replicas", 0)
-    path = _scale_paths(request.kind)["specReplicasPath"]
+    path = scale_paths(request.kind)["specReplicasPath"]
     if not isinstance(replicas, int) or replicas < 0:
         complaint = errors.FieldError("spec.replicas", errors.INVALID, replicas, "must be greater than or equal to 0")
         raise errors.invalid(request.kind, name_of(old), [complaint])
@@ -68,14 +68,14 @@ def scale(server: Server, request: Request) -> Object:
     if applies:
         body = {"apiVersion": request.kind.api_version, "kind": request.kind.kind}
         body = with_path(body, path, replicas)
-        return _scale_of(request.kind, server.registry.apply(replace(request, body=body)))
-    return _scale_of(request.kind, server.registry.replace(request, with_path(old, path, replicas), old))
+        return scale_of(request.kind, server.registry.apply(replace(request, body=body)))
+    return scale_of(request.kind, server.registry.replace(request, with_path(old, path, replicas), old))
 
 
 _SCALE_PATHS = {"specReplicasPath": "spec.replicas", "statusReplicasPath": "status.replicas"}
 
 
-def _scale_paths(kind: Kind) -> Mapping[str, str]:
+def scale_paths(kind: Kind) -> Mapping[str, str]:
     """Where a kind keeps its numbers of replicas, and a custom kind its selector."""
     if kind.custom is None or kind.custom.scale is None:
         return _SCALE_PATHS
@@ -89,8 +89,8 @@ def _selector_of(kind: Kind, obj: Object, paths: Mapping[str, str]) -> str:
     return str(from_label_selector(raw) if {"matchLabels", "matchExpressions"} & raw.keys() else from_set(raw))
 
 
-def _scale_of(kind: Kind, obj: Object) -> Object:
-    metadata, paths = obj["metadata"], _scale_paths(kind)
+def scale_of(kind: Kind, obj: Object) -> Object:
+    metadata, paths = obj["metadata"], scale_paths(kind)
     shown = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
     kept = {key: metadata[key] for key in shown if key in metadata}
     replicas = get_path(obj, paths["statusReplicasPath"], 0)

@@ -15,10 +15,6 @@ UNATTENDED: Mapping[str, str] = {  # a kind's qualified name: what would act on 
     "ingresses.networking.k8s.io": "an ingress controller",
     "ingressclasses.networking.k8s.io": "an ingress controller",
     "networkpolicies.networking.k8s.io": "a network plug-in that enforces policies",
-    "validatingadmissionpolicies.admissionregistration.k8s.io": "the ValidatingAdmissionPolicy plug-in",
-    "validatingadmissionpolicybindings.admissionregistration.k8s.io": "the ValidatingAdmissionPolicy plug-in",
-    "validatingwebhookconfigurations.admissionregistration.k8s.io": "the ValidatingAdmissionWebhook plug-in",
-    "mutatingwebhookconfigurations.admissionregistration.k8s.io": "the MutatingAdmissionWebhook plug-in",
     "apiservices.apiregistration.k8s.io": "the API aggregator",
 }
 

@@ -18,6 +18,7 @@ from k8snb.apiserver import validation_apps as apps
 from k8snb.apiserver import validation_autoscaling as autoscaling
 from k8snb.apiserver import validation_batch as batch
 from k8snb.apiserver import validation_classes as classes
+from k8snb.apiserver import validation_extensions as extensions
 from k8snb.apiserver import validation_limits as limits
 from k8snb.apiserver import validation_pod_doors as pod_doors
 from k8snb.apiserver import validation_policy as policy
@@ -37,6 +38,7 @@ NAME_RULES: dict[str, NameRule] = {
     "clusterroles": rbac.path_segment,
     "rolebindings": rbac.path_segment,
     "clusterrolebindings": rbac.path_segment,
+    "apiservices": rbac.path_segment,
 }
 
 
@@ -186,6 +188,11 @@ RULES: dict[str, Rule] = {
     "clusterrolebindings": rbac.binding,
     "certificatesigningrequests": rbac.signing_request,
     "customresourcedefinitions": crd_validation.definition,
+    "mutatingwebhookconfigurations": extensions.webhooks,
+    "validatingwebhookconfigurations": extensions.webhooks,
+    "validatingadmissionpolicies": extensions.policy,
+    "validatingadmissionpolicybindings": extensions.binding,
+    "apiservices": extensions.api_service,
     "persistentvolumes": storage.volume,
     "persistentvolumeclaims": storage.claim,
     "storageclasses": storage.storage_class,

@@ -12,6 +12,7 @@ from typing import Any
 from k8snb.apimachinery import names, quantity
 from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_FOUND, NOT_SUPPORTED, REQUIRED, FieldError
 from k8snb.apimachinery.meta import Object
+from k8snb.apiserver import validation_volumes
 from k8snb.apiserver.validation_storage import pod_claims
 
 Errors = Iterator[FieldError]
@@ -29,6 +30,7 @@ def pod_spec(spec: Object, path: str) -> Errors:
     """Everything that is wrong with a pod's spec."""
     volumes = {volume["name"] for volume in spec.get("volumes") or ()}
     yield from _unique(spec.get("volumes") or (), f"{path}.volumes")
+    yield from validation_volumes.volumes(spec.get("volumes") or (), f"{path}.volumes")
     yield from pod_claims(spec.get("volumes") or (), f"{path}.volumes")
     if not spec.get("containers"):
         yield FieldError(f"{path}.containers", REQUIRED)
@@ -139,6 +141,7 @@ def _mounts(mounts: Sequence[Object], path: str, volumes: set[str]) -> Errors:
         elif mount["mountPath"] in seen:
             yield FieldError(f"{place}.mountPath", INVALID, mount["mountPath"], "must be unique")
         seen.add(mount.get("mountPath", ""))
+        yield from validation_volumes.mount(mount, place)
 
 
 def _probe(probe: Object, path: str) -> Errors:
@@ -169,7 +172,11 @@ def _toleration(toleration: Object, path: str) -> Errors:
 
 
 def immutable_pod_spec(new: Object, old: Object) -> Errors:
-    """A pod's spec is fixed but for images, deadlines and added tolerations."""
+    """A pod's spec is fixed but for images, deadlines, added tolerations and scheduling gates that are taken away."""
+    gates = [gate for gate in new.get("schedulingGates") or () if gate not in (old.get("schedulingGates") or ())]
+    for gate in gates:
+        why = f"only deletion is allowed, but found new scheduling gate '{gate['name']}'"
+        yield FieldError("spec.schedulingGates", FORBIDDEN, None, why)
     if _without_mutable(new) == _without_mutable(old):
         kept, now = old.get("tolerations") or [], new.get("tolerations") or []
         if any(toleration not in now for toleration in kept):
@@ -189,8 +196,11 @@ def _without_mutable(spec: Object) -> Object:
     def fixed(containers: Any) -> list[Object]:
         return [{key: value for key, value in container.items() if key != "image"} for container in containers or ()]
 
-    kept = {key: value for key, value in spec.items()
-            if key not in ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")}  # fmt: skip
+    kept = {
+        key: value
+        for key, value in spec.items()
+        if key not in ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates")
+    }
     return {**kept, **{field: fixed(spec.get(field)) for field in ("containers", "initContainers")}}
 
 

@@ -8,18 +8,22 @@ Source: `apiserver/pkg/storage/cacher`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, namespace_of
 from k8snb.apimachinery.selectors import FieldSelector, Selector
 from k8snb.apiserver.conversion import seen_record
+from k8snb.apiserver.outcalls import Outcall
 from k8snb.client import Watch
 from k8snb.client.client import Event
 from k8snb.etcd import DELETE, PUT, Record, Store
 
-ADDED, MODIFIED, DELETED, BOOKMARK = "ADDED", "MODIFIED", "DELETED", "BOOKMARK"
+ADDED, MODIFIED, DELETED, BOOKMARK, ERROR = "ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"
+Postpone = Callable[[Outcall, Callable[[], object]], None]  # fetch answers, then call back
 INDEXED = ("spec.nodeName", "metadata.name")
 
 
@@ -47,8 +51,10 @@ class Filter:
 class WatchHub:
     """All watchers of one kind."""
 
-    def __init__(self, kind: Kind, store: Store) -> None:
+    def __init__(self, kind: Kind, store: Store, postpone: Postpone) -> None:
         self.kind = kind
+        self._postpone = postpone
+        self._backlog: deque[Record] = deque()  # what a webhook has still to convert, and what came after it
         self._store = store
         self._everywhere: list[tuple[Watch, Filter]] = []
         self._indexed: dict[tuple[str, str], list[tuple[Watch, Filter]]] = {}
@@ -89,7 +95,35 @@ class WatchHub:
             self._indexed.pop(key, None)
 
     def _deliver(self, record: Record) -> None:
-        record = seen_record(self.kind, record)
+        if self.kind.custom is None or self.kind.custom.converter is None:
+            self._tell(seen_record(self.kind, record))
+        elif self._everywhere or self._indexed:
+            self._backlog.append(record)
+            if len(self._backlog) == 1:
+                self._drain()
+
+    def _drain(self) -> None:
+        """Tell what happened in its order, as soon as it can be told in this version."""
+        while self._backlog:
+            try:
+                shown = seen_record(self.kind, self._backlog[0])
+            except Outcall as call:
+                self._postpone(call, self._drain)
+                return
+            except ApiError as error:
+                self._fail(error)
+                return
+            self._backlog.popleft()
+            self._tell(shown)
+
+    def _fail(self, error: ApiError) -> None:
+        """What happened cannot be told: whoever watches has to begin anew."""
+        self._backlog.clear()
+        for watch, _ in [*self._everywhere, *(entry for entries in self._indexed.values() for entry in entries)]:
+            watch.push(Event(ERROR, error.status))
+            watch.stop()
+
+    def _tell(self, record: Record) -> None:
         for watch, filter_ in tuple(self._everywhere):
             _push(watch, filter_, record)
         if not self._indexed:

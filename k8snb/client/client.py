@@ -55,7 +55,9 @@ class Request:
     resourceVersion, dryRun (bool), fieldManager, fieldValidation, force, gracePeriodSeconds, propagationPolicy,
     preconditions, managedFields (bool: answer with who owns which fields), and for the `log` subresource container,
     follow, tailLines, sinceSeconds, timestamps, previous; for `proxy` method, path and headers.
-    `cause` is the revision that made the caller act; 0 for a user. The server appends to `warnings`.
+    `cause` is the revision that made the caller act; 0 for a user. The server appends to `warnings`, and keeps in
+    `draft` what it has settled for this request (a uid, a name), should the request have to begin anew. `patient`: the
+    caller's thread waits where others have to be asked; else it gets a `Deferred`.
     """
 
     verb: str
@@ -69,6 +71,8 @@ class Request:
     user: User = ADMIN
     cause: int = 0
     warnings: list[str] = field(default_factory=list)
+    draft: dict[str, Any] = field(default_factory=dict)
+    patient: bool = True
 
 
 class Event(NamedTuple):
@@ -81,19 +85,29 @@ class Event(NamedTuple):
 class Watch:
     """A stream of events. `pop()` takes the next one that has arrived, or None, until `stop()`.
 
-    `on_arrival` is called when an event arrives at an empty stream, so that an informer need not poll.
+    `on_arrival` is called when an event arrives at an empty stream, so that an informer need not poll. A stream with a
+    `limit` stops when more events wait than that: whoever does not take them is let go.
     """
 
     def __init__(self, stop: Callable[[], None] = lambda: None) -> None:
         self.events: deque[Event] = deque()
         self.on_arrival: Callable[[], None] | None = None
         self.stopped = False
+        self.limit = 0
         self.on_stop = stop
 
     def push(self, event: Event) -> None:
         """Called by the transport."""
         self.events.append(event)
-        if self.on_arrival is not None and len(self.events) == 1:
+        waiting = len(self.events)
+        if waiting == 1:
+            self._tell()
+        elif waiting > self.limit > 0 and not self.stopped:
+            self.stop()
+            self._tell()
+
+    def _tell(self) -> None:
+        if self.on_arrival is not None:
             self.on_arrival()
 
     def pop(self) -> Event | None:

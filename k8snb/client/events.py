@@ -9,9 +9,10 @@ are written in a row, then one each five minutes.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
-from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.errors import ApiError, Postponed
 from k8snb.apimachinery.meta import Object, name_of, namespace_of, uid_of
 from k8snb.client.client import MERGE, Client
 from k8snb.clock import Clock, timestamp
@@ -93,14 +94,27 @@ class EventRecorder:
         for _ in range(NAME_ATTEMPTS):
             self._last = max(self._last + 1, int(self._clock.now() * 1e9))
             name = f"{name_of(obj)}.{self._last:x}"
+            named = {**event, "metadata": {"name": name, "namespace": namespace}}
             try:
-                self._client.create("events", {**event, "metadata": {"name": name, "namespace": namespace}}, namespace)
+                self._client.create("events", named, namespace)
+            except Postponed as waiting:
+                waiting.then(functools.partial(self._again, named))
+                break
             except ApiError as error:
                 if error.reason != "AlreadyExists":
                     raise
             else:
                 break
         return name
+
+    def _again(self, event: Object) -> None:
+        """Write an event that had to wait for what a webhook says."""
+        try:
+            self._client.create("events", event, namespace_of(event))
+        except Postponed as waiting:
+            waiting.then(functools.partial(self._again, event))
+        except ApiError:
+            return
 
     def _event(self, obj: Object, sort: str, reason: str, message: str) -> Object:
         now = timestamp(self._clock.now())
@@ -123,6 +137,8 @@ class EventRecorder:
         patch = {"count": count, "lastTimestamp": timestamp(self._clock.now()), "message": message}
         try:
             self._client.patch("events", name, patch, namespace, content_type=MERGE)
+        except Postponed as waiting:
+            waiting.then(functools.partial(self._repeat, name, namespace, count, message))
         except ApiError as error:
             if error.code == 404:
                 return False

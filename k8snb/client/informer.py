@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.errors import ApiError, Postponed
 from k8snb.apimachinery.meta import Object, key_of, namespace_of, revision_of
 from k8snb.apimachinery.selectors import Selector
 from k8snb.client.client import Client, Event, Watch
@@ -102,6 +102,9 @@ class Informer:
             listed = self._client.list(self.resource, **self._options)
             revision = listed["metadata"]["resourceVersion"]
             watch = self._client.watch(self.resource, resourceVersion=revision, **self._options)
+        except Postponed as waiting:
+            waiting.then(self._relist)
+            return
         except ApiError:
             self._context.clock.after(RETRY, self._relist, background=True, label=f"informer {self.resource}")
             return

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from k8snb.apimachinery.errors import Postponed
 from k8snb.client.context import Context
 from k8snb.clock import Timer
 from k8snb.pump import SYNC, Item
@@ -73,5 +74,9 @@ class WorkQueue:
 
     def _next(self) -> str:
         key = self._keys.popleft()
-        self._process(key, self._causes.pop(key))
+        cause = self._causes.pop(key)
+        try:
+            self._process(key, cause)
+        except Postponed as waiting:
+            waiting.then(lambda: self.add(key, cause))
         return key

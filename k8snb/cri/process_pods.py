@@ -46,6 +46,10 @@ _CONTAINER_NOTES: tuple[tuple[Callable[[ContainerConfig], object], str], ...] = 
         "targetContainerName is not carried out: no PID namespaces here, the processes of the whole machine are seen",
     ),
     (
+        lambda config: config.target,
+        "targetContainerName is not carried out: no PID namespaces here, the processes of the whole machine are seen",
+    ),
+    (
         lambda config: config.memory_limit and process_usage.HAS_PROC,
         "the memory limit is checked once a second; no cgroup enforces it",
     ),

@@ -1,7 +1,8 @@
 """kubectl: what a user can say to a cluster.
 
 Interface: `Kubectl(client).run("get pods -o wide")`, or the same as a method: `kubectl.get("pods", output="wide")`.
-The rule not to break: a command line comes in and an `Output` goes out; nothing is printed and nothing remembered.
+The rule not to break: a command line comes in and an `Output` goes out; nothing is printed, and nothing
+remembered but the sockets that a command left open, for `close()`.
 Real kubectl is a program that reads a kubeconfig; this one is given its client.
 """
 
@@ -21,7 +22,7 @@ from k8snb.kubectl.grammar import Arguments, Command, parse
 from k8snb.kubectl.impersonation import impersonating
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
-from k8snb.kubectl.session import Session, Wait
+from k8snb.kubectl.session import Open, Session, Wait
 
 
 def look_once(until: Callable[[], bool], timeout: float) -> bool:
@@ -51,6 +52,7 @@ class Kubectl:
         self._wait = wait or look_once
         self._now, self._open_url = clock_now or RealClock().now, open_url or sources.fetch
         self.editor = editor or edit.in_terminal
+        self._open: list[Open] = []
 
     def run(self, argv: str | Sequence[str], stdin: str | None = None) -> Output:
         """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError."""
@@ -79,6 +81,11 @@ class Kubectl:
         except ApiError as error:
             raise refused(error) from None
 
+    def close(self) -> None:
+        """Stop what commands have left open: forwarded ports, proxies."""
+        while self._open:
+            self._open.pop().stop()
+
     def complete(self, words: Sequence[str]) -> list[str]:
         """What the last of these words could become; the words are those after `kubectl`."""
         return completion.complete(list(words), COMMANDS, self.client, self.namespace)
@@ -91,6 +98,7 @@ class Kubectl:
             wait=self._wait,
             open_url=self._open_url,
             edit=self.editor,
+            keep=self._open.append,
             stdin=stdin,
         )
 

@@ -40,8 +40,9 @@ def run_patch(session: Session, args: Arguments) -> Output:
     results.errors = selection.errors
     for found in selection.found:
         try:
+            before = _before(session, args, found)
             changed = _patch(session, args, found, body, content_type)
-            same = changed == found.object
+            same = changed == before
             results.add(changed, "patched (no change)" if same else "patched")
         except ApiError as error:
             results.fail(refused(error))
@@ -71,6 +72,12 @@ def _body(args: Arguments, content_type: str) -> Any:
 
 def _indented(text: str) -> str:
     return "patch:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+
+
+def _before(session: Session, args: Arguments, found: Found) -> Object:
+    """What is to be patched: the object, or the part of it that `--subresource` names."""
+    door = args.text("subresource")
+    return session.client.get(found.kind, found.name, found.namespace, subresource=door) if door else found.object
 
 
 def _patch(session: Session, args: Arguments, found: Found, body: Any, content_type: str) -> Object:
@@ -152,7 +159,7 @@ COMMANDS = (
             Flag("patch", help="The patch, as JSON or YAML.", short="p"),
             Flag("patch-file", help="A file with the patch."),
             Flag("type", help="The format of the patch.", default="strategic", values=tuple(_TYPES)),
-            Flag("subresource", help="The subresource to patch.", values=("status", "scale")),
+            Flag("subresource", help="The subresource to patch.", values=("status", "scale", "resize")),
             *flags.FILES, *flags.WRITING,
         ),
         missing=("kustomize", "local", "template"),

@@ -28,10 +28,16 @@ class Wait(Protocol):
     def __call__(self, until: Callable[[], bool], timeout: float) -> bool: ...
 
 
+class Open(Protocol):
+    """What a command leaves open: sockets."""
+
+    def stop(self) -> None: ...
+
+
 @dataclass(kw_only=True)
 class Session:
     """One command's surroundings. `namespace` is the one to work in, `stdin` what `-f -` reads; `edit(text, suffix)`
-    lets the user change a text.
+    lets the user change a text; `keep` takes what stays open when the command is over.
     """
 
     client: Client
@@ -40,6 +46,7 @@ class Session:
     wait: Wait
     open_url: Callable[[str], str]
     edit: Callable[[str, str], str]
+    keep: Callable[[Open], None] = lambda left_open: None
     stdin: str | None = None
     warnings: list[str] = field(default_factory=list)
 

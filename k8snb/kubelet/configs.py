@@ -14,8 +14,10 @@ from k8snb.client import Client
 from k8snb.client.informer import Informer
 from k8snb.cri import ContainerConfig, PodSandboxConfig
 from k8snb.kubelet.actions import PodState
-from k8snb.kubelet.env import ConfigError, container_environment, expand
+from k8snb.kubelet.env import container_environment, expand
 from k8snb.kubelet.resizing import wanted
+from k8snb.kubelet.volume_manager import VolumeManager
+from k8snb.kubelet.volume_mounts import container_mounts
 
 DOMAIN = "cluster.local"
 MASTER_SERVICES = ("kubernetes",)  # services of the default namespace that every pod is told of
@@ -26,8 +28,11 @@ class Configs:
     none.
     """
 
-    def __init__(self, node: str, client: Client, services: Informer, dns: Callable[[], str]) -> None:
+    def __init__(
+        self, node: str, client: Client, services: Informer, dns: Callable[[], str], *, volumes: VolumeManager
+    ) -> None:
         self.host_ip = ""
+        self._volumes = volumes
         self._node = node
         self._client = client
         self._services = services
@@ -71,9 +76,6 @@ class Configs:
 
     def container(self, pod: Object, container: Object, attempt: int, state: PodState) -> ContainerConfig:
         """One container. Raises ConfigError when something that it names is not there."""
-        if container.get("volumeMounts"):
-            names = ", ".join(mount["name"] for mount in container["volumeMounts"])
-            raise ConfigError(f"volumes ({names}): not implemented by k8snb")
         env = self._environment(pod, container, state)
         variables = dict(env)
         granted, context = wanted(container), _security(pod, container)
@@ -86,6 +88,7 @@ class Configs:
             working_dir=container.get("workingDir") or "",
             env=tuple(env),
             ports=tuple((port["containerPort"], port.get("protocol", "TCP")) for port in container.get("ports") or ()),
+            mounts=container_mounts(pod, container, variables, self._volumes),
             memory_limit=granted.memory_limit,
             cpu_limit=granted.cpu_limit,
             cpu_request=granted.cpu_request,

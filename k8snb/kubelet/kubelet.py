@@ -12,7 +12,7 @@ from k8snb.apimachinery.errors import bad_request, internal
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of, uid_of
 from k8snb.client import Deferred
 from k8snb.client.context import Context
-from k8snb.client.events import NORMAL
+from k8snb.client.events import NORMAL, EventRecorder
 from k8snb.client.informer import Informer, Informers
 from k8snb.cri import (
     RUNNING,
@@ -30,9 +30,13 @@ from k8snb.kubelet.actions import PodState, reported
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg
+from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
 from k8snb.kubelet.server import KubeletServer, Reply
+from k8snb.kubelet.volume_manager import VolumeManager
+from k8snb.kubelet.volume_places import PLUGINS
+from k8snb.kubelet.volume_plugin import VolumePlugin
 
 EXEC_TIMEOUT = 60.0  # seconds
 
@@ -45,6 +49,7 @@ class Kubelet:
     def __init__(
         self, spec: NodeSpec, context: Context, informers: Informers, *, runtime: Runtime, executor: Executor,
         dialer: Dialer, network: Network, post: Callable[[Callable[[], None]], None], dns: Callable[[], str],
+        directories: PodDirectories | None = None, volume_plugins: Mapping[str, VolumePlugin] = PLUGINS,
     ) -> None:  # fmt: skip
         self.name = spec.name
         self._runtime = runtime
@@ -52,12 +57,17 @@ class Kubelet:
         self._post = post
         self._stop_events: Callable[[], None] = lambda: None
         client = context.client(f"system:node:{self.name}", "system:nodes", "system:authenticated")
-        configs = Configs(self.name, client, informers.get("services"), dns)
+        events = EventRecorder(client, "kubelet", context.clock, host=self.name)
+        self._volumes = volumes = VolumeManager(
+            self.name, client, context.clock, events=events, directories=directories or PodDirectories(),
+            pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins,
+        )  # fmt: skip
+        configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes)
         self._prober = prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.workers = PodWorkers(
             self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
-            configs=configs, capacity=lambda: self.node_status.capacity(),
+            configs=configs, volumes=volumes, events=events, capacity=lambda: self.node_status.capacity(),
         )  # fmt: skip
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self.pleg.problem)
         self._server = KubeletServer(self, runtime, context.clock)
@@ -82,6 +92,7 @@ class Kubelet:
         self.node_status.stop()
         self._pods.stop()
         self._prober.stop()
+        self._volumes.stop()
         self.pleg.stopped = True
 
     def _runtime_event(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery import quantity
-from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.errors import ApiError, Postponed
 from k8snb.apimachinery.meta import Object, condition, get_path, with_condition
 from k8snb.client import Client
 from k8snb.clock import Clock, micro_timestamp, timestamp
@@ -68,7 +68,7 @@ class NodeStatus:
         self._stopped = False
 
     def start(self) -> None:
-        self._register()
+        self.report()
         self._renew()
         self._later(REPORT, self._report_again)
 
@@ -154,6 +154,8 @@ class NodeStatus:
             return
         try:
             self._register()
+        except Postponed as waiting:
+            waiting.then(self.report)
         except ApiError as error:
             if error.code not in (403, 404, 409):
                 raise
@@ -167,6 +169,8 @@ class NodeStatus:
             node = self._client.find("nodes", self._spec.name)
             if node is not None and (condition(node, "Ready") or {}).get("status") != str(not self._problem()):
                 self._register()
+        except Postponed:
+            return  # the next heartbeat finds the answer there
         except ApiError as error:
             if error.code not in (403, 404, 409):
                 raise

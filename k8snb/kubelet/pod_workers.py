@@ -11,14 +11,15 @@ import functools
 from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, uid_of
+from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, namespace_of, uid_of
 from k8snb.client import Client
 from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
+from k8snb.clock import timestamp
 from k8snb.cri import EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
-from k8snb.kubelet import actions, deadline
+from k8snb.kubelet import actions, deadline, volume_limits
 from k8snb.kubelet.actions import Action, PodState, container_of, next_action
 from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
@@ -31,6 +32,7 @@ from k8snb.kubelet.resizing import allocated
 from k8snb.kubelet.runtime_class import sandbox_maker
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.status_manager import StatusManager
+from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.work import RuntimeWork
 from k8snb.kubelet.worker import Worker
 
@@ -44,7 +46,8 @@ class PodWorkers:
 
     def __init__(
         self, node: str, context: Context, client: Client, *, runtime: Runtime, executor: Executor, pleg: Pleg,
-        prober: Prober, configs: Configs, capacity: Callable[[], Mapping[str, str]],
+        prober: Prober, configs: Configs, volumes: VolumeManager, events: EventRecorder,
+        capacity: Callable[[], Mapping[str, str]],
     ) -> None:  # fmt: skip
         self._clock = context.clock
         self._client = client
@@ -52,8 +55,10 @@ class PodWorkers:
         self._pleg = pleg
         self._prober = prober
         self._configs = configs
+        self._volumes = volumes
+        volumes.on_over_limit = self._evict
         self._workers: dict[str, Worker] = {}
-        self.events = EventRecorder(client, "kubelet", context.clock, host=node)
+        self.events = events
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
         self._statuses = StatusManager(client, context.clock, prober, configs)
@@ -96,6 +101,7 @@ class PodWorkers:
     def sync_all(self) -> None:
         for uid in self._workers:
             self.queue.add(uid)
+        self._volumes.clean_up(lambda uid: uid in self._workers or self._pleg.state(uid) != PodState())
 
     def changed(self, uid: str) -> None:
         """The runtime or a probe has something new to say about a pod."""
@@ -150,14 +156,25 @@ class PodWorkers:
         )  # fmt: skip
         self._prober.sync(worker.pod, state)
         resizing = self._resizer.plan(worker, state)
-        if action is not None:
+        if action is not None and not self._awaits_volumes(uid, worker):
             self._actions[action.sort](uid, worker, action)
         if not worker.is_busy:
             self._resizer.carry_out(uid, worker, resizing, grace=_grace(worker.pod))
         if not worker.gone:
             self._statuses.report(worker, state, resizing)
-        if action is None and is_deleting(worker.pod):
-            self._finish(uid, worker)
+        if action is None and _is_over(worker.pod):
+            self._volumes.tear_down(worker.pod)
+            if is_deleting(worker.pod):
+                self._finish(uid, worker)
+
+    def _awaits_volumes(self, uid: str, worker: Worker) -> bool:
+        """Nothing of a pod begins before its volumes are there; what there is of it may end without them."""
+        if _is_over(worker.pod):
+            return False
+        left = self._volumes.prepare(worker.pod)
+        if left:
+            self.queue.add_after(uid, left)
+        return left > 0
 
     def _watch_deadline(self, uid: str, worker: Worker) -> None:
         """A pod whose time is up has failed; its containers are ended for that."""
@@ -169,6 +186,16 @@ class PodWorkers:
             return
         worker.pod = self._client.update_status("pods", deadline.overdue(worker.pod))
         self.events.event(worker.pod, NORMAL, deadline.REASON, deadline.MESSAGE)
+
+    def _evict(self, uid: str, message: str) -> None:
+        """A pod has put more into a volume than it may."""
+        worker = self._workers.get(uid)
+        if worker is None or worker.gone or _is_over(worker.pod):
+            return
+        status = volume_limits.evicted(worker.pod, message, timestamp(self._clock.now()))
+        worker.pod = self._client.update_status("pods", status)
+        self.events.event(worker.pod, WARNING, volume_limits.REASON, message)
+        self.queue.add(uid)
 
     def _notice(self, worker: Worker, state: PodState) -> None:
         """Count the crashes, tell what the runtime does not carry out."""
@@ -319,8 +346,15 @@ class PodWorkers:
             raise
 
 
+def _is_over(pod: Object) -> bool:
+    """Whether nothing of the pod is to start any more."""
+    return is_deleting(pod) or actions.is_terminal(pod)
+
+
 def _grace(pod: Object) -> float:
     """Seconds that a pod's containers get to end by themselves."""
+    if get_path(pod, "status.reason") == volume_limits.REASON:
+        return volume_limits.GRACE
     granted = pod["metadata"].get("deletionGracePeriodSeconds")
     return float(pod["spec"].get("terminationGracePeriodSeconds", 30) if granted is None else granted)
 

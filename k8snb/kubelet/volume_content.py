@@ -39,7 +39,8 @@ class ContentVolume(VolumePlugin):
                 raise VolumeError(f"invalid path: must not contain '..': {path}")
         if volume.group is not None:
             payload = {path: File(file.data, file.mode | BY_GROUP) for path, file in payload.items()}
-        write(volume.make(), payload, volume.world.stamp())
+        if write(volume.make(), payload, volume.world.stamp()):
+            volume.give_to_group()
         return volume.directory
 
 
@@ -60,7 +61,7 @@ def secret(volume: Volume, source: Object, mode: int) -> Payload:
 
 
 def _find(volume: Volume, resource: str, name: str, optional: bool) -> Object | None:
-    obj = volume.world.find(resource, name, namespace_of(volume.pod))
+    obj = volume.world.find_object(resource, name, namespace_of(volume.pod))
     if obj is None and not optional:
         raise VolumeError(f'{resource[:-1]} "{name}" not found')
     return obj
@@ -86,7 +87,7 @@ def downward(volume: Volume, source: Object, mode: int) -> Payload:
 
 def _field(volume: Volume, item: Object) -> str:
     if "fieldRef" in item:
-        return field_value(volume.pod, item["fieldRef"]["fieldPath"], dict(volume.world.addresses(volume.pod)))
+        return field_value(volume.pod, item["fieldRef"]["fieldPath"], {})
     reference, spec = item["resourceFieldRef"], volume.pod["spec"]
     named = reference.get("containerName", "")
     everyone = [*spec["containers"], *(spec.get("initContainers") or ())]

@@ -8,7 +8,6 @@ Memory`; here such a volume lies in the machine's own one.
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +25,7 @@ class EmptyDir(VolumePlugin):
     def set_up(self, volume: Volume) -> Path:
         fresh = not volume.directory.is_dir()
         volume.make(FOR_ALL)
-        if fresh and volume.group is not None and os.geteuid() == 0:
-            os.chown(volume.directory, -1, volume.group)
+        if fresh and volume.give_to_group():
             volume.directory.chmod(FOR_ALL | SET_GROUP)
         return volume.directory
 

@@ -15,7 +15,7 @@ Source: `VolumePlugin` and `Mounter` in pkg/volume. Upstream's drivers outside o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -40,13 +40,10 @@ class MounterError(VolumeError):
 class World(Protocol):
     """What a plug-in may ask the kubelet."""
 
-    def find(self, resource: str, name: str, namespace: str) -> Object | None: ...
+    def find_object(self, resource: str, name: str, namespace: str) -> Object | None: ...
 
     def token(self, pod: Object, audience: str, seconds: int) -> str:
         """A token for the pod's service account, made anew before it expires. Raises ApiError."""
-
-    def addresses(self, pod: Object) -> Mapping[str, str]:
-        """What of the pod's status only the kubelet knows: `status.podIP`, `status.hostIP`."""
 
     def stamp(self) -> str:
         """The time, for a file's name."""
@@ -79,6 +76,19 @@ class Volume:
         """The group that the volume's files are to have, None for any."""
         group: int | None = get_path(self.pod, "spec.securityContext.fsGroup")
         return group
+
+    def give_to_group(self) -> bool:
+        """Give the volume's own files to the pod's fsGroup; whether there is one and this process may."""
+        if self.group is None or not may_change_groups():
+            return False
+        for folder, folders, names in os.walk(self.directory):
+            for name in (".", *folders, *names):
+                os.lchown(os.path.join(folder, name), -1, self.group)
+        return True
+
+
+def may_change_groups() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 class VolumePlugin:

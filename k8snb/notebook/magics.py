@@ -13,6 +13,7 @@ from IPython.core.magic import Magics, magics_class, no_var_expand, output_can_b
 
 from k8snb.kubectl import help
 from k8snb.kubectl.commands import COMMANDS, ROWS
+from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.notebook import kcluster, kdraw, live
@@ -20,6 +21,7 @@ from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
 from k8snb.notebook.expansion import fill, split
+from k8snb.notebook.forwarded import Forwarded
 from k8snb.notebook.results import Result
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ class KubernetesMagics(Magics):
         answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell)
         if isinstance(answer, Stream):
             return live.follow(self.shell, cluster, answer, ending)
-        return Result(answer)
+        return Forwarded(answer) if isinstance(answer, Forwarding) else Result(answer)
 
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
@@ -150,7 +152,7 @@ def _before_dashes(words: Sequence[str]) -> list[str]:
 def _with_body(words: list[str], cell: str | None) -> list[str]:
     """With a body and no `-f`, `-f -` is meant. Raises KubectlError for a verb that reads no files."""
     plain = _before_dashes(words)
-    if cell is None or any(word.split("=")[0] in ("-f", "--filename") for word in plain):
+    if cell is None or any(word.split("=")[0] in ("-f", "--filename") for word in plain) or reads_stdin(plain):
         return words
     if not reads_files(plain):
         raise KubectlError(f"error: kubectl {plain[0]} takes no body: write it on one line, with % instead of %%")
@@ -163,11 +165,20 @@ def reads_files(words: Sequence[str]) -> bool:
     return any(flag.name == "filename" for flag in command.flags)
 
 
+def reads_stdin(words: Sequence[str]) -> bool:
+    """Whether the line passes its body on to a program: `exec -i`."""
+    command, _ = find_command(words, COMMANDS)
+    shorts = [word for word in words if word.startswith("-") and not word.startswith("--")]
+    asked = "--stdin" in words or "--stdin=true" in words or any("i" in word for word in shorts)
+    return asked and any(flag.name == "stdin" for flag in command.flags)
+
+
 def _goes_on(words: Sequence[str]) -> bool:
     """Whether the line watches or follows."""
     plain = _before_dashes(words)
     watches = "get" in plain[:3] and any(word in ("-w", "--watch", "--watch-only") for word in plain)
-    return watches or ("logs" in plain[:3] and any(word in ("-f", "--follow") for word in plain))
+    follows = "logs" in plain[:3] and any(word in ("-f", "--follow") for word in plain)
+    return watches or follows or plain[:1] == ["attach"]
 
 
 def _with_events(words: list[str]) -> list[str]:

@@ -201,6 +201,14 @@ def _cron_job(obj: Object, now: float) -> tuple[Any, ...]:
     return *batch.cron_job(obj, now), *_containers(template), selector_text(get_path(template, "spec.selector"))
 
 
+def _controller_revision(obj: Object, now: float) -> tuple[Any, ...]:
+    owner = meta.controller_of(obj)
+    group = owner["apiVersion"].rpartition("/")[0] if owner else ""
+    word = f"{owner['kind']}.{group}".rstrip(".").lower() if owner else ""
+    controller = f"{word}/{owner['name']}" if owner else "<none>"
+    return meta.name_of(obj), controller, obj.get("revision", 0), _age(obj, now)
+
+
 def node_roles(obj: Object) -> str:
     """The roles that a node's labels give it."""
     prefix = "node-role.kubernetes.io/"
@@ -364,6 +372,7 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("batch", "CronJob"): Printer(
         f"NAME SCHEDULE TIMEZONE SUSPEND ACTIVE LAST_SCHEDULE AGE {_WORKLOAD}", _cron_job
     ),
+    ("apps", "ControllerRevision"): Printer("NAME CONTROLLER REVISION AGE", _controller_revision),
     ("", "Node"): Printer(
         "NAME STATUS ROLES AGE VERSION +INTERNAL-IP +EXTERNAL-IP +OS-IMAGE +KERNEL-VERSION +CONTAINER-RUNTIME", _node
     ),

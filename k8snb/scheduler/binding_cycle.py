@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.errors import ApiError, Postponed
 from k8snb.apimachinery.meta import key_of, revision_of
 from k8snb.scheduler.cache import NodeInfo
 from k8snb.scheduler.framework import Plugin, Rejected
@@ -58,6 +58,8 @@ class BindingCycles:
         before, client.cause = client.cause, client.cause or revision_of(cycle.queued.pod)
         try:
             self._advance(key, cycle)
+        except Postponed as waiting:
+            waiting.then(lambda: self.go_on(key))
         finally:
             client.cause = before
         return key
@@ -80,6 +82,9 @@ class BindingCycles:
                 del self._cycles[key]
                 if not self._scheduler.bind(cycle.queued, cycle.node):
                     self._unreserve(cycle)
+                    return
+                for plugin in self._scheduler.algorithm_of(cycle.queued.pod).plugins:
+                    plugin.post_bind(cycle.queued.pod, cycle.node)
 
     def _give_up(self, key: str, why: str) -> None:
         cycle = self._cycles.pop(key)
@@ -91,7 +96,7 @@ class BindingCycles:
             plugin.unreserve(cycle.queued.pod, cycle.node)
 
     def _concerned(self, cycle: Cycle) -> list[Plugin]:
-        plugins = self._scheduler.algorithm.plugins
+        plugins = self._scheduler.algorithm_of(cycle.queued.pod).plugins
         return [plugin for plugin in plugins if not plugin.local and plugin.concerns(cycle.queued.pod)]
 
     def _node(self, cycle: Cycle) -> NodeInfo:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from k8snb.apimachinery.meta import Object, controller_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.apimachinery.taints import PREFER_NO_SCHEDULE
+from k8snb.scheduler.pod_index import PodIndex, Shape, shape_of
 from k8snb.scheduler.requests import Amounts, HostPort, Request, amounts, request_of
 
 ZONE = "topology.kubernetes.io/zone"
@@ -24,8 +25,8 @@ class NodeInfo:
     """A node and the sum of its pods. Read-only for plug-ins. `node` is the Node object."""
 
     __slots__ = (
-        "allocatable", "cpu", "generation", "groups", "labels", "max_pods", "memory", "name", "node", "pods", "ports",
-        "requested", "taints", "unschedulable", "zone",
+        "allocatable", "cpu", "generation", "groups", "labels", "max_pods", "memory", "name", "node", "placed", "pods",
+        "ports", "requested", "taints", "unschedulable", "zone",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -41,6 +42,7 @@ class NodeInfo:
         self.cpu = 0  # requested, where a container that asks for nothing counts as a little
         self.memory = 0
         self.pods = 0
+        self.placed: dict[str, Placed] = {}
         self.ports: Counter[HostPort] = Counter()
         self.groups: Counter[str] = Counter()  # pods by controller
         self.generation = 0
@@ -88,12 +90,16 @@ class Placed(NamedTuple):
     node: str
     request: Request
     group: str
+    pod: Object
+    shape: Shape
 
 
 class Cache:
     def __init__(self) -> None:
         self.nodes: list[NodeInfo] = []  # those whose Node object is there
         self.generation = 0
+        self.node_generation = 0  # changes with the nodes themselves, not with their pods
+        self.index = PodIndex()
         self.mild_taints = 0  # nodes with a taint of effect PreferNoSchedule
         self.zone_groups: Counter[tuple[str, str]] = Counter()  # pods by (controller, zone)
         self._infos: dict[str, NodeInfo] = {}
@@ -112,6 +118,7 @@ class Cache:
         self._move_zone(info, labels_of(node).get(ZONE, ""))
         self.mild_taints -= info.has_mild_taint
         info._set_node(node)
+        self.node_generation += 1
         self.mild_taints += info.has_mild_taint
         self._touch(info)
 
@@ -123,6 +130,7 @@ class Cache:
         self.mild_taints -= info.has_mild_taint
         info.node, info.taints = None, []
         self.nodes.remove(info)
+        self.node_generation += 1
         self._touch(info)
         self._drop_if_empty(info)
 
@@ -140,11 +148,22 @@ class Cache:
         """Count a pod on a node: from the informer, or assumed while its binding is on its way. Twice is once."""
         known = self._placed.get(key)
         if known is not None and known.uid == uid_of(pod) and known.node == node:
+            self._renew(key, known, pod)
             return
         self.displace(key)
-        placed = Placed(uid_of(pod), node, request or request_of(pod), group_of(pod))
+        placed = Placed(uid_of(pod), node, request or request_of(pod), group_of(pod), pod, shape_of(pod))
         self._placed[key] = placed
-        self._count(placed, 1)
+        self._count(key, placed, 1)
+
+    def _renew(self, key: str, known: Placed, pod: Object) -> None:
+        """A pod where it was; its labels may be others by now."""
+        shape = shape_of(pod)
+        if shape != known.shape:
+            self.index.count(known.shape, known.node, -1)
+            self.index.count(shape, known.node, 1)
+            self._touch(self._info(known.node))
+        renewed = known._replace(pod=pod, shape=shape)
+        self._placed[key] = self._info(known.node).placed[key] = renewed
 
     def counts(self, key: str, uid: str) -> bool:
         """Whether this very pod counts on some node."""
@@ -155,11 +174,16 @@ class Cache:
         """Take a pod off its node. Returns whether it was on one."""
         placed = self._placed.pop(key, None)
         if placed is not None:
-            self._count(placed, -1)
+            self._count(key, placed, -1)
         return placed is not None
 
-    def _count(self, placed: Placed, sign: int) -> None:
+    def _count(self, key: str, placed: Placed, sign: int) -> None:
         info = self._info(placed.node)
+        if sign > 0:
+            info.placed[key] = placed
+        else:
+            info.placed.pop(key, None)
+        self.index.count(placed.shape, placed.node, sign)
         info._count(placed.request, placed.group, sign)
         if placed.group:
             self.zone_groups[placed.group, info.zone] += sign

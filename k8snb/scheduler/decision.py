@@ -7,18 +7,37 @@ Real Kubernetes logs this at verbosity 10 and forgets it.
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 KEPT_DECISIONS = 10_000
 KEPT_NODES = 25
 
 
+class Score(NamedTuple):
+    """What a plug-in said, brought to 0 … 100, and times its weight."""
+
+    raw: int
+    normal: int
+    weighed: int
+
+
+class Column(NamedTuple):
+    """A plug-in's scores of the nodes of a decision, packed: a decision about a large cluster takes about 2 kB."""
+
+    plugin: str
+    weight: int
+    raw: array[int]
+    normal: array[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One attempt to find a node. `node` is "" where there was none; `refusals` is {node: (plug-in, reason)}, `scores`
-    {node: {plug-in: weighed score}}, each of at most 25 nodes; `counts` has all refusals: {reason: nodes}."""
+    """One attempt to find a node. `node` is "" where there was none; `refusals` is {node: (plug-in, reason)}, `columns`
+    the scores of `nodes`, each of at most 25 nodes; `counts` has all refusals: {reason: nodes}."""
 
     key: str
     uid: str
@@ -26,17 +45,35 @@ class Decision:
     node: str = ""
     message: str = ""
     refusals: dict[str, tuple[str, str]] = field(default_factory=dict)
-    scores: dict[str, dict[str, int]] = field(default_factory=dict)
+    nodes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
     counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def scores(self) -> dict[str, dict[str, int]]:
+        """{node: {plug-in: weighed score}}"""
+        return {
+            node: {column.plugin: column.normal[at] * column.weight for column in self.columns}
+            for at, node in enumerate(self.nodes)
+        }
+
+    def score(self, node: str, plugin: str) -> Score:
+        """How a plug-in's opinion of a node came about. Raises KeyError where it was not kept."""
+        for column in self.columns:
+            if column.plugin == plugin and node in self.nodes:
+                at = self.nodes.index(node)
+                return Score(column.raw[at], column.normal[at], column.normal[at] * column.weight)
+        raise KeyError(f"{node}: no score of {plugin} was kept")
 
     def total(self, node: str) -> int:
         """A node's score; the highest got the pod, and among equals the dice."""
-        return sum(self.scores[node].values())
+        at = self.nodes.index(node)
+        return sum(column.normal[at] * column.weight for column in self.columns)
 
     def __str__(self) -> str:
         if not self.node:
             return f"{self.key}: {self.message}"
-        ranked = sorted(self.scores, key=self.total, reverse=True)
+        ranked = sorted(self.nodes, key=self.total, reverse=True)
         return f"{self.key} → {self.node} (" + ", ".join(f"{node} {self.total(node)}" for node in ranked) + ")"
 
 

@@ -3,17 +3,19 @@
 Interface: subclass `Plugin` and override `filter` or `score`; a row in `plugins.PLUGINS` puts it to work.
 The rule not to break: a plug-in decides by the pod and the node it is given, and changes neither.
 Source: `staging/src/k8s.io/kube-scheduler/framework` in the kubernetes repository. Of its extension points k8snb has
-PreFilter (`begin`, `pre_filter`), Filter, Score, NormalizeScore (`normalize`), Reserve and PreBind; PostFilter
-(preemption) and Permit it has not.
+PreEnqueue, PreFilter and PreScore (`begin`, `pre_filter`), Filter, PostFilter, Score, NormalizeScore (`normalize`),
+Reserve, Permit and PreBind (both are `pre_bind`, where a pod may wait) and PostBind. QueueSort and Bind it has not: the
+queue is by priority, then age, and all pods are bound in the same way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 from k8snb.apimachinery.meta import Object
 from k8snb.client import Client
+from k8snb.client.events import EventRecorder
 from k8snb.client.informer import Informers
 from k8snb.clock import Clock
 from k8snb.scheduler.cache import Cache, NodeInfo
@@ -21,11 +23,16 @@ from k8snb.scheduler.requests import Request
 
 Reason = str | tuple[str, ...] | None  # why not; several reasons where a node lacks several things
 
+
+class Unresolvable(str):
+    """A reason that stays, whichever pods would go from the node."""
+
+
 MAX_SCORE = 100
 
 # What can happen in a cluster that gives a pod another chance (upstream: cluster events).
 NODE_ADDED, NODE_LABELS, NODE_TAINTS, NODE_ALLOCATABLE = "node added", "node labels", "node taints", "node allocatable"
-POD_GONE = "pod gone"
+POD_GONE, POD_PLACED, POD_LABELS = "pod gone", "pod placed", "pod labels"
 CLAIM_CHANGED, VOLUME_CHANGED, CLASS_CHANGED = "claim changed", "volume changed", "storage class changed"
 CSI_CHANGED = "CSI driver, node or capacity changed"
 
@@ -39,6 +46,22 @@ class Cycle(NamedTuple):
     cache: Cache
 
 
+class Attempt(NamedTuple):
+    """A pod for which no node was left. `refusal` filters one node anew: why not, or () where the pod fits by now."""
+
+    pod: Object
+    pod_nominated: str  # the node that the pod was to get, from an earlier attempt
+    resolvable: tuple[str, ...]  # nodes that refused for what is on them
+    refusal: Callable[[NodeInfo], tuple[str, ...]]
+
+
+class Nomination(NamedTuple):
+    """The node where room is being made for a pod, "" for none, and the words that say why there is none."""
+
+    node: str
+    message: str
+
+
 class Rejected(Exception):
     """A pod cannot have the node that was chosen for it; the text says why."""
 
@@ -47,8 +70,10 @@ class Handle(Protocol):
     """What a plug-in may ask of the scheduler."""
 
     client: Client
+    events: EventRecorder
     informers: Informers
     clock: Clock
+    cache: Cache
 
     def happened(self, event: str, pods: Collection[str] | None = None) -> None:
         """Give pods that the event matters to another chance: all of them, or those of these keys."""
@@ -64,11 +89,13 @@ class Plugin:
 
     `local`: filter and score depend on nothing but the pod's template and the node, so that pods of one template
     share the answers until the node changes. The others are asked for each pod that concerns them. `wakes_on`: what
-    may change this plug-in's mind about a pod that it refused.
+    may change this plug-in's mind about a pod that it refused. `resolvable`: whether it may refuse because of pods that
+    are in the way; an `Unresolvable` reason says of one refusal that it is not so.
     """
 
     name: ClassVar[str]
     local: ClassVar[bool] = True
+    resolvable: ClassVar[bool] = True
     normalizes: ClassVar[bool] = False
     wakes_on: ClassVar[frozenset[str]] = frozenset()
 
@@ -77,6 +104,14 @@ class Plugin:
 
     def concerns(self, pod: Object) -> bool:
         """Whether a pod is any business of a plug-in that is not local; where not, it is asked nothing more."""
+        return True
+
+    def pre_enqueue(self, pod: Object) -> str:
+        """Why a pod must not even enter the queue; "" where it may."""
+        return ""
+
+    def hint(self, pod: Object, event: str, other: Object) -> bool:
+        """Whether what happened to another pod (placed, gone, other labels) can help one that was refused."""
         return True
 
     def pre_filter(self, cycle: Cycle) -> Reason:
@@ -89,6 +124,10 @@ class Plugin:
 
     def filter(self, pod: Object, node: NodeInfo) -> Reason:
         """Why the pod cannot run on the node; None when it can."""
+        return None
+
+    def post_filter(self, attempt: Attempt) -> Nomination | None:
+        """No node was left: make room on one, or say why not; None where that is none of the plug-in's business."""
         return None
 
     def score(self, pod: Object, node: NodeInfo) -> int:
@@ -113,6 +152,9 @@ class Plugin:
         """Make ready what the pod needs on its node. Whether it is ready; otherwise `Handle.resume` brings the pod
         here again. Raises Rejected, or ApiError."""
         return True
+
+    def post_bind(self, pod: Object, node: str) -> None:
+        """The pod is bound; nothing can be changed about it."""
 
 
 def highest_is_best(scores: list[int]) -> list[int]:

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from k8snb.apimachinery.meta import Object
 from k8snb.scheduler.cache import NodeInfo
-from k8snb.scheduler.framework import MAX_SCORE, NODE_ADDED, NODE_ALLOCATABLE, POD_GONE, Cycle, Plugin, Reason
+from k8snb.scheduler.framework import (
+    MAX_SCORE,
+    NODE_ADDED,
+    NODE_ALLOCATABLE,
+    POD_GONE,
+    Cycle,
+    Plugin,
+    Reason,
+    Unresolvable,
+)
 from k8snb.scheduler.requests import Request
 
 NOTHING = Request({}, 0, 0, ())
@@ -25,11 +34,12 @@ class NodeResourcesFit(Plugin):
         return True
 
     def filter(self, pod: Object, node: NodeInfo) -> Reason:
-        lacking = [] if node.pods < node.max_pods else ["Too many pods"]
+        lacking: list[str] = [] if node.pods < node.max_pods else ["Too many pods"]
         requested, allocatable = node.requested, node.allocatable
         for resource, amount in self._request.needed.items():
             if amount and amount > allocatable.get(resource, 0) - requested.get(resource, 0):
-                lacking.append(f"Insufficient {resource}")
+                reason = f"Insufficient {resource}"
+                lacking.append(Unresolvable(reason) if amount > allocatable.get(resource, 0) else reason)
         return tuple(lacking) or None
 
     def score(self, pod: Object, node: NodeInfo) -> int:

@@ -15,6 +15,7 @@ TAINT = {"key": UNSCHEDULABLE, "effect": NO_SCHEDULE}
 
 class NodeUnschedulable(Plugin):
     name = "NodeUnschedulable"
+    resolvable = False
     wakes_on = frozenset((NODE_ADDED, NODE_TAINTS))
 
     def filter(self, pod: Object, node: NodeInfo) -> Reason:

@@ -1,17 +1,20 @@
 """kube-scheduler's plug-ins: which rules there are, whether they may say no, and how much their score weighs.
 
-Interface: `PLUGINS`. The rule not to break: the cheap and likely refusals come first; a score of weight 0 is not
-asked for.
+Interface: `PLUGINS`, `Profile`.
+The rule not to break: the cheap and likely refusals come first; a score of weight 0 is not asked for.
 Source: `pkg/scheduler/framework/plugins/registry.go` and `apis/config/v1/default_plugins.go` in the kubernetes
 repository.
-Upstream's ImageLocality, InterPodAffinity, DynamicResources and DefaultPreemption are not implemented by k8snb.
+Upstream's ImageLocality and DynamicResources are not implemented by k8snb.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+from k8snb.scheduler.default_preemption import DefaultPreemption
 from k8snb.scheduler.framework import Plugin
+from k8snb.scheduler.inter_pod_affinity import InterPodAffinity
 from k8snb.scheduler.node_affinity import NodeAffinity
 from k8snb.scheduler.node_name import NodeName
 from k8snb.scheduler.node_ports import NodePorts
@@ -19,10 +22,13 @@ from k8snb.scheduler.node_resources import NodeResourcesBalancedAllocation, Node
 from k8snb.scheduler.node_unschedulable import NodeUnschedulable
 from k8snb.scheduler.node_volume_limits import NodeVolumeLimits
 from k8snb.scheduler.pod_topology_spread import PodTopologySpread
+from k8snb.scheduler.scheduling_gates import SchedulingGates
 from k8snb.scheduler.taint_toleration import TaintToleration
 from k8snb.scheduler.volume_binding import VolumeBinding
 from k8snb.scheduler.volume_restrictions import VolumeRestrictions
 from k8snb.scheduler.volume_zone import VolumeZone
+
+DEFAULT = "default-scheduler"
 
 
 class Row(NamedTuple):
@@ -32,6 +38,7 @@ class Row(NamedTuple):
 
 
 PLUGINS: tuple[Row, ...] = (
+    Row(SchedulingGates, filters=False, weight=0),
     Row(NodeUnschedulable, filters=True, weight=0),
     Row(NodeName, filters=True, weight=0),
     Row(TaintToleration, filters=True, weight=3),
@@ -43,5 +50,33 @@ PLUGINS: tuple[Row, ...] = (
     Row(VolumeBinding, filters=True, weight=0),
     Row(VolumeZone, filters=True, weight=0),
     Row(NodeResourcesBalancedAllocation, filters=False, weight=1),
-    Row(PodTopologySpread, filters=False, weight=2),
+    Row(PodTopologySpread, filters=True, weight=2),
+    Row(InterPodAffinity, filters=True, weight=2),
+    Row(DefaultPreemption, filters=False, weight=0),
 )
+
+
+class Profile(NamedTuple):
+    """One of the schedulers in the scheduler: pods choose it by `spec.schedulerName`.
+
+    `args` are keyword arguments for plug-ins, by their names: `{"NodeAffinity": {"added_affinity": …}}`.
+    """
+
+    scheduler_name: str = DEFAULT
+    plugins: tuple[Row, ...] = PLUGINS
+    args: Mapping[str, Mapping[str, Any]] = {}
+
+    def made(self) -> list[Made]:
+        """New plug-ins, with their arguments. Raises ValueError for arguments to a plug-in that there is not."""
+        unknown = set(self.args) - {row.plugin.name for row in self.plugins}
+        if unknown:
+            raise ValueError(f"profile {self.scheduler_name}: there is no plug-in {', '.join(sorted(unknown))}")
+        return [Made(row.plugin(**self.args.get(row.plugin.name, {})), row.filters, row.weight) for row in self.plugins]
+
+
+class Made(NamedTuple):
+    """A row at work."""
+
+    plugin: Plugin
+    filters: bool
+    weight: int

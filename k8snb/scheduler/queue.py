@@ -123,6 +123,16 @@ class SchedulingQueue:
         for key in sorted(keys, key=lambda key: self._pods[key].since):
             self._retry(key)
 
+    def refused(self, plugins: Collection[str]) -> list[tuple[str, Object, frozenset[str]]]:
+        """Keys, pods and who refused them, of those that one of these plug-ins has refused."""
+        keys = {key for plugin in plugins for key in self._refused.get(plugin, ())}
+        return [(key, self._pods[key].pod, self._pods[key].refused_by) for key in keys]
+
+    def wake_all(self) -> None:
+        """Every pod that waits for something is tried again."""
+        for key in sorted({key for keys in self._refused.values() for key in keys}):
+            self._retry(key)
+
     # moving
 
     def _retry(self, key: str) -> None:

@@ -1,0 +1,74 @@
+"""kubelet's pod directories: where a node keeps the volumes of its pods.
+
+Interface: `PodDirectories()`: `volume(…)`, `subpath(…)`, `uids(node)`, `remove(node, uid)`, `close()`.
+The rule not to break: removing follows no link: what a hostPath or PersistentVolume leads to is not a pod's own.
+Source: `getPodDir` and its relatives in pkg/kubelet/kubelet_getters.go; upstream's root is /var/lib/kubelet.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import weakref
+from pathlib import Path
+
+DISK, MEMORY = "", "Memory"
+SHARED_MEMORY = "/dev/shm"  # a tmpfs on every Linux
+PASSABLE = 0o711  # a container's user is seldom the directory's owner
+
+
+class PodDirectories:
+    """The directories of all nodes of a cluster: temporary ones, which are made for the first volume and end with
+    `close`, or with this process.
+    """
+
+    def __init__(self) -> None:
+        self._bases: dict[str, tuple[Path, weakref.finalize[[str, bool], PodDirectories]]] = {}
+
+    def volume(self, node: str, uid: str, sort: str, name: str, *, medium: str = DISK) -> Path:
+        """A volume's own directory, which need not be there yet."""
+        return self._pod(node, uid, medium) / "volumes" / f"kubernetes.io~{sort.replace('/', '~')}" / name
+
+    def subpath(self, node: str, uid: str, volume: str, container: str, number: int) -> Path:
+        """Where a container's copy of a part of a volume lies."""
+        return self._pod(node, uid, DISK) / "volume-subpaths" / volume / container / str(number)
+
+    def uids(self, node: str) -> set[str]:
+        """The pods of a node that have directories."""
+        folders = [base / node for base, _ in self._bases.values()]
+        return {name for folder in folders if folder.is_dir() for name in os.listdir(folder)}
+
+    def remove(self, node: str, uid: str) -> str:
+        """Remove all that a pod has here; what could not be removed, "" for nothing."""
+        left: list[str] = []
+        for base, _ in self._bases.values():
+            folder = base / node / uid
+            if folder.is_dir():
+                _remove(folder, left)
+        return left[0] if left else ""
+
+    def close(self) -> None:
+        for _, remove in self._bases.values():
+            remove()
+        self._bases.clear()
+
+    def _pod(self, node: str, uid: str, medium: str) -> Path:
+        if medium not in self._bases:
+            path = tempfile.mkdtemp(prefix="k8snb-kubelet-", dir=SHARED_MEMORY if medium == MEMORY else None)
+            os.chmod(path, PASSABLE)
+            self._bases[medium] = Path(path), weakref.finalize(self, shutil.rmtree, path, True)
+        return self._bases[medium][0] / node / uid
+
+
+def has_memory() -> bool:
+    """Whether a directory in memory can be had."""
+    return os.path.isdir(SHARED_MEMORY) and os.access(SHARED_MEMORY, os.W_OK)
+
+
+def _remove(folder: Path, left: list[str]) -> None:
+    def failed(_: object, path: str, error: BaseException | tuple[object, ...]) -> None:
+        reason = error if isinstance(error, BaseException) else error[1]
+        left.append(f"{path}: {getattr(reason, 'strerror', None) or reason}")
+
+    shutil.rmtree(folder, onerror=failed)
