@@ -1,6 +1,7 @@
 """What the tests that send anything at all have in common: a cluster that is served, and proof that it is well.
 
-Interface: `served_cluster(folder)` gives a `Served`: its address and certificates, `check()`, and `left_behind()`.
+Interface: `served_cluster(folder)` gives a `Served`: its address and certificates, `check()`, and `left_behind()`;
+`send`, `ask`, `connect`, `receive` put bytes on the wire as they are, and give an `Answer`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ import asyncio
 import base64
 import contextlib
 import http.client
+import json
 import logging
+import re
+import socket
 import ssl
 import threading
 import time
@@ -22,9 +26,10 @@ import yaml
 
 from k8snb import Cluster
 
+JSON = "application/json"
+MAPS = "/api/v1/namespaces/default/configmaps"
+PODS = "/api/v1/namespaces/default/pods"
 BRISK = 1.0  # seconds in which a well-behaved client is answered, whatever others do
-
-
 POOLS = ("k8snb-https", "k8snb-work", "asyncio_", "ThreadPoolExecutor")  # threads that wait for more work
 PATIENCE = 10.0  # seconds for what has ended to go
 
@@ -71,6 +76,17 @@ class Served:
         self.session = requests.Session()
         self.session.trust_env = False
         self.session.verify, self.session.cert = self.tls["verify"], self.tls["cert"]
+
+    def furnish(self) -> None:
+        """A pod `bb` that sleeps and a ConfigMap `one`, as they were at the beginning."""
+        client = self.cluster.client
+        if client.find("configmaps", "one", "default") is None:
+            client.create("configmaps", {"metadata": {"name": "one"}, "data": {"k": "v"}}, "default")
+        if client.find("pods", "bb", "default") is None:
+            container = {"name": "c", "image": "busybox", "command": ["sleep", "3600"]}
+            pod = {"metadata": {"name": "bb"}, "spec": {"containers": [container]}}
+            client.create("pods", pod, "default")
+        assert self.cluster.wait(lambda: client.get("pods", "bb", "default")["status"]["phase"] == "Running", 20)
 
     def connect(self) -> http.client.HTTPSConnection:
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=10, context=self.context)
@@ -134,3 +150,80 @@ class _Collector(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._failures.append(self.format(record))
+
+
+# raw requests
+
+
+class Answer:
+    """What came back on a connection: status 0 where it was closed without a word."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        head, _, self.body = data.partition(b"\r\n\r\n")
+        words = head.split(b" ", 2)
+        self.status = int(words[1]) if data.startswith(b"HTTP/1.") and len(words) > 1 else 0
+        self.head = head.lower()
+        length = re.search(rb"content-length: (\d+)", self.head)
+        self.body = self.body[: int(length[1])] if length else self.body
+
+    @property
+    def object(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def reason(self) -> str:
+        return str(self.object.get("reason"))
+
+    @property
+    def message(self) -> str:
+        return str(self.object.get("message"))
+
+
+def connect(served: Served, *, context: ssl.SSLContext | None = None) -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", served.port), 10)
+    return (context or served.context).wrap_socket(plain, server_hostname="127.0.0.1")
+
+
+def send(served: Served, *pieces: bytes, wait: float = 5.0, pause: float = 0.0) -> Answer:
+    """Send bytes as they are on a connection of their own; what comes back until it is closed or complete."""
+    with connect(served) as line:
+        line.settimeout(wait)
+        with contextlib.suppress(OSError):  # the server may have had enough before all was sent
+            for piece in pieces:
+                line.sendall(piece)
+                time.sleep(pause)
+        return receive(line)
+
+
+def receive(line: ssl.SSLSocket) -> Answer:
+    data = b""
+    with contextlib.suppress(OSError):
+        while not _complete(data) and (piece := line.recv(65536)):
+            data += piece
+    return Answer(data)
+
+
+def _complete(data: bytes) -> bool:
+    head, end, body = data.partition(b"\r\n\r\n")
+    fields = dict(line.lower().split(b":", 1) for line in head.split(b"\r\n")[1:] if b":" in line)
+    if not end:
+        return False
+    if b"chunked" in fields.get(b"transfer-encoding", b""):
+        return body.endswith(b"0\r\n\r\n")
+    return b"content-length" in fields and len(body) >= int(fields[b"content-length"])
+
+
+def request(method: str, path: str, body: bytes = b"", content_type: str = JSON, **headers: str) -> bytes:
+    fields = {"Host": "127.0.0.1", "Content-Length": str(len(body)), "Content-Type": content_type}
+    fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + body
+
+
+def ask(served: Served, method: str, path: str, body: bytes = b"", content_type: str = JSON, **headers: str) -> Answer:
+    return send(served, request(method, path, body, content_type, **headers))
+
+
+def config_map(name: str, **data: str) -> bytes:
+    return json.dumps({"metadata": {"name": name}, "data": data}).encode()

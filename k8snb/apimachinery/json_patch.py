@@ -15,6 +15,7 @@ from typing import Any
 Operation = Callable[[Any, Mapping[str, Any]], Any]
 
 MOST_OPERATIONS = 10_000
+LONGEST_QUOTE = 200  # characters of a value in a message
 MOST_COPIED = 3 * 1024 * 1024  # bytes that all copy operations together may add
 
 
@@ -47,11 +48,12 @@ def json_patch(document: Any, operations: Sequence[Mapping[str, Any]]) -> Any:
 def _checked(operation: Any) -> Operation:
     """What carries an operation out."""
     if not isinstance(operation, dict) or not isinstance(operation.get("path"), str):
-        raise PatchError(f"not a JSON patch operation: {json.dumps(operation)}: it needs op and path")
+        raise PatchError(f"not a JSON patch operation: {json.dumps(operation)[:LONGEST_QUOTE]}: it needs op and path")
     name = operation.get("op")
     run = _OPERATIONS.get(name) if isinstance(name, str) else None
     if run is None:
-        raise PatchError(f"not a JSON patch operation: {json.dumps(operation)}: op is one of {', '.join(_OPERATIONS)}")
+        shown, known = json.dumps(operation)[:LONGEST_QUOTE], ", ".join(_OPERATIONS)
+        raise PatchError(f"not a JSON patch operation: {shown}: op is one of {known}")
     return run
 
 
@@ -171,9 +173,20 @@ def _source(operation: Mapping[str, Any]) -> str:
 
 def _test(document: Any, operation: Mapping[str, Any]) -> Any:
     found = _look(document, operation["path"], operation)
-    if json.dumps(found, sort_keys=True) != json.dumps(_value(operation), sort_keys=True):
-        raise PatchError(f"testing value {operation['path']} failed: it is {json.dumps(found)}")
+    if not _equal(found, _value(operation)):
+        raise PatchError(f"testing value {operation['path']} failed: it is {json.dumps(found)[:LONGEST_QUOTE]}")
     return document
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two values are the same in JSON, where 1 is not true."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(_equal(value, other[key]) for key, value in one.items())
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return bool(one == other)
 
 
 _OPERATIONS: dict[str, Operation] = {

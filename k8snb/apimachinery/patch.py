@@ -9,6 +9,7 @@ Source: RFC 7386 and `apimachinery/pkg/util/strategicpatch` in the kubernetes re
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -94,18 +95,20 @@ def _plain(patch: Any) -> Any:
 
 
 def _check_lists(patch: Object) -> None:
-    """The directives beside a field are lists: of keys, of plain values, or of maps with a merge key."""
-    for key, value in patch.items():
-        if not _is_directive(key) or key == PATCH:
-            continue
-        name = key.partition("/")[0].removeprefix("$").replace("deleteFromPrimitiveList", "primitive")
-        plain = isinstance(value, list) and not any(isinstance(entry, list) for entry in value)
-        maps = key.startswith(ORDER)
-        if not plain or not (maps or all(isinstance(entry, Hashable) for entry in value)):
-            raise PatchError(f"invalid patch format of {name} list: {key} must be a list of plain values")
-        keys = [inner for entry in value if isinstance(entry, dict) for inner in entry.values()]
-        if not all(isinstance(inner, Hashable) for inner in keys):
-            raise PatchError(f"invalid patch format of {name} list: its merge keys must be plain values")
+    """The directives beside a field are lists. Their words are those of `apimachinery/pkg/util/mergepatch`."""
+    for sign, name in ((RETAIN, "retainKeys"), (ORDER, "setElementOrder list"), (PRIMITIVE, "primitive list")):
+        wrong = next((key for key in patch if key.startswith(sign) and not isinstance(patch[key], list)), None)
+        if wrong is not None:
+            raise PatchError(f"invalid patch format of {name}: {wrong} must be a list")
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _mark(value: Any) -> Hashable:
+    """What stands for a value where values are looked up."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else (type(value) is bool, value)
 
 
 def _merge_map(original: Object, patch: Object, field: Field | None) -> Object:
@@ -142,13 +145,13 @@ def _merge_value(current: Any, key: str, patch: Object, field: Field | None) -> 
     order = patch.get(ORDER + key)
     if field.merge_key:
         merged = _merge_entries(before, value or [], field)
-        by_key = [
-            entry[field.merge_key] for entry in order or () if isinstance(entry, dict) and field.merge_key in entry
-        ]
+        by_key = [entry[field.merge_key] for entry in filter(_is_map, order or ()) if field.merge_key in entry]
         merged = _reorder(merged, by_key, before, lambda entry: entry.get(field.merge_key))
     else:
-        kept = [entry for entry in before if entry not in patch.get(PRIMITIVE + key, ())]
-        merged = [*kept, *(entry for entry in value or () if entry not in kept)]
+        dropped = set(map(_mark, patch.get(PRIMITIVE + key, ())))
+        kept = [entry for entry in before if _mark(entry) not in dropped]
+        there = set(map(_mark, kept))
+        merged = [*kept, *(entry for entry in value or () if _mark(entry) not in there)]
         merged = _reorder(merged, order or [], before, lambda entry: entry)
     return merged if merged or current is not None or value is not None else None
 
@@ -161,38 +164,49 @@ def _merge_entries(before: list[Any], patch: list[Any], field: Field) -> list[An
         raise PatchError(f"{field.name}: every entry of the patch must be a map with its {key}")
     if any(_directive(entry) == REPLACE for entry in plain):
         return [entry for entry in plain if PATCH not in entry]
-    merged = list(before)
+    merged: list[Any] = list(before)
+    places: dict[Hashable, list[int]] = {}  # of the entries with a key; the first one is the one that is changed
+    for index, old in enumerate(before):
+        places.setdefault(_mark(old.get(key)), []).append(index)
     for entry in plain:
         if key not in entry:
             raise PatchError(f"map: {json.dumps(entry)} does not contain declared merge key: {key}")
-        place = next((index for index, old in enumerate(merged) if old.get(key) == entry[key]), None)
+        mark = _mark(entry[key])
         if _directive(entry) == DELETE:
-            merged = [old for old in merged if old.get(key) != entry[key]]
-        elif place is None:
-            merged.append(_plain(entry))
-        else:
+            for index in places.pop(mark, ()):
+                merged[index] = _GONE
+        elif mark in places:
+            place = places[mark][0]
             merged[place] = _merge_map(merged[place], entry, field.entry)
-    shared: list[Any] = _shared(before, merged)
+        else:
+            places[mark] = [len(merged)]
+            merged.append(_plain(entry))
+    shared: list[Any] = _shared(before, [entry for entry in merged if entry is not _GONE])
     return shared
 
 
-def _reorder(
-    entries: list[Any], order: Sequence[Hashable], before: list[Any], key_of: Callable[[Any], Hashable]
-) -> list[Any]:
+_GONE = object()  # stands where an entry was
+
+
+def _reorder(entries: list[Any], order: Sequence[Any], before: list[Any], key_of: Callable[[Any], Any]) -> list[Any]:
     """Entries in the given order; those it does not name stay before what they stood before."""
-    places = {key: index for index, key in enumerate(order)}
-    listed = sorted((entry for entry in entries if key_of(entry) in places), key=lambda entry: places[key_of(entry)])
-    others = [entry for entry in entries if key_of(entry) not in places]
+
+    def mark(entry: Any) -> Hashable:
+        return _mark(key_of(entry))
+
+    places = {_mark(key): index for index, key in enumerate(order)}
+    listed = sorted((entry for entry in entries if mark(entry) in places), key=lambda entry: places[mark(entry)])
+    others = deque(entry for entry in entries if mark(entry) not in places)
     if not listed or (not others and listed == entries):
         return entries
-    old = {key_of(entry): index for index, entry in enumerate(before)}
+    old = {mark(entry): index for index, entry in enumerate(before)}
     merged = []
     for entry in listed:
-        place = old.get(key_of(entry), -1)
-        while others and old.get(key_of(others[0]), len(old)) < place:
-            merged.append(others.pop(0))
+        place = old.get(mark(entry), -1)
+        while others and old.get(mark(others[0]), len(old)) < place:
+            merged.append(others.popleft())
         merged.append(entry)
-    return merged + others
+    return [*merged, *others]
 
 
 # What `kubectl apply` sends

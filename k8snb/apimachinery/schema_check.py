@@ -26,6 +26,7 @@ Check = Callable[[Any, Path, "Report"], None]
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _INDEX = re.compile(r"\[\d*\]")
+SUGGESTED = 20  # unknown fields for which a better one is looked for; to look takes long
 _INT32, _INT64 = 2**31, 2**63
 
 
@@ -82,7 +83,8 @@ class Compiler:
         self._struct(name, True)(obj, None, report)
         if report.strays:
             report.unknown = [UnknownField(path_text(path), suggest(self._rows, name, path, type_name))
-                              for path, type_name in report.strays]  # fmt: skip
+                              for path, type_name in report.strays[:SUGGESTED]]  # fmt: skip
+            report.unknown += [UnknownField(path_text(path)) for path, _ in report.strays[SUGGESTED:]]
         return report
 
     def _shape(self, shape: Any, strict: bool) -> Check:

@@ -34,6 +34,7 @@ from k8snb.trace import Origin
 BEFORE_FIRST_APPLY, KUBECTL = "before-first-apply", "kubectl"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 LONGEST_NAME = 128
+MOST_FAULTS = 100  # that are told of at once
 REMEMBERED = 20_000  # objects whose managers are kept at hand
 
 _TRACKED = ("create", "update", "patch")
@@ -270,7 +271,8 @@ def _checked(kind: Kind, config: Object, shape: Shape) -> Object:
     found = found or list(structured_merge.faults(decoded, shape))
     if found:
         where = f"{namespace_of(config)}/{name_of(config)}; {config['apiVersion']}, Kind={config['kind']}"
-        text = found[0] if len(found) == 1 else "errors:\n" + "".join(f"  {each}\n" for each in found)
+        shown = found if len(found) <= MOST_FAULTS else [*found[:MOST_FAULTS], f"and {len(found) - MOST_FAULTS} more"]
+        text = found[0] if len(found) == 1 else "errors:\n" + "".join(f"  {each}\n" for each in shown)
         raise ApiError(500, "", f"failed to create typed patch object ({where}): {text}")
     return decoded
 

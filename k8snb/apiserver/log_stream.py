@@ -15,8 +15,10 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError
 
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 
 LOG_AHEAD = 64  # lines that are read before the client has taken the ones before
+LOOK_SECONDS = 4.0  # until it is noticed that a client has gone
 IDLE_LOG = 0.2  # seconds between two looks at a log that has nothing new
 
 
@@ -26,18 +28,27 @@ async def stream_log(
 ) -> web.StreamResponse:  # fmt: skip
     """Send a log up to a number of bytes, as it is written; or something else that comes in pieces."""
     response = web.StreamResponse(status=status, headers={"Content-Type": media_type})
-    response.enable_chunked_encoding()
+    if request.version >= HttpVersion11:
+        response.enable_chunked_encoding()
     reader = _LogReader(_limited(lines, limit))
     try:
         await response.prepare(request)
         reader.start()
-        while (line := await reader.queue.get()) is not None:
+        while (line := await _next(request, reader)) is not None:
             await response.write(line)
     except ConnectionError:
         pass
     finally:
         reader.gone.set()
     return response
+
+
+async def _next(request: web.Request, reader: _LogReader) -> bytes | None:
+    """The next piece; None at the end, or when the client has gone while there was nothing to say."""
+    while request.transport is not None:
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(reader.queue.get(), LOOK_SECONDS)
+    return None
 
 
 class _LogReader:

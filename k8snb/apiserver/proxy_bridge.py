@@ -31,12 +31,14 @@ HOP_BY_HOP = frozenset({"connection", "proxy-connection", "keep-alive", "proxy-a
 class Proxied:
     """A proxied request that has been allowed. `open` may block and raise; `authority` is where it goes, for redirects.
 
-    `path` is what follows `proxy`, with the query; "" where there is not even a slash.
+    `path` is what follows `proxy`, with the query; "" where there is not even a slash. `headers` are said besides the
+    client's own.
     """
 
     open: Callable[[], Connection]
     authority: str
     path: str
+    headers: Headers = ()
 
 
 class Hearer(Protocol):

@@ -18,6 +18,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from k8snb.apimachinery.errors import bad_request
 from k8snb.apiserver import paths
+from k8snb.apiserver.asking import ask
 from k8snb.apiserver.channels import COMMAND_PROTOCOLS, PORT_PROTOCOLS, CommandChannels, PortChannels
 from k8snb.apiserver.paths import Route
 from k8snb.apiserver.spdy import SpdyError
@@ -53,8 +54,7 @@ def upgrader(transport: Transport) -> Callable[[web.Request, Route, User], Await
             route.verb, route.kind, route.namespace, route.name, route.subresource,
             options=_options(request, route), user=user,
         )  # fmt: skip
-        loop = asyncio.get_running_loop()
-        wish = await loop.run_in_executor(None, transport.handle, call)
+        wish = await ask(transport, call)
         return await serve_streams(request, wish)
 
     return answer

@@ -6,6 +6,7 @@ Source: `ValidatePodSpec`, `ValidatePodUpdate` in pkg/apis/core/validation/valid
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -179,7 +180,8 @@ def immutable_pod_spec(new: Object, old: Object) -> Errors:
         yield FieldError("spec.schedulingGates", FORBIDDEN, None, why)
     if _without_mutable(new) == _without_mutable(old):
         kept, now = old.get("tolerations") or [], new.get("tolerations") or []
-        if any(toleration not in now for toleration in kept):
+        there = {json.dumps(toleration, sort_keys=True) for toleration in now}
+        if any(json.dumps(toleration, sort_keys=True) not in there for toleration in kept):
             why = "existing toleration can not be modified except its tolerationSeconds"
             yield FieldError("spec.tolerations", FORBIDDEN, None, why)
         return
