@@ -12,13 +12,14 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
 from k8snb.addons.metrics_server import MetricsServer
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
+from k8snb.apiserver.aggregation_controllers import AutoRegister, Availability
 from k8snb.apiserver.compactor import Compactor
 from k8snb.apiserver.event_ttl import EventTTL
 from k8snb.client import ADMIN, Client, User
@@ -34,6 +35,7 @@ from k8snb.entrance import Entrance, Inside, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
+from k8snb.hooks import Hooks
 from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
 from k8snb.kubelet import Kubelet
 from k8snb.kubelet.node_status import NodeSpec
@@ -164,6 +166,8 @@ class Cluster:
         )  # fmt: skip
         self.apiserver.virtual = {POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes}
 
+        for make in (AutoRegister, self._availability):
+            make(self.context, manager)
         for informers in (manager, scheduling, self._shared):
             informers.start()
         for controller in self.controllers.values():
@@ -172,6 +176,10 @@ class Cluster:
         for spec in self._specs.values():
             self._switch_on(spec)
         self.clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
+
+    def _availability(self, context: Context, informers: Informers) -> Availability:
+        server = self.apiserver
+        return Availability(context, informers, server=server, executor=self._asking, others=server.others)
 
     def _new_asking(self) -> Executor:
         """Where webhooks are asked for the cluster's own parts. On a virtual clock the pump itself asks: nothing else
@@ -191,6 +199,9 @@ class Cluster:
             self.kubectl.close()
         if "door" in self.__dict__:
             self.door.close()
+        if "_hooks" in self.__dict__:
+            self._hooks.close()
+            del self._hooks
         self.pump.stop()
         with self.pump.lock:
             for node in self.nodes.values():
@@ -279,6 +290,19 @@ class Cluster:
         """A kubeconfig's text for kubectl and the Python clients. The first question opens the door."""
         self.serve()
         return self.door.kubeconfig()
+
+    @functools.cached_property
+    def _hooks(self) -> Hooks:
+        return Hooks(self.identity)
+
+    def webhook(self, answer: Callable[[Object], Any]) -> Object:
+        """Serve an admission webhook written in a cell; the `clientConfig` for its configuration.
+
+        `answer(request)` returns True to allow, a sentence to refuse, or a list of JSON patch operations. On a virtual
+        clock it must not ask the cluster anything: the cluster waits for it.
+        """
+        self._must_run()
+        return self._hooks.add(answer)
 
     def client_for(self, user: User) -> Client:
         return Client(Entrance(self), user)

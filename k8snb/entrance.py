@@ -148,7 +148,8 @@ class Inside:
         self._then(call, retry)
 
     def kinds(self) -> tuple[Kind, ...]:
-        return self._server.kinds()
+        """What this server has itself: the cluster's own parts leave other servers' objects to those."""
+        return tuple(kind for kind in self._server.kinds() if not kind.remote)
 
     def _fetch(self, question: Question) -> None:
         if question.key not in self._waiting:

@@ -56,7 +56,7 @@ class Door:
         """
         from k8snb.apiserver.gate import ServerGate
         from k8snb.apiserver.https import HttpsServer
-        from k8snb.apiserver.proxy_https import proxier
+        from k8snb.apiserver.proxy_https import aggregator, proxier
         from k8snb.apiserver.upgrade import upgrader
 
         if self._https is not None:
@@ -66,6 +66,7 @@ class Door:
         https.revision = self._revision
         https.upgrade = upgrader(self._transport)
         https.proxy = proxier(self._transport)
+        https.aggregate = aggregator(self._transport)
         try:
             self.port = https.start(port or self.port, HOST)
         except OSError:

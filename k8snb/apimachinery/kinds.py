@@ -71,7 +71,8 @@ class Kind:
     """One kind in one group and version. `plural` is the word in URLs; `group` is "" for the core group.
 
     `custom` is there for the kinds that a CustomResourceDefinition has made. `kept_as` is the apiVersion that a
-    built-in kind's objects are kept in, where several versions show the same objects.
+    built-in kind's objects are kept in, where several versions show the same objects. `remote` names the APIService
+    behind which another server has the kind.
     """
 
     kind: str
@@ -85,6 +86,7 @@ class Kind:
     verbs: tuple[str, ...] = VERBS
     kept_as: str = ""
     custom: Custom | None = None
+    remote: str = ""
 
     @cached_property
     def api_version(self) -> str:
@@ -98,7 +100,7 @@ class Kind:
     def builtin(self) -> str:
         """The word under which tables of built-in kinds have this kind; "" for a custom one, which may share a
         plural with one of them (`services.serving.knative.dev`). Metrics share theirs with what they measure."""
-        if self.custom is not None:
+        if self.custom is not None or self.remote:
             return ""
         return self.qualified if self.group == METRICS else self.plural
 

@@ -9,11 +9,15 @@ Source: `apiserver/pkg/util/webhook/client.go`, `apiserver/pkg/util/proxy/proxy.
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import json
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -22,13 +26,14 @@ from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import service_resolver
 from k8snb.apiserver.proxy_bridge import Proxied, ProxyExchange
 from k8snb.apiserver.service_resolver import Endpoint
+from k8snb.apiserver.socket_connection import SocketConnection
 from k8snb.apiserver.streams import Connection
 from k8snb.apiserver.tls import over_tls
 from k8snb.clock import Clock
 
 MAX_ANSWER = 8 * 1024 * 1024  # bytes
 USER_AGENT = "kube-apiserver-admission"
-Head = Mapping[str, str]
+Head = Sequence[tuple[str, str]]
 
 
 class Server(service_resolver.Server, Protocol):
@@ -55,7 +60,7 @@ def caller(server: Server, config: Object, *, seconds: float) -> Callable[[Objec
 
     def post(body: Object) -> Object:
         data = json.dumps(body).encode()
-        headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": USER_AGENT}
+        headers = [("Content-Type", "application/json"), ("Accept", "application/json"), ("User-Agent", USER_AGENT)]
         try:
             reply = send("POST", f"{path}?timeout={seconds:g}s", headers, data, seconds)
         except CallError as error:
@@ -125,9 +130,6 @@ class Trust(NamedTuple):
 
 
 def _show(context: ssl.SSLContext, certificate: str, key: str) -> None:
-    import tempfile
-    from pathlib import Path
-
     with tempfile.TemporaryDirectory(prefix="k8snb-") as folder:  # Python's ssl reads keys from files only
         path = Path(folder, "client.pem")
         path.touch(mode=0o600)
@@ -144,6 +146,20 @@ class _Connection(http.client.HTTPSConnection):
     def __init__(self, spot: tuple[str, int], trust: Trust, seconds: float) -> None:
         super().__init__(*spot, timeout=seconds)
         self._spot, self._trust = spot, trust
+        self.late = False
+
+    def give_up(self) -> None:
+        """The time is over: a socket's own timeout begins anew with every byte that drips in."""
+        self.late = True
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+    def say(self, method: str, path: str, headers: Head, body: bytes) -> None:
+        self.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in [*headers, *_sized(method, body)]:
+            self.putheader(name, value)
+        self.endheaders(body or None)
 
     def connect(self) -> None:
         plain = socket.create_connection(self._spot, self.timeout)
@@ -157,17 +173,26 @@ class _Connection(http.client.HTTPSConnection):
 def to_address(host: str, port: int, trust: Trust) -> Send:
     def send(method: str, path: str, headers: Head, body: bytes, seconds: float) -> Reply:
         connection = _Connection((host, port), trust, seconds)
+        watchdog = threading.Timer(seconds, connection.give_up)
+        watchdog.daemon = True
+        watchdog.start()
         try:
-            connection.request(method, path, body, {"Host": _authority(trust.host, port), **headers})
+            connection.say(method, path, [("Host", _authority(trust.host, port)), *headers], body)
             answer = connection.getresponse()
             data = answer.read(MAX_ANSWER)
             return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, data)
         except (OSError, http.client.HTTPException) as error:
-            raise CallError(_words(error, f"{host}:{port}", trust.host)) from None
+            late = TimeoutError() if connection.late else error
+            raise CallError(_words(late, f"{host}:{port}", trust.host)) from None
         finally:
+            watchdog.cancel()
             connection.close()
 
     return send
+
+
+def _sized(method: str, body: bytes) -> Head:
+    return [("Content-Length", str(len(body)))] if body or method in ("POST", "PUT", "PATCH") else []
 
 
 def _authority(host: str, port: int) -> str:
@@ -216,6 +241,20 @@ def to_service(server: Server, service: tuple[str, str, int], trust: Trust) -> S
     return _through_kubelet(endpoint, trust, service[2], waits=not server.clock.virtual)
 
 
+def opener(
+    server: Server, service: tuple[str, str, int], trust: Trust
+) -> tuple[Callable[[], Connection], str]:  # fmt: skip
+    """What opens a connection to one of a Service's endpoints, for a stream, and where that is. Raises ApiError."""
+    endpoint = service_resolver.resolve(server, *service)
+
+    def opened() -> Connection:
+        spot = (endpoint.address, endpoint.port)
+        plain = SocketConnection(spot) if endpoint.connect is None else endpoint.connect()
+        return over_tls(plain, trust.context(), trust.host)
+
+    return opened, f"{trust.host}:{service[2]}"
+
+
 def _through_kubelet(endpoint: Endpoint, trust: Trust, port: int, *, waits: bool) -> Send:
     """On a virtual clock nothing happens while somebody waits: what has no answer at once has none."""
 
@@ -226,8 +265,7 @@ def _through_kubelet(endpoint: Endpoint, trust: Trust, port: int, *, waits: bool
             assert endpoint.connect is not None
             return over_tls(endpoint.connect(), context, trust.host)
 
-        sized = {"Content-Length": str(len(body))} if body else {}
-        sent = [*{"Host": f"{trust.host}:{port}", **headers, **sized}.items()]
+        sent = [("Host", f"{trust.host}:{port}"), *headers, *_sized(method, body)]
         wish = Proxied(open=opened, authority=f"{endpoint.address}:{endpoint.port}", path=path)
         exchange = ProxyExchange(wish, method=method, headers=sent, body=body)
         exchange.begin()

@@ -21,15 +21,15 @@ from aiohttp import web
 from k8snb.apimachinery.errors import ApiError, internal, server_timeout
 from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import connections, discovery, paths, warning
+from k8snb.apiserver.asking import ask
 from k8snb.apiserver.calls import read_call
 from k8snb.apiserver.log_stream import stream_log
 from k8snb.apiserver.negotiation import Form, negotiate
 from k8snb.apiserver.paths import Route
 from k8snb.apiserver.serving import Documents, encode
 from k8snb.apiserver.watch_stream import WatchStreams
-from k8snb.client import Deferred, Request, Transport, User, Watch
+from k8snb.client import Request, Transport, User, Watch
 from k8snb.clock import Clock
-from k8snb.executor import ThreadExecutor
 from k8snb.ioloop import IoLoop
 
 MAX_BODY = 3 * 1024 * 1024  # bytes, as upstream's limit
@@ -70,6 +70,7 @@ class HttpsServer:
         self.revision: Callable[[], int] = lambda: 0
         self.upgrade: Callable[[web.Request, Route, User], Any] | None = None
         self.proxy: Callable[[web.Request, Route, User], Any] | None = None
+        self.aggregate: Callable[[web.Request, Route, User], Any] | None = None
 
     # life
 
@@ -159,16 +160,14 @@ class HttpsServer:
 
     async def _resource(self, request: web.Request, route: Route, user: User) -> web.StreamResponse:
         pass_on = self.proxy if route.subresource == "proxy" else self.upgrade
-        if route.subresource in STREAMED and pass_on is not None:
+        pass_on = self.aggregate if route.kind.remote else pass_on
+        if (route.subresource in STREAMED or route.kind.remote) and pass_on is not None:
             with self._uncounted():
                 answer: web.StreamResponse = await pass_on(request, route, user)
             return answer
         form = negotiate(request.headers.get("Accept", ""))
         call = await self._read(request, route, user)
-        call.patient = False
-        answer_ = await self._in_thread(lambda: self._transport.handle(call))
-        if isinstance(answer_, Deferred):
-            answer_ = await self._waited_for(answer_.run)
+        answer_ = await ask(self._transport, call, self._workers)
         if isinstance(answer_, Watch):
             with self._uncounted():
                 return await self._watches.serve(request, answer_, call, form)
@@ -203,25 +202,6 @@ class HttpsServer:
 
     def _in_thread(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
         return asyncio.get_running_loop().run_in_executor(self._workers, work)
-
-    def _waited_for(self, work: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Work that waits for somebody else: on a thread of its own, so that the workers are free for others."""
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-
-        def done(result: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        def post(callback: Callable[[], None]) -> None:
-            loop.call_soon_threadsafe(callback)
-
-        ThreadExecutor(post).submit(work, done, waits=True)
-        return future
 
     @contextlib.contextmanager
     def _uncounted(self) -> Iterator[None]:

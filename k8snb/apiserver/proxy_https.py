@@ -1,6 +1,7 @@
 """kube-apiserver's proxy over HTTPS: a client's request goes on to a pod as it comes, the answer back as it comes.
 
-Interface: `proxier(transport)` is what `HttpsServer.proxy` wants.
+Interface: `proxier(transport)` is what `HttpsServer.proxy` wants, and `aggregator(transport)` what its `aggregate`
+does: the same for the kinds of another server.
 The rule not to break: neither body is ever held whole, and a client's credentials stay here.
 Source: `UpgradeAwareHandler` in apimachinery/pkg/util/proxy/upgradeaware.go.
 """
@@ -13,6 +14,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
+from k8snb.apiserver.asking import ask
 from k8snb.apiserver.log_stream import stream_log
 from k8snb.apiserver.nodes import HttpReply
 from k8snb.apiserver.paths import Route
@@ -28,7 +30,7 @@ REDIRECTED = ("GET", "HEAD")
 NO_BODY = (204, 304)
 REWRITTEN = ("content-length", "content-encoding")  # what a page does not keep whose links are moved
 # what is meant for the apiserver, or no longer true of what is passed on
-PRIVATE = ("authorization", "impersonate-", "expect")
+PRIVATE = ("authorization", "impersonate-", "expect", "x-remote-")
 
 
 def proxier(transport: Transport) -> Callable[[web.Request, Route, User], Awaitable[web.StreamResponse]]:
@@ -39,11 +41,24 @@ def proxier(transport: Transport) -> Callable[[web.Request, Route, User], Awaita
         path = (route.rest or "/") + (f"?{query}" if query else "")
         options = {"method": request.method, "path": path, "upgrade": True}
         call = Request(route.verb, route.kind, route.namespace, route.name, "proxy", options=options, user=user)
-        found = await asyncio.get_running_loop().run_in_executor(None, transport.handle, call)
+        found = await ask(transport, call)
         if not route.rest and request.method in REDIRECTED:
             there = request.raw_path.partition("?")[0] + "/" + (f"?{query}" if query else "")
             return web.Response(status=301, headers={"Location": there})
         return await (_pass_on(request, found, route) if isinstance(found, Proxied) else _say(request, found))
+
+    return answer
+
+
+def aggregator(transport: Transport) -> Callable[[web.Request, Route, User], Awaitable[web.StreamResponse]]:
+    """The way of a request for a kind that another server serves: path, query and body go on as they came."""
+
+    async def answer(request: web.Request, route: Route, user: User) -> web.StreamResponse:
+        options = {"path": request.raw_path, "upgrade": True}
+        call = Request(route.verb, route.kind, route.namespace, route.name, route.subresource, options=options,
+                       user=user)  # fmt: skip
+        found = await ask(transport, call)
+        return await _pass_on(request, found, route)
 
     return answer
 
@@ -69,7 +84,7 @@ class _Passage:
         self._response: web.StreamResponse | None = None
         self._links: LinkRewriter | None = None
         self._broken = False
-        headers = _headers(request, prefix + route.rest)
+        headers = [*_headers(request, prefix + route.rest), *wish.headers]
         self._bridge = HttpBridge(wish, self._line, self, method=request.method, headers=headers)
         self._line.conversation = self._bridge
 

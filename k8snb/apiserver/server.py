@@ -28,6 +28,7 @@ from k8snb.apiserver import (
     unattended,
     virtual,
 )
+from k8snb.apiserver.aggregation import APISERVICE, Aggregation, local_status, register
 from k8snb.apiserver.allocators import ServiceAllocator
 from k8snb.apiserver.audit import Audit
 from k8snb.apiserver.authentication import Authenticator
@@ -85,6 +86,8 @@ class ApiServer:
         self.registry.postpone = lambda call, retry: self.postpone(call, retry)
         self.postpone: Postpone = self._ask_now
         self.outcalls = Outcalls(clock)
+        self.others = Aggregation(self)
+        self._kinds: tuple[tuple[Kind, ...], tuple[Kind, ...], tuple[Kind, ...]] = ((), (), ())
         self.audit = Audit(clock)
         self.hooks = Hooks(store)
         self.policies = Policies(store)
@@ -141,6 +144,8 @@ class ApiServer:
         return self.with_managed_fields(answer) if wants_managers else answer
 
     def _answer(self, request: Request) -> Any:
+        if request.kind.remote:
+            return self.others.answer(request)
         if request.subresource:
             return handler_for(request)(self, self._admit_question(decode_behind(request)))
         if request.verb not in request.kind.verbs:
@@ -158,7 +163,9 @@ class ApiServer:
 
     def kinds(self) -> tuple[Kind, ...]:
         """Discovery: what this server serves."""
-        return self.definitions.kinds
+        if self._kinds[0] is not self.definitions.kinds or self._kinds[1] is not self.others.kinds:
+            self._kinds = self.definitions.kinds, self.others.kinds, (*self.definitions.kinds, *self.others.kinds)
+        return self._kinds[2]
 
     def with_managed_fields(self, obj: Object) -> Object:
         """An object or list as clients of the REST API see it: with who owns which fields."""
@@ -193,6 +200,7 @@ class ApiServer:
             client.create("services", _kubernetes_service(self.allocator.address(1)))
         rbac_defaults.reconcile(client)
         admission_priority.bootstrap(client)
+        register(client, kinds.KINDS)
 
     def _create(self, request: Request) -> Any:
         if request.kind.builtin == "bindings":
@@ -223,6 +231,8 @@ class ApiServer:
     def _allocate(self, request: Request, obj: Object, old: Object | None) -> Object:
         if request.kind is CRD:
             return self.definitions.accept(obj, timestamp(self.clock.now()))
+        if request.kind is APISERVICE:
+            return local_status(obj, timestamp(self.clock.now()))
         if request.kind is POLICY:
             return {**obj, "status": policy_types.status(obj, self.kinds())}
         if request.kind.builtin != "services":

@@ -19,6 +19,7 @@ from k8snb.apimachinery.selectors import from_label_selector, from_set
 from k8snb.apiserver import proxy
 from k8snb.apiserver.authorization import Authorizer
 from k8snb.apiserver.certificates import approval
+from k8snb.apiserver.discovery import SUBRESOURCES
 from k8snb.apiserver.eviction import evict
 from k8snb.apiserver.identity import Identity
 from k8snb.apiserver.nodes import NodeConnection, kubelet_of
@@ -234,11 +235,16 @@ HANDLERS: dict[tuple[str, str], Handler] = {
 
 
 def handler_for(request: Request) -> Handler:
-    """The function for a request's subresource. Raises NotFound where the kind has no such door."""
+    """The function for a request's subresource.
+
+    Raises NotFound where the kind has no such door, MethodNotAllowed where one cannot do that there.
+    """
     kind = request.kind
     found = HANDLERS.get((kind.plural, request.subresource)) or HANDLERS.get(("*", request.subresource))
     if found is None or request.subresource not in kind.subresources:
         if request.subresource in kind.subresources:
             raise errors.not_implemented(f"{kind.plural}/{request.subresource}")
         raise errors.ApiError(404, "NotFound", "the server could not find the requested resource")
+    if request.subresource != "proxy" and request.verb not in SUBRESOURCES[request.subresource][1]:
+        raise errors.method_not_supported(kind, request.verb)
     return found

@@ -15,7 +15,6 @@ UNATTENDED: Mapping[str, str] = {  # a kind's qualified name: what would act on 
     "ingresses.networking.k8s.io": "an ingress controller",
     "ingressclasses.networking.k8s.io": "an ingress controller",
     "networkpolicies.networking.k8s.io": "a network plug-in that enforces policies",
-    "apiservices.apiregistration.k8s.io": "the API aggregator",
 }
 
 

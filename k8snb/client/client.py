@@ -298,7 +298,8 @@ class Client:
     ) -> Any:
         kind = kinds.find(resource) if isinstance(resource, str) else resource
         if kind is None and isinstance(resource, str):
-            kind = next((row for row in self.kinds() if row.custom is not None and resource in row.words()), None)
+            brought = (row for row in self.kinds() if row.custom is not None or row.remote)
+            kind = next((row for row in brought if resource in row.words()), None)
         if kind is None:
             raise ValueError(f"{resource!r} is not a resource that k8snb knows")
         request = Request(

@@ -14,7 +14,19 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
-from k8snb.printers import access, autoscaling, batch, custom, duration, limits, networking, pods, policy, storage
+from k8snb.printers import (
+    access,
+    autoscaling,
+    batch,
+    custom,
+    duration,
+    extensions,
+    limits,
+    networking,
+    pods,
+    policy,
+    storage,
+)
 from k8snb.printers.table import Column, Row, Table
 
 Cells = Callable[[Object, float], tuple[Any, ...]]
@@ -355,8 +367,15 @@ _BINDING = "NAME ROLE AGE +USERS +GROUPS +SERVICEACCOUNTS"
 _WORKLOAD = "+CONTAINERS +IMAGES +SELECTOR"
 DEFAULT = Printer("NAME AGE", _default)
 
+_ADMISSION = "admissionregistration.k8s.io"
+
 PRINTERS: dict[tuple[str, str], Printer] = {
     ("apiextensions.k8s.io", "CustomResourceDefinition"): Printer("NAME CREATED_AT", _definition),
+    (_ADMISSION, "MutatingWebhookConfiguration"): Printer("NAME WEBHOOKS AGE", extensions.webhooks),
+    (_ADMISSION, "ValidatingWebhookConfiguration"): Printer("NAME WEBHOOKS AGE", extensions.webhooks),
+    (_ADMISSION, "ValidatingAdmissionPolicy"): Printer("NAME VALIDATIONS PARAMKIND AGE", extensions.policy),
+    (_ADMISSION, "ValidatingAdmissionPolicyBinding"): Printer("NAME POLICYNAME PARAMREF AGE", extensions.binding),
+    ("apiregistration.k8s.io", "APIService"): Printer("NAME SERVICE AVAILABLE AGE", extensions.api_service),
     ("", "Pod"): Printer(
         "NAME READY STATUS RESTARTS AGE +IP +NODE +NOMINATED_NODE +READINESS_GATES", pods.cells
     ),
