@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
 from k8snb.addons.metrics_server import MetricsServer
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, get_path, is_true
+from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.aggregation_controllers import AutoRegister, Availability
 from k8snb.apiserver.compactor import Compactor
@@ -28,12 +29,16 @@ from k8snb.client.informer import Informers, LentInformers
 from k8snb.client.instances import RUNNING, STOPPED, Instances, Program, Single
 from k8snb.client.process import Process
 from k8snb.clock import Clock, RealClock
+from k8snb.cloud import Provider
+from k8snb.cloud.controllers import cloud_controllers
+from k8snb.cloud.notebook import ZONE, Machine, NotebookCloud
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
-from k8snb.controllers import CONTROLLERS, identity_controllers
+from k8snb.controllers import CONTROLLERS, Make, identity_controllers
 from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
+from k8snb.controllers.nodeipam import NodeIpamController
 from k8snb.controllers.provisioner import Provisioner, Provisioners
 from k8snb.coredns import CoreDNS
-from k8snb.cri import Network, RuntimeFailure
+from k8snb.cri import Network, RangeTaker, RuntimeFailure
 from k8snb.entrance import Entrance, Inside, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
@@ -58,6 +63,7 @@ CONTROL_PLANE = "control-plane"
 POD_METRICS, NODE_METRICS = (BY_GVK["metrics.k8s.io/v1beta1", kind] for kind in ("PodMetrics", "NodeMetrics"))
 FIRST_METRICS = 5.0  # seconds from the start to the first question to the kubelets
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
 DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service range
 
 
@@ -79,14 +85,16 @@ class Cluster:
     a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
     control plane has a node of its own. `store` makes its etcd; `profiles` are its scheduler's. All
     `apiservers` serve it; of several `controller_managers` and `schedulers` one leads and the others stand by.
+    `cloud` is who the machines are rented from, False for nobody; the notebook's own cloud has them in `zones` in turn.
+    Nodes get the ranges of their pods from `cluster_cidr`, "" = as the runtime has it.
     Raises ValueError for a runtime that is none.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
         seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
-        profiles: Iterable[Profile] = (), apiservers: int = 1, controller_managers: int = 1,
-        schedulers: int = 1,
+        profiles: Iterable[Profile] = (), apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1,
+        cloud: Provider | bool = True, zones: Sequence[str] = (ZONE,), cluster_cidr: str = "",
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -105,6 +113,8 @@ class Cluster:
         self.identity = Identity(self.clock)
         self.nodes: dict[str, Node] = {}
         self._counts = controller_managers, schedulers
+        self.cloud = NotebookCloud(name, self._machine) if cloud is True else cloud or None
+        self._zones, self._cluster_cidr = tuple(zones) or (ZONE,), cluster_cidr
         self._elected: list[Instances] = []
         self._dice = random.Random(seed)
         self._identities = random.Random(seed)  # names of processes change nothing that a seed has settled
@@ -157,10 +167,15 @@ class Cluster:
         self._managers = Instances(self._manager(), self.context, self._counts[0], self._identities)
         self._schedulers = Instances(self._scheduling(), self.context, self._counts[1], self._identities)
         self._elected += [self._managers, self._schedulers]
+        if isinstance(self.cloud, NotebookCloud):
+            self.cloud.connect(self._host.edge)
+        if self.cloud is not None:
+            self._elected.append(Instances(self._cloud_manager(self.cloud), self.context, 1, self._identities))
         beside = Informers(self.context.client("system:apiserver", "system:masters"), self.context)
         self._provisioners.start(self.context, beside)
         self._shared = Informers(self.context.client("system:nodes"), self.context)
         self.rule_book = RuleBook(self.context, self._shared, self._host.plane, post=self.pump.post)
+        self._host.edge.report_to(self._host.plane.report)
         self._dns = Single("coredns", self.context, self._begin_dns)
         self._dns.start()
         self._metrics = Single("metrics-server", self.context, self._begin_metrics)
@@ -170,7 +185,8 @@ class Cluster:
         self._managers.start()
         for informers in (beside, self._shared):
             informers.start()
-        self._schedulers.start()
+        for instances in self._elected[1:]:
+            instances.start()
         for spec in self._specs.values():
             self._switch_on(spec)
         self._metrics.start()
@@ -218,7 +234,22 @@ class Cluster:
         identity = identity_controllers(
             root_ca=self.identity.root_ca, sign=self.identity.secret_token, sign_request=self.identity.sign_request
         )
-        return Program("kube-controller-manager", "system:kube-controller-manager", {**CONTROLLERS, **identity})
+        parts = {**CONTROLLERS, **identity, **self._node_ipam()}
+        return Program("kube-controller-manager", "system:kube-controller-manager", parts)
+
+    def _node_ipam(self) -> dict[str, Make]:
+        """node-ipam-controller, where the runtime can be told which range a node has."""
+        runtime = self.runtime
+        if not isinstance(runtime, RangeTaker) or not runtime.cluster_cidr:
+            return {}
+        cidr = self._cluster_cidr or (runtime.cluster_cidr if len(self._specs) <= FEW_NODES else MANY_NODES_CIDR)
+        return {
+            "node-ipam-controller": functools.partial(NodeIpamController, cluster_cidr=cidr, reserved=runtime.reserved)
+        }
+
+    @staticmethod
+    def _cloud_manager(cloud: Provider) -> Program:
+        return Program("cloud-controller-manager", "system:cloud-controller-manager", cloud_controllers(cloud))
 
     def _scheduling(self) -> Program:
         return Program("kube-scheduler", "system:kube-scheduler", {"kube-scheduler": self._new_scheduler})
@@ -388,16 +419,22 @@ class Cluster:
     def address(self, ip: str, port: int) -> tuple[str, int]:
         """Where this machine really finds an address of the cluster."""
         assert self._host is not None, "the cluster is stopped"
-        return self._host.plane.actual(ip, port)
+        return self._host.edge.actual(*self._host.plane.actual(ip, port))
 
     def service_urls(self, name: str, namespace: str = "default") -> list[str]:
-        """A URL for each port of a Service, as reached from here: its node ports, else its cluster IP."""
+        """A URL for each port of a Service, as reached from here: its load balancer's, else its node ports', else its
+        cluster IP's."""
         service = self.client.get("services", name, namespace)
         spec = service["spec"]
+        balancer = next(
+            (each["ip"] for each in get_path(service, "status.loadBalancer.ingress") or () if each.get("ip")), ""
+        )
         node = next((node for node in self._workers() if node.on), None)
         urls = []
         for port in spec.get("ports") or ():
-            if port.get("nodePort") and node is not None:
+            if balancer:
+                ip, number = self.address(balancer, port["port"])
+            elif port.get("nodePort") and node is not None:
                 ip, number = self.address(node.network.node_ip, port["nodePort"])
             elif spec.get("clusterIP") not in (None, "", "None"):
                 ip, number = self.address(spec["clusterIP"], port["port"])
@@ -523,7 +560,7 @@ class Cluster:
         if name in self._specs:
             raise ValueError(f'node "{name}" exists already')
         self._must_run()
-        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory)
+        spec = self._spec(name, labels=labels, cpus=cpus, memory=memory)
         self._specs[name] = spec
         with self.pump.lock:
             self._switch_on(spec)
@@ -548,13 +585,17 @@ class Cluster:
 
     def delete_node(self, name: str) -> None:
         """Take a machine away for good, with its Node object."""
+        self.terminate_node(name)
+        if self.client.find("nodes", name) is not None:
+            self.client.delete("nodes", name)
+
+    def terminate_node(self, name: str) -> None:
+        """Give a machine back to the cloud and tell nobody: cloud-controller-manager finds out and removes the Node."""
         self._node(name)
         self._must_run()
         self.stop_node(name)
         self.runtime.remove_node(name)
         del self.nodes[name], self._specs[name]
-        if self.client.find("nodes", name) is not None:
-            self.client.delete("nodes", name)
 
     def _node(self, name: str) -> Node:
         if name not in self.nodes:
@@ -571,13 +612,32 @@ class Cluster:
     def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
         labels = {CONTROL_PLANE_LABEL: ""}
-        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
+        yield self._spec(CONTROL_PLANE, labels=labels, taints=(taint,))
         for number in range(1, workers + 1):
-            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
+            yield self._spec(f"node-{number}")
+
+    def _spec(
+        self, name: str, *, labels: dict[str, str] | None = None, taints: Sequence[Object] = (), cpus: str = "",
+        memory: str = "",
+    ) -> NodeSpec:  # fmt: skip
+        return NodeSpec(
+            name, labels=labels or {}, taints=taints, cpus=cpus or self._cpus, memory=memory or self._memory,
+            external_cloud=self.cloud is not None,
+        )  # fmt: skip
+
+    def _machine(self, name: str) -> Machine | None:
+        """The machine that a node stands on, as the notebook's cloud rents it out."""
+        node = self.nodes.get(name)
+        if node is None:
+            return None
+        zone = self._zones[list(self._specs).index(name) % len(self._zones)]
+        return Machine(name, node.network.node_ip, on=node.on, zone=zone)
 
     def _switch_on(self, spec: NodeSpec) -> None:
         assert self._host is not None, "the cluster is stopped"
-        node = self.nodes[spec.name] = Node(spec, self.runtime.add_node(spec.name))
+        network = self.runtime.add_node(spec.name)
+        waits = "node-ipam-controller" in self._managers.program.parts
+        node = self.nodes[spec.name] = Node(spec, replace(network, pod_cidr="") if waits else network)
         self._start_kubelet(node)
         self._start_proxy(node)
 
@@ -651,5 +711,5 @@ def _agent_state(node: Node, agent: str) -> str:
 
 def _is_schedulable(node: Object) -> bool:
     taints = get_path(node, "spec.taints") or ()
-    waiting = any(taint["key"].startswith("node.kubernetes.io/not-ready") for taint in taints)
+    waiting = any(taint["key"] in (NOT_READY, UNINITIALIZED) for taint in taints)
     return is_true(node, "Ready") and not waiting

@@ -8,6 +8,7 @@ Real Kubernetes finds all of this on the machines: containerd, the CNI plug-in, 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import random
 import sys
@@ -22,6 +23,7 @@ from k8snb.cri import Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.ioloop import IoLoop
 from k8snb.kube_proxy import DataPlane
+from k8snb.kube_proxy.edge import Edge
 from k8snb.kubelet.prober import Dialer
 from k8snb.pump import Pump
 
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
 DNS_PORT = 53
+LOOPBACK = "127.0.0.1"
+VIRTUAL_BALANCERS = "203.0.113.0/24"  # RFC 5737: addresses for documentation, which look like the internet's
 VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
 QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
 
@@ -46,6 +50,7 @@ class Host:
     runtime: Runtime
     executor: Executor
     plane: DataPlane
+    edge: Edge
     dialer: Dialer
     serve_dns: Callable[[Zone, str], str]
     stop_dns: Callable[[], None]
@@ -121,7 +126,14 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     if simulation.clock is not pump.clock:
         raise ValueError("the runtime has a clock of its own: Cluster(runtime=runtime, clock=runtime.clock) shares it")
     plane = VirtualDataPlane(dice, pump.clock.monotonic)
-    simulation.network.route = lambda ip, port: plane.connect(ip, port)
+    outside = VirtualDataPlane(dice, pump.clock.monotonic)
+    edge = Edge(outside, plane, pump.clock, addresses(VIRTUAL_BALANCERS))
+
+    def route(ip: str, port: int, client: str = "") -> tuple[str, int] | None:
+        spot = outside.connect(ip, port, client)
+        return plane.connect(*spot) if spot else None
+
+    simulation.network.route = route
     simulation.join(pump.post)
 
     def serve_dns(zone: Zone, address: str) -> str:
@@ -133,7 +145,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
 
     def visit(url: str) -> tuple[int, str]:
         parts = urlsplit(url)
-        spot = plane.connect(parts.hostname or "", parts.port or 80)
+        spot = route(parts.hostname or "", parts.port or 80, LOOPBACK)
         answer = simulation.http(*spot, parts.path or "/") if spot else None
         if answer is None:
             raise ConnectionRefusedError(CONNECTION_REFUSED)
@@ -143,6 +155,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
         runtime=simulation,
         executor=ClockExecutor(pump.clock, simulation.take_elapsed),
         plane=plane,
+        edge=edge,
         dialer=VirtualDialer(lambda ip, port, path: simulation.http(ip, port, path)),
         serve_dns=serve_dns,
         stop_dns=stop_dns,
@@ -155,17 +168,21 @@ def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | No
     from k8snb.cri.process import ProcessRuntime
 
     processes = runtime or ProcessRuntime(cluster, clock=pump.clock)
-    return _on_sockets(processes, pump, dice, forwards=getattr(processes, "forwards_file", None))
+    balancers = getattr(processes, "balancer_cidr", f"{LOOPBACK}/32")
+    return _on_sockets(processes, pump, dice, forwards=getattr(processes, "forwards_file", None), balancers=balancers)
 
 
 def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
     """Containers of a Docker engine."""
     from k8snb.cri.docker import DockerRuntime
     from k8snb.cri.janitor import Janitor
+    from k8snb.cri.process_network import claim_balancers
 
     engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor())
     reached_by_pods = engine.open_service_network()
-    host = _on_sockets(engine, pump, dice, forwards=None)
+    balancers, free = claim_balancers()
+    host = _on_sockets(engine, pump, dice, forwards=None, balancers=balancers)
+    host.closers.append(free)
     serve_dns = host.serve_dns
 
     def serve_dns_to_pods(zone: Zone, address: str) -> str:
@@ -176,7 +193,7 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     return host
 
 
-def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object) -> Host:
+def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object, balancers: str) -> Host:
     from pathlib import Path
 
     from k8snb.kube_proxy.forwarder import SocketDataPlane
@@ -184,18 +201,26 @@ def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: 
 
     io = IoLoop(on_failure=lambda component, details: pump.post(lambda: pump.on_failure(component, details)))
     forwards_file = forwards if isinstance(forwards, Path) else None
-    plane = SocketDataPlane(io, forwards_file=forwards_file, seed=dice.getrandbits(32))
+    seed = dice.getrandbits(32)
+    plane = SocketDataPlane(io, forwards_file=forwards_file, seed=seed)
+    outside = SocketDataPlane(io, seed=seed)
     resolvers = Resolvers(io)
     return Host(
         runtime=runtime,
         executor=ThreadExecutor(pump.post),
         plane=plane,
+        edge=Edge(outside, plane, pump.clock, addresses(balancers)),
         dialer=SocketDialer(),
         serve_dns=resolvers.serve,
         stop_dns=resolvers.close,
         visit=visit,
-        closers=[resolvers.close, io.close],
+        closers=[resolvers.close, outside.close, io.close],
     )
+
+
+def addresses(cidr: str) -> tuple[str, ...]:
+    """All addresses of a range that something can have."""
+    return tuple(str(address) for address in ipaddress.ip_network(cidr).hosts())
 
 
 class Resolvers:

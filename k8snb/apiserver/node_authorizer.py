@@ -108,7 +108,7 @@ class NodeAuthorizer:
             return None
         if asked.subresource or asked.verb not in READ:
             return ""
-        if asked.name != node:
+        if (asked.name or selected(asked.fields, "metadata.name")) != node:
             other = f"'{asked.name}'" if asked.name else "all nodes"
             return f"node '{node}' cannot read {other}, only its own Node object"
         return None

@@ -140,6 +140,12 @@ ROLES: dict[str, Role] = {
         may(READ, "poddisruptionbudgets", "policy"),
         may(READ, "csidrivers csinodes csistoragecapacities storageclasses volumeattachments", "storage.k8s.io"),
     )),
+    "system:cloud-controller-manager": Role((
+        EVENTS,
+        may("create", "leases", "coordination.k8s.io"),
+        may("get update", "leases", "coordination.k8s.io", "cloud-controller-manager"),
+        may(FOLLOW, "nodes services"),
+    )),
     "system:persistent-volume-provisioner": Role((
         may(f"create delete {READ}", "persistentvolumes"),
         may(f"update {READ}", "persistentvolumeclaims"),
@@ -289,6 +295,13 @@ CONTROLLER_ROLES: dict[str, tuple[Rule, ...]] = {
         may(f"create delete update {READ}", "endpointslices", "discovery.k8s.io"),
         EVENTS,
     ),
+    "service-controller": (
+        may(READ, "services"),
+        may("patch update", "services services/status"),
+        may("list watch", "nodes"),
+        EVENTS,
+    ),
+    "route-controller": (may(FOLLOW, "nodes"), may("patch update", "nodes/status"), EVENTS),
     "resourcequota-controller": (may(FOLLOW, ALL, ALL), may("update", "resourcequotas/status"), EVENTS),
     "persistent-volume-binder": (
         may(f"create delete update {READ}", "persistentvolumes"),
@@ -353,6 +366,7 @@ BINDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("system:monitoring", "system:monitoring", ("Group system:monitoring",)),
     ("system:kube-controller-manager", "system:kube-controller-manager", ("User system:kube-controller-manager",)),
     ("system:kube-scheduler", "system:kube-scheduler", ("User system:kube-scheduler",)),
+    ("system:cloud-controller-manager", "system:cloud-controller-manager", ("User system:cloud-controller-manager",)),
     ("system:node", "system:node", ()),
     ("system:node-proxier", "system:node-proxier",
      ("User system:kube-proxy", "ServiceAccount kube-proxy", "User system:nodes")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 # Container and sandbox states, as upstream names them.
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
@@ -185,6 +185,20 @@ class Network:
 
     node_ip: str
     pod_cidr: str
+
+
+@runtime_checkable
+class RangeTaker(Protocol):
+    """A runtime that gives a node's pods addresses of the range it is told (upstream: UpdateRuntimeConfig).
+
+    The ranges of its nodes are parts of `cluster_cidr` that do not touch what is `reserved`; with "" it cannot be told.
+    """
+
+    cluster_cidr: str
+    reserved: tuple[str, ...]
+
+    def update_runtime_config(self, node: str, pod_cidr: str) -> None:
+        """Take new pods' addresses from a range. Call it before the node has pods."""
 
 
 class Listener(Protocol):

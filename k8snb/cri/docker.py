@@ -101,6 +101,7 @@ class DockerRuntime:
             if janitor is not None and self._url.startswith("unix://"):
                 janitor.docker(self._held.run, self._url.removeprefix("unix://"))
             self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels)
+            self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
         except BaseException:
             self._api.close()
             raise
@@ -123,6 +124,9 @@ class DockerRuntime:
 
     def add_node(self, node: str) -> Network:
         return self._pods.add_node(node)
+
+    def update_runtime_config(self, node: str, pod_cidr: str) -> None:
+        self._pods.set_range(node, pod_cidr)
 
     def remove_node(self, node: str) -> None:
         self._held.remove_all(f"{NODE}={node}")

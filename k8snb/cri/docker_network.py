@@ -59,8 +59,10 @@ class PodNetwork:
         self.cidr = _create(api, name, labels)
         self.gateway = str(ipaddress.IPv4Network(self.cidr).network_address + 1)
         self._lock = threading.Lock()
-        self._free = list(ipaddress.IPv4Network(self.cidr).subnets(new_prefix=24))[1:]
+        first, *self._free = ipaddress.IPv4Network(self.cidr).subnets(new_prefix=24)
+        self.reserved = str(first)
         self._nodes: dict[str, ipaddress.IPv4Network] = {}
+        self._told: dict[str, ipaddress.IPv4Network] = {}
         self._used: dict[str, set[str]] = {}
         self._last: dict[str, int] = {}
 
@@ -71,10 +73,16 @@ class PodNetwork:
                     raise RuntimeFailure("NetworkNotReady", f'node "{node}": {self.cidr} has no range left for it')
                 self._nodes[node] = self._free.pop(0)
                 self._used[node] = set()
-            return Network(node_ip=self.gateway, pod_cidr=str(self._nodes[node]))
+            return Network(node_ip=self.gateway, pod_cidr=str(self._told.get(node, self._nodes[node])))
+
+    def set_range(self, node: str, pod_cidr: str) -> None:
+        """Take the addresses of the node's next pods from another part of the bridge's range."""
+        with self._lock:
+            self._told[node] = ipaddress.IPv4Network(pod_cidr)
 
     def remove_node(self, node: str) -> None:
         with self._lock:
+            self._told.pop(node, None)
             if node in self._nodes:
                 self._free.append(self._nodes.pop(node))
                 del self._used[node]
@@ -85,7 +93,8 @@ class PodNetwork:
         with self._lock:
             if node not in self._nodes:
                 raise RuntimeFailure("NotFound", f'node "{node}" is not known to the Docker runtime: add it first')
-            cidr, used, last = self._nodes[node], self._used[node], self._last.get(node, 1)
+            cidr = self._told.get(node, self._nodes[node])
+            used, last = self._used[node], self._last.get(node, 1)
             for step in range(1, 254):
                 number = 2 + (last - 2 + step) % 253
                 ip = str(cidr.network_address + number)

@@ -95,6 +95,8 @@ class ProcessRuntime:
         self._to_remove = self.directory if root else self.directory.parent
         self._network = Loopback(single_address=single_address)
         self.service_cidr = self._network.service_cidr
+        self.balancer_cidr = self._network.balancer_cidr
+        self.cluster_cidr, self.reserved = self._network.cluster_cidr, self._network.reserved
         self._ports = PodPorts(self._network, self.directory)
         self.forwards_file = self._ports.forwards_file
         self._janitor = janitor or Janitor()
@@ -114,6 +116,9 @@ class ProcessRuntime:
 
     def add_node(self, node: str) -> Network:
         return self._network.add_node(node)
+
+    def update_runtime_config(self, node: str, pod_cidr: str) -> None:
+        self._network.set_range(node, pod_cidr)
 
     def remove_node(self, node: str) -> None:
         """The node's pods end with it."""

@@ -12,6 +12,7 @@ import errno
 import ipaddress
 import socket
 import threading
+from collections.abc import Callable
 
 from k8snb.cri import Network, RuntimeFailure
 
@@ -25,7 +26,8 @@ UNREACHABLE_SERVICES = "10.96.0.0/12"
 
 
 class Loopback:
-    """One cluster's addresses: services 127.X.0.0/20, nodes 127.X.16.N, pods of the n-th node 127.X.(32+n).0/24."""
+    """One cluster's addresses: services 127.X.0.0/20, nodes 127.X.16.N, load balancers 127.X.17.N. The n-th node has
+    127.X.(32+n).0/24 for its pods, or what it is told, which is a part of 127.X.128.0/17."""
 
     def __init__(self, *, single_address: bool | None = None) -> None:
         self._lock = threading.Lock()
@@ -33,13 +35,17 @@ class Loopback:
         self._taken: dict[str, set[str]] = {}
         self._last: dict[str, int] = {}
         self._mapped: set[int] = set()
+        self._ranges: dict[str, str] = {}  # what a node has been told, where that is not its own
+        self.cluster_cidr = ""
+        self.reserved: tuple[str, ...] = ()
         self._claim: socket.socket | None = None
         self.single_address = (not _has_many()) if single_address is None else single_address
         if self.single_address:
-            self.service_cidr = UNREACHABLE_SERVICES
+            self.service_cidr, self.balancer_cidr = UNREACHABLE_SERVICES, "127.0.0.1/32"
         else:
             self._prefix, self._claim = _claim()
-            self.service_cidr = f"{self._prefix}.0.0/20"
+            self.cluster_cidr, self.reserved = f"{self._prefix}.128.0/17", (f"{self._prefix}.255.0/24",)
+            self.service_cidr, self.balancer_cidr = f"{self._prefix}.0.0/20", f"{self._prefix}.17.0/24"
 
     def add_node(self, node: str) -> Network:
         """The node's addresses; the same for the same name. Raises RuntimeFailure when there are too many."""
@@ -47,10 +53,17 @@ class Loopback:
             if node not in self._nodes:
                 self._nodes[node] = _lowest_free(set(self._nodes.values()))
                 self._taken[node] = set()
-            return self._network(self._nodes[node])
+            own = self._network(self._nodes[node])
+            return Network(node_ip=own.node_ip, pod_cidr=self._ranges.get(node, own.pod_cidr))
+
+    def set_range(self, node: str, pod_cidr: str) -> None:
+        """Take the addresses of the node's next pods from another range."""
+        with self._lock:
+            self._ranges[node] = pod_cidr
 
     def remove_node(self, node: str) -> None:
         with self._lock:
+            self._ranges.pop(node, None)
             self._nodes.pop(node, None)
             self._taken.pop(node, None)
 
@@ -62,7 +75,7 @@ class Loopback:
         with self._lock:
             if self.single_address:
                 return "127.0.0.1"
-            hosts = ipaddress.ip_network(self._network(self._nodes[node]).pod_cidr)
+            hosts = ipaddress.ip_network(self._ranges.get(node) or self._network(self._nodes[node]).pod_cidr)
             taken, last = self._taken[node], self._last.get(node, 1)
             for offset in range(253):
                 number = (last - 1 + offset) % 253 + 2
@@ -118,6 +131,14 @@ class Loopback:
         if self.single_address:
             self._mapped.add(found)
         return found
+
+
+def claim_balancers() -> tuple[str, Callable[[], None]]:
+    """Loopback addresses for the load balancers of a runtime whose own addresses are others; and what frees them."""
+    if not _has_many():
+        return "127.0.0.1/32", lambda: None
+    prefix, holder = _claim()
+    return f"{prefix}.17.0/24", holder.close
 
 
 def _has_many() -> bool:

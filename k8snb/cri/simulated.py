@@ -56,6 +56,8 @@ class SimulatedRuntime:
 
     def __init__(self, clock: Clock, *, pod_cidr: str = "10.244.0.0/16", service_cidr: str = "10.96.0.0/12") -> None:
         self.service_cidr = service_cidr
+        self.cluster_cidr = pod_cidr
+        self.reserved = (service_cidr,)
         self.network = VirtualNetwork(self.now, pod_cidr=pod_cidr, service_cidr=service_cidr)
         self.post: Callable[[Callable[[], None]], None] = lambda callback: callback()
         self.clock = self._clock = clock
@@ -86,6 +88,9 @@ class SimulatedRuntime:
     def add_node(self, node: str) -> Network:
         self._nodes.setdefault(node, {})
         return self.network.add_node(node)
+
+    def update_runtime_config(self, node: str, pod_cidr: str) -> None:
+        self.network.set_range(node, pod_cidr)
 
     def remove_node(self, node: str) -> None:
         if node not in self._nodes:

@@ -30,16 +30,23 @@ _NOT_FOUND = b"<html><body><h1>404 Not Found</h1></body></html>\n"
 class _Range:
     """One node's addresses. `last` is the one given last: the next search begins behind it."""
 
-    __slots__ = ("base", "host_pods", "last", "network", "size", "used")
+    __slots__ = ("base", "given", "host_pods", "last", "network", "size", "used")
 
-    def __init__(self, network: Network) -> None:
-        cidr = ipaddress.IPv4Network(network.pod_cidr)
-        self.network = network
+    def __init__(self, network: Network, pod_cidr: str = "") -> None:
+        cidr = ipaddress.IPv4Network(pod_cidr or network.pod_cidr)
+        self.network = network  # as it was set up, which is how it is found again for the next node
+        self.given = Network(node_ip=network.node_ip, pod_cidr=str(cidr))
         self.base = int(cidr.network_address)
         self.size = cidr.num_addresses - 3  # without the network, the gateway and the broadcast address
         self.last = 1
         self.used: set[int] = set()
         self.host_pods: dict[str, Pod] = {}
+
+    def moved(self, pod_cidr: str) -> _Range:
+        """The same node with another range; the pods on the node's own address stay."""
+        moved = _Range(self.network, pod_cidr)
+        moved.host_pods = self.host_pods
+        return moved
 
     def take(self) -> str:
         for step in range(self.size):
@@ -48,7 +55,7 @@ class _Range:
                 self.used.add(number)
                 self.last = number
                 return str(ipaddress.IPv4Address(self.base + number))
-        message = f"no free pod address in {self.network.pod_cidr}: {len(self.used)} pods run on this node"
+        message = f"no free pod address in {self.given.pod_cidr}: {len(self.used)} pods run on this node"
         raise RuntimeFailure("CreatePodSandboxError", message)
 
     def give_back(self, ip: str) -> None:
@@ -74,7 +81,13 @@ class VirtualNetwork:
             if network is None:
                 raise RuntimeFailure("NetworkNotReady", f'node "{node}": the cluster has no pod address range left')
             self._nodes[node] = self._node_ips[network.node_ip] = _Range(network)
-        return self._nodes[node].network
+        return self._nodes[node].given
+
+    def set_range(self, node: str, pod_cidr: str) -> None:
+        """Take the addresses of the node's next pods from another range."""
+        before = self._nodes[node]
+        if before.given.pod_cidr != pod_cidr:
+            self._nodes[node] = self._node_ips[before.network.node_ip] = before.moved(pod_cidr)
 
     def remove_node(self, node: str) -> None:
         network = self._nodes.pop(node).network

@@ -68,6 +68,10 @@ class SocketDataPlane:
         """Where a client has to connect; the address itself unless it had to be mapped."""
         return self._forwards.spots.get((address, port, protocol), (address, port))
 
+    def serves(self, address: str, port: int, protocol: str = "TCP") -> bool:
+        """Whether there is a listener, as far as the I/O loop has come."""
+        return (address, port, protocol) in self._listeners
+
     def flush(self, timeout: float = 5.0) -> None:
         """Wait until what was programmed before is in force. Not for the pump."""
         self._io.flush(timeout)

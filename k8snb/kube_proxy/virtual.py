@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from k8snb.kube_proxy import Report
 from k8snb.kube_proxy.balancer import Balancer, RuleTable, objections
-from k8snb.kube_proxy.rules import CLUSTER_IP, EVERY_NODE, Rule, admits
+from k8snb.kube_proxy.rules import CLUSTER_IP, EVERY_NODE, Rule, admits, usable
 
 Spot = tuple[str, int]
 
@@ -70,6 +70,11 @@ class VirtualDataPlane:
     def actual(self, address: str, port: int, protocol: str = "TCP") -> Spot:
         """Every address can be had in a network that is only thought of."""
         return address, port
+
+    def serves(self, address: str, port: int, protocol: str = "TCP") -> bool:
+        """Whether a rule stands there that has a target."""
+        rule, node = self._find(address, port, protocol)
+        return rule is not None and bool(usable(rule, node))
 
     def taken(self, service: str) -> dict[str, int]:
         """How many connections each pod of a service (both `namespace/name`) has had."""

@@ -30,6 +30,7 @@ from k8snb.kubelet.actions import PodState, reported
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg
+from k8snb.kubelet.pod_cidr import PodCidr
 from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
@@ -69,7 +70,10 @@ class Kubelet:
             self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
             configs=configs, volumes=volumes, events=events, capacity=lambda: self.node_status.capacity(),
         )  # fmt: skip
-        self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self.pleg.problem)
+        self._cidr = PodCidr(
+            self.name, client, context, runtime=runtime, own=network.pod_cidr, on_known=self._range_known
+        )  # fmt: skip
+        self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         self._server = KubeletServer(self, runtime, context.clock)
         self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
         self._pods.on_change(self._pod_changed)
@@ -83,17 +87,27 @@ class Kubelet:
     def start(self) -> None:
         self.node_status.start()
         self._stop_events = self._runtime.events(self.name, lambda uid: self._post(self._runtime_event))
-        self._pods.start()
+        self._cidr.start()
         self.pleg.start(then=self.workers.sync_all)
 
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""
         self._stop_events()
         self.node_status.stop()
+        self._cidr.stop()
         self._pods.stop()
         self._prober.stop()
         self._volumes.stop()
         self.pleg.stopped = True
+
+    def _problem(self) -> str:
+        return self.pleg.problem() or self._cidr.problem()
+
+    def _range_known(self) -> None:
+        """The node's pods can have addresses: now it looks for them."""
+        self._pods.start()
+        if self.node_status.registered:
+            self.node_status.report()
 
     def _runtime_event(self) -> None:
         if not self.pleg.stopped:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from k8snb.apimachinery import quantity
 from k8snb.apimachinery.errors import ApiError, Postponed
 from k8snb.apimachinery.meta import Object, condition, get_path, with_condition
+from k8snb.apimachinery.taints import NO_SCHEDULE, UNINITIALIZED
 from k8snb.client import Client
 from k8snb.clock import Clock, micro_timestamp, timestamp
 from k8snb.cri import Network, Runtime
@@ -28,12 +29,17 @@ CONDITIONS = (
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
+FOR_THE_CLOUD = {"key": UNINITIALIZED, "value": "true", "effect": NO_SCHEDULE}
+PROVIDED_IP = "alpha.kubernetes.io/provided-node-ip"
 READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """How a node presents itself. Empty `cpus` and `memory`: what the machine has."""
+    """How a node presents itself. Empty `cpus` and `memory`: what the machine has.
+
+    `external_cloud` (upstream: `--cloud-provider=external`): no pod comes before the cloud was asked about the node.
+    """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +48,7 @@ class NodeSpec:
     memory: str = ""
     pods: int = 110
     unschedulable: bool = False
+    external_cloud: bool = False
 
 
 def machine_memory() -> int:
@@ -66,9 +73,11 @@ class NodeStatus:
         self._clock = clock
         self._problem = problem
         self._stopped = False
+        self.registered = False  # whether it has been tried once
 
     def start(self) -> None:
         self.report()
+        self.registered = True
         self._renew()
         self._later(REPORT, self._report_again)
 
@@ -91,10 +100,15 @@ class NodeStatus:
             "kubernetes.io/arch": _architecture(),
             **self._spec.labels,
         }
-        spec: Object = {"podCIDR": self._network.pod_cidr, "podCIDRs": [self._network.pod_cidr]}
-        if self._spec.taints:
-            spec["taints"] = list(self._spec.taints)
-        node: Object = {"metadata": {"name": name, "labels": labels}, "spec": spec}
+        own = self._network.pod_cidr
+        spec: Object = {"podCIDR": own, "podCIDRs": [own]} if own else {}
+        taints = [*self._spec.taints, *([FOR_THE_CLOUD] if self._spec.external_cloud else ())]
+        if taints:
+            spec["taints"] = taints
+        metadata: Object = {"name": name, "labels": labels}
+        if self._spec.external_cloud:
+            metadata["annotations"] = {PROVIDED_IP: self._network.node_ip}
+        node: Object = {"metadata": metadata, "spec": spec}
         return {**node, "status": self._status(node)}
 
     def _status(self, node: Object) -> Object:
@@ -111,13 +125,20 @@ class NodeStatus:
             "capacity": capacity,
             "allocatable": capacity,
             "conditions": conditions,
-            "addresses": [
-                {"type": "InternalIP", "address": self._network.node_ip},
-                {"type": "Hostname", "address": self._spec.name},
-            ],
+            "addresses": self._addresses(node),
             "nodeInfo": self._node_info(),
             "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         }
+
+    def _addresses(self, node: Object) -> list[Object]:
+        """Those that the cloud has said stay; else what the machine knows of itself."""
+        said: list[Object] | None = get_path(node, "status.addresses")
+        if said and self._spec.external_cloud:
+            return said
+        return [
+            {"type": "InternalIP", "address": self._network.node_ip},
+            {"type": "Hostname", "address": self._spec.name},
+        ]
 
     def capacity(self) -> dict[str, str]:
         """What the node has for its pods."""
