@@ -531,7 +531,8 @@ class Cluster:
         yield Component("etcd", f"revision {self.store.revision}", lock, lambda: RUNNING, why_not=why)
         yield from self.apiservers.components(lock)
         for instances in self._elected:
-            yield from instance_components(instances, f"{len(instances.program.parts)} parts", lock)
+            parts = len(instances.program.parts)
+            yield from instance_components(instances, f"{parts} controllers" if parts > 1 else "", lock)
         yield single_component(self._dns, f"at {self._dns_address}" if self._dns_address else "", lock)
         yield single_component(self._metrics, "asks the kubelets", lock)
         for name, node in self.nodes.items():

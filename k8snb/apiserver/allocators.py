@@ -121,9 +121,14 @@ class ServiceAllocator:
         before = {(port["port"], port.get("protocol", "TCP")): port.get("nodePort") for port in old.get("ports") or ()}
         errors: list[FieldError] = []
         ports, taken = [], set(self._ports)
+        unasked = spec["type"] == "NodePort" or spec.get("allocateLoadBalancerNodePorts") is not False
         for index, port in enumerate(spec.get("ports") or ()):
             protocol = port.get("protocol", "TCP")
-            wanted = port.get("nodePort") or before.get((port["port"], protocol)) or self._free_port(protocol, taken)
+            wanted = port.get("nodePort") or before.get((port["port"], protocol))
+            if not wanted and not unasked:
+                ports.append(port)
+                continue
+            wanted = wanted or self._free_port(protocol, taken)
             errors += _check_port(f"spec.ports[{index}].nodePort", wanted, protocol, taken)
             taken.add((wanted, protocol))
             ports.append({**port, "nodePort": wanted})

@@ -8,6 +8,7 @@ Source: `cloud-provider/controllers/service/controller.go`. A Service with a `lo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, is_true, labels_of, name_of, namespace_of
 from k8snb.client.client import MERGE
@@ -158,7 +159,7 @@ class ServiceController(Controller):
             return
         before, now = old["spec"], new["spec"]
         for reason, path in TOLD.items():
-            was, becomes = (_shown(spec.get(path)) for spec in (before, now))
+            was, becomes = (_shown(spec.get(path), path) for spec in (before, now))
             if was != becomes:
                 self.events.event(new, NORMAL, reason, f"{was} -> {becomes}")
 
@@ -202,6 +203,6 @@ def _finalizers(service: Object) -> list[str]:
     return list(service["metadata"].get("finalizers") or ())
 
 
-def _shown(value: object) -> str:
+def _shown(value: Any, path: str) -> str:
     """As Go prints a string or a list of strings."""
-    return f"[{' '.join(map(str, value))}]" if isinstance(value, list) else str(value or "")
+    return f"[{' '.join(value or ())}]" if path.endswith("Ranges") else str(value or "")
