@@ -414,6 +414,8 @@ class Cluster:
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it."""
+        if self._dns.state == STOPPED:
+            return []
         return [record.data for record in self.dns.zone.lookup(name, namespace).records if record.type == "A"]
 
     def address(self, ip: str, port: int) -> tuple[str, int]:

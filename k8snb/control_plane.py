@@ -166,7 +166,7 @@ class ApiServers:
         self._hand_over()
         if number in self._open:
             self._open.discard(number)
-            self.doors[number].open()
+            self.doors[number].open(address=self.all[number].allocator.address(1))
 
     def _stop(self, number: int) -> None:
         """Every watch of it breaks, and its door is shut."""

@@ -7,6 +7,8 @@ test/e2e/cloud/gcp/ha_master.go and test/e2e/apps/daemon_restart.go.
 
 from __future__ import annotations
 
+import ssl
+import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -89,10 +91,6 @@ def test_without_a_controller_manager_nothing_follows_and_all_follows_on_its_ret
     cluster.component("kube-controller-manager").start()
     quiet(cluster)
     assert phases(cluster) == ["Running"] * 5
-
-
-def _a_deployment_without_replica_sets(cluster: Cluster) -> bool:
-    return bool(cluster.client.items("replicasets", "default"))
 
 
 MISSED: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], bool]]] = {
@@ -261,6 +259,7 @@ def test_without_coredns_no_name_is_found_and_addresses_go_on(cluster: Cluster) 
     cluster.component("coredns").stop()
     assert get("web") != 0
     assert get(ip) == 0
+    assert cluster.lookup("web") == []
     late = cluster.client.create("services", {**service("late"), "spec": {**service()["spec"]}}, "default")
     cluster.component("coredns").start()
     quiet(cluster)
@@ -299,6 +298,19 @@ def test_without_an_apiserver_everything_runs_on_and_nothing_can_be_changed(clus
     scale(cluster, 5)
     quiet(cluster)
     assert phases(cluster) == ["Running"] * 5
+
+
+def test_a_container_that_ends_while_no_apiserver_answers_is_restarted_all_the_same(cluster: Cluster) -> None:
+    """A kubelet needs nobody for what it knows; what it did is told on return."""
+    short = {"name": "main", "image": "busybox", "command": ["sleep", "40"]}
+    cluster.client.create("pods", {"metadata": {"name": "short"}, "spec": {"containers": [short]}}, "default")
+    cluster.run_for(10)
+    cluster.component("kube-apiserver").stop()
+    cluster.run_for(60)
+    cluster.component("kube-apiserver").start()
+    cluster.run_for(5)
+    [container] = cluster.client.get("pods", "short", "default")["status"]["containerStatuses"]
+    assert (container["restartCount"], "running" in container["state"]) == (1, True)
 
 
 def test_no_pod_moves_because_the_apiserver_was_away(cluster: Cluster) -> None:
@@ -457,3 +469,38 @@ def test_binding_by_hand_is_refused_in_a_sentence_where_it_cannot_be(cluster: Cl
     cluster.bind("lone", "node-1")
     with pytest.raises(ApiError, match='already assigned to node "node-1"'):
         cluster.bind("lone", "node-2")
+
+
+# for real
+
+
+def version(port: int) -> int:
+    context = ssl._create_unverified_context()
+    with urllib.request.urlopen(f"https://127.0.0.1:{port}/version", context=context, timeout=10) as answer:
+        status: int = answer.status
+        return status
+
+
+def test_each_apiserver_has_a_door_of_its_own_that_shuts_with_it() -> None:
+    """setup/production-environment/tools/kubeadm/high-availability: a client goes to the server that answers."""
+    with Cluster(runtime="simulated", nodes=1, apiservers=2) as cluster:
+        cluster.serve()
+        one, two = (door.port for door in cluster.apiservers.doors)
+        assert one != two and version(one) == version(two) == 200
+        cluster.component("kube-apiserver").stop()
+        with pytest.raises(OSError, match="refused"):
+            version(one)
+        assert version(two) == 200
+        cluster.client.create("configmaps", {"metadata": {"name": "written"}}, "default")
+        cluster.component("kube-apiserver").start()
+        assert version(one) == 200
+        assert cluster.client.get("configmaps", "written", "default")
+
+
+def test_a_watch_from_outside_ends_with_its_apiserver() -> None:
+    with Cluster(runtime="simulated", nodes=1) as cluster:
+        watch = cluster.client.watch("pods")
+        cluster.component("kube-apiserver").stop()
+        assert watch.stopped
+        cluster.component("kube-apiserver").start()
+        cluster.client.create("configmaps", {"metadata": {"name": "written"}}, "default")
