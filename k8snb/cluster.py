@@ -43,6 +43,7 @@ from k8snb.entrance import Entrance, Inside, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
+from k8snb.faults import Faults
 from k8snb.hooks import Hooks
 from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
 from k8snb.kubelet import Kubelet
@@ -112,6 +113,7 @@ class Cluster:
         self.store = store()
         self.identity = Identity(self.clock)
         self.nodes: dict[str, Node] = {}
+        self._seed = seed
         self._counts = controller_managers, schedulers
         self.cloud = NotebookCloud(name, self._machine) if cloud is True else cloud or None
         self._zones, self._cluster_cidr = tuple(zones) or (ZONE,), cluster_cidr
@@ -161,7 +163,8 @@ class Cluster:
         self._asking = self._new_asking()
         self._inside = inside = Inside(self.apiserver, self._asking)
         self.apiservers.connect(inside)
-        self.context = Context(inside, self.clock, self.pump.add, self._dice)
+        self.faults = Faults(inside, self.clock, self._seed)
+        self.context = Context(self.faults, self.clock, self.pump.add, self._dice)
 
         ensure_standard(self.context.client("system:apiserver", "system:masters"))
         self._managers = Instances(self._manager(), self.context, self._counts[0], self._identities)
@@ -578,6 +581,21 @@ class Cluster:
             self.runtime.stop_pod_sandbox(sandbox.id)
             self.runtime.remove_pod_sandbox(sandbox.id)
 
+    def partition_node(self, name: str) -> None:
+        """Cut a node off from the apiserver. Its containers go on running, and nobody hears of them."""
+        node = self._node(name)
+        with self.pump.lock:
+            self.faults.cut(_node_user(node.spec.name))
+            self.apiserver.disconnect_node(name)
+
+    def rejoin_node(self, name: str) -> None:
+        """A node that was cut off is reached again."""
+        node = self._node(name)
+        with self.pump.lock:
+            self.faults.mend(_node_user(name))
+            if node.kubelet is not None:
+                self.apiserver.connect_node(name, node.kubelet)
+
     def start_node(self, name: str) -> None:
         """Switch a stopped node on again."""
         node = self._node(name)
@@ -710,6 +728,10 @@ def _stands_still(component: Component | None) -> bool:
 def _agent_state(node: Node, agent: str) -> str:
     works = node.kubelet if agent == "kubelet" else node.proxy
     return RUNNING if works is not None else STOPPED
+
+
+def _node_user(name: str) -> str:
+    return f"system:node:{name}"
 
 
 def _is_schedulable(node: Object) -> bool:

@@ -154,7 +154,7 @@ class Inside:
             return []
         self._server = server
         for watch in list(self._watches):
-            watch.push(Event("ERROR", unavailable(REFUSED).status))
+            watch.arrive(Event("ERROR", unavailable(REFUSED).status))
             watch.stop()
         knocking = self._knocking if server is not None else []
         if knocking:
