@@ -30,12 +30,10 @@ from k8snb.client.instances import RUNNING, STOPPED, Instances, Program, Single
 from k8snb.client.process import Process
 from k8snb.clock import Clock, RealClock
 from k8snb.cloud import Provider
-from k8snb.cloud.controllers import cloud_controllers
 from k8snb.cloud.notebook import ZONE, Machine, NotebookCloud
+from k8snb.cloud.service import EXCLUDED
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
-from k8snb.controllers import CONTROLLERS, Make, identity_controllers
 from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
-from k8snb.controllers.nodeipam import NodeIpamController
 from k8snb.controllers.provisioner import Provisioner, Provisioners
 from k8snb.coredns import CoreDNS
 from k8snb.cri import Network, RangeTaker, RuntimeFailure
@@ -51,6 +49,7 @@ from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.volume_places import PLUGINS
 from k8snb.kubelet.volume_plugin import VolumePlugin
+from k8snb.programs import NODE_IPAM, cloud_controller_manager, controller_manager, scheduling
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
@@ -167,13 +166,12 @@ class Cluster:
         self.context = Context(self.faults, self.clock, self.pump.add, self._dice)
 
         ensure_standard(self.context.client("system:apiserver", "system:masters"))
-        self._managers = Instances(self._manager(), self.context, self._counts[0], self._identities)
-        self._schedulers = Instances(self._scheduling(), self.context, self._counts[1], self._identities)
-        self._elected += [self._managers, self._schedulers]
+        self._managers = self._instances(self._manager(), self._counts[0])
+        self._schedulers = self._instances(scheduling(self._profiles), self._counts[1])
         if isinstance(self.cloud, NotebookCloud):
             self.cloud.connect(self._host.edge)
         if self.cloud is not None:
-            self._elected.append(Instances(self._cloud_manager(self.cloud), self.context, 1, self._identities))
+            self._instances(cloud_controller_manager(self.cloud), 1)
         beside = Informers(self.context.client("system:apiserver", "system:masters"), self.context)
         self._provisioners.start(self.context, beside)
         self._shared = Informers(self.context.client("system:nodes"), self.context)
@@ -234,33 +232,17 @@ class Cluster:
         return self.apiservers.serving is not None
 
     def _manager(self) -> Program:
-        identity = identity_controllers(
-            root_ca=self.identity.root_ca, sign=self.identity.secret_token, sign_request=self.identity.sign_request
-        )
-        parts = {**CONTROLLERS, **identity, **self._node_ipam()}
-        return Program("kube-controller-manager", "system:kube-controller-manager", parts)
-
-    def _node_ipam(self) -> dict[str, Make]:
-        """node-ipam-controller, where the runtime can be told which range a node has."""
         runtime = self.runtime
+        many = len(self._specs) > FEW_NODES and isinstance(runtime, hosts.Simulation)
         if not isinstance(runtime, RangeTaker) or not runtime.cluster_cidr:
-            return {}
-        cidr = self._cluster_cidr or (runtime.cluster_cidr if len(self._specs) <= FEW_NODES else MANY_NODES_CIDR)
-        return {
-            "node-ipam-controller": functools.partial(NodeIpamController, cluster_cidr=cidr, reserved=runtime.reserved)
-        }
+            return controller_manager(self.identity, "", ())
+        cidr = self._cluster_cidr or (MANY_NODES_CIDR if many else runtime.cluster_cidr)
+        return controller_manager(self.identity, cidr, runtime.reserved)
 
-    @staticmethod
-    def _cloud_manager(cloud: Provider) -> Program:
-        return Program("cloud-controller-manager", "system:cloud-controller-manager", cloud_controllers(cloud))
-
-    def _scheduling(self) -> Program:
-        return Program("kube-scheduler", "system:kube-scheduler", {"kube-scheduler": self._new_scheduler})
-
-    def _new_scheduler(self, context: Context, informers: Informers) -> Scheduler:
-        """One that has the plug-ins that the one before was given."""
-        before = self._schedulers.works.get("kube-scheduler")
-        return Scheduler(context, informers, profiles=self._profiles, joined=before.joined if before else ())
+    def _instances(self, program: Program, count: int) -> Instances:
+        instances = Instances(program, self.context, count, self._identities)
+        self._elected.append(instances)
+        return instances
 
     @property
     def controllers(self) -> Mapping[str, Any]:
@@ -632,7 +614,7 @@ class Cluster:
 
     def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
-        labels = {CONTROL_PLANE_LABEL: ""}
+        labels = {CONTROL_PLANE_LABEL: "", EXCLUDED: ""}
         yield self._spec(CONTROL_PLANE, labels=labels, taints=(taint,))
         for number in range(1, workers + 1):
             yield self._spec(f"node-{number}")
@@ -657,7 +639,7 @@ class Cluster:
     def _switch_on(self, spec: NodeSpec) -> None:
         assert self._host is not None, "the cluster is stopped"
         network = self.runtime.add_node(spec.name)
-        waits = "node-ipam-controller" in self._managers.program.parts
+        waits = NODE_IPAM in self._managers.program.parts
         node = self.nodes[spec.name] = Node(spec, replace(network, pod_cidr="") if waits else network)
         self._start_kubelet(node)
         self._start_proxy(node)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
 DNS_PORT = 53
 LOOPBACK = "127.0.0.1"
+NOT_FROM_PODS = "reached from this machine; pods of the Docker runtime use the Service's name or cluster IP"
 VIRTUAL_BALANCERS = "203.0.113.0/24"  # RFC 5737: addresses for documentation, which look like the internet's
 VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
 QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
@@ -181,7 +182,7 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor())
     reached_by_pods = engine.open_service_network()
     balancers, free = claim_balancers()
-    host = _on_sockets(engine, pump, dice, forwards=None, balancers=balancers)
+    host = _on_sockets(engine, pump, dice, forwards=None, balancers=balancers, note=NOT_FROM_PODS)
     host.closers.append(free)
     serve_dns = host.serve_dns
 
@@ -193,7 +194,9 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     return host
 
 
-def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object, balancers: str) -> Host:
+def _on_sockets(
+    runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object, balancers: str, note: str = ""
+) -> Host:
     from pathlib import Path
 
     from k8snb.kube_proxy.forwarder import SocketDataPlane
@@ -209,7 +212,7 @@ def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: 
         runtime=runtime,
         executor=ThreadExecutor(pump.post),
         plane=plane,
-        edge=Edge(outside, plane, pump.clock, addresses(balancers)),
+        edge=Edge(outside, plane, pump.clock, addresses(balancers), note=note),
         dialer=SocketDialer(),
         serve_dns=resolvers.serve,
         stop_dns=resolvers.close,

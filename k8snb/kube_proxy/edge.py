@@ -44,10 +44,16 @@ class Balancer(Protocol):
 
 
 class Edge:
-    """`outside` carries the balancers' own rules, `inside` is the data plane of the nodes."""
+    """`outside` carries the balancers' own rules, `inside` is the data plane of the nodes.
 
-    def __init__(self, outside: DataPlane, inside: DataPlane, clock: Clock, addresses: Sequence[str]) -> None:
+    `note` is what there is to say of every balancer's addresses.
+    """
+
+    def __init__(
+        self, outside: DataPlane, inside: DataPlane, clock: Clock, addresses: Sequence[str], *, note: str = ""
+    ) -> None:  # fmt: skip
         self.addresses = addresses
+        self._note = note
         self._outside, self._inside = outside, inside
         self._clock = clock
         self._balancers: dict[str, Balancer] = {}
@@ -65,6 +71,8 @@ class Edge:
 
     def program(self, balancer: Balancer) -> None:
         """Make a balancer, or make it so."""
+        if self._note and balancer.service not in self._balancers:
+            self._tell_note(balancer)
         self._balancers[balancer.service] = balancer
         self._settle(balancer)
         if not self._checks:
@@ -76,6 +84,11 @@ class Edge:
         if self._balancers.pop(service, None) is not None:
             self._rules.pop(service, None)
             self._outside.program(service, ())
+
+    def _tell_note(self, balancer: Balancer) -> None:
+        for port in balancer.ports:
+            spot = (balancer.address, port.number)
+            self._outside.report(Report(balancer.service, spot, port.protocol, spot, self._note))
 
     def _check(self) -> None:
         self._checks = bool(self._balancers)

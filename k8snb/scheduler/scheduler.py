@@ -67,7 +67,7 @@ class Scheduler:
 
     def __init__(
         self, context: Context, informers: Informers, *, profiles: Iterable[Profile] = (Profile(),),
-        joined: Iterable[Joined] = (),
+        joined: list[Joined] | None = None,
     ) -> None:  # fmt: skip
         self.context = context
         self.clock = context.clock
@@ -90,9 +90,9 @@ class Scheduler:
         self.nodes.on_change(self._node_changed)
         for plugin in self._plugins():
             plugin.connect(self)
-        self.joined: list[Joined] = []
-        for plugin, weight, scheduler_name in joined:
-            self.register(plugin, weight=weight, scheduler_name=scheduler_name)
+        self._joined = [] if joined is None else joined  # its successor is given the same list
+        for plugin, weight, scheduler_name in self._joined:
+            self._add(plugin, weight, scheduler_name)
 
     def start(self) -> None:
         """Nothing to do: the informers bring the work."""
@@ -122,6 +122,10 @@ class Scheduler:
         `weight` is that of its score, if it has one. Raises ValueError for a name that is taken or no profile.
         """
         made = plugin() if isinstance(plugin, type) else plugin
+        self._add(made, weight, scheduler_name)
+        self._joined.append((made, weight, scheduler_name))
+
+    def _add(self, made: Plugin, weight: int, scheduler_name: str) -> None:
         algorithm = self._algorithms.get(scheduler_name)
         if algorithm is None:
             raise ValueError(f'there is no profile "{scheduler_name}"; there are: {", ".join(self._algorithms)}')
@@ -129,7 +133,6 @@ class Scheduler:
             raise ValueError(f'a plug-in named "{made.name}" is at work already')
         kind = type(made)
         scores = kind.score is not Plugin.score or kind.score_all is not Plugin.score_all
-        self.joined.append((made, weight, scheduler_name))
         row = Made(made, kind.filter is not Plugin.filter, weight if scores else 0)
         self.context.schedule(Item(NAME, SYNC, lambda: self._join(algorithm, row)))
 
