@@ -32,7 +32,7 @@ from k8snb.clock import Clock, RealClock
 from k8snb.cloud import Provider
 from k8snb.cloud.notebook import ZONE, Machine, NotebookCloud
 from k8snb.cloud.service import EXCLUDED
-from k8snb.control_plane import ApiServers, Component, instance_components, single_component
+from k8snb.control_plane import ApiServers, Component, component_statuses, instance_components, single_component
 from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
 from k8snb.controllers.provisioner import Provisioner, Provisioners
 from k8snb.coredns import CoreDNS
@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 
 CONTROL_PLANE = "control-plane"
 POD_METRICS, NODE_METRICS = (BY_GVK["metrics.k8s.io/v1beta1", kind] for kind in ("PodMetrics", "NodeMetrics"))
+COMPONENT_STATUS = BY_GVK["v1", "ComponentStatus"]
 FIRST_METRICS = 5.0  # seconds from the start to the first question to the kubelets
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
@@ -180,6 +181,7 @@ class Cluster:
         self._dns = Single("coredns", self.context, self._begin_dns)
         self._dns.start()
         self._metrics = Single("metrics-server", self.context, self._begin_metrics)
+        self.apiserver.virtual[COMPONENT_STATUS] = lambda request: component_statuses(request, self._elected)
 
         for make in (AutoRegister, self._availability):
             make(self.context, beside)
@@ -219,7 +221,11 @@ class Cluster:
         metrics = MetricsServer(client, process.executor(self._host.executor), clock, nodes=lambda: server.nodes)
         server.virtual.update({POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes})
         clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
-        return server.virtual.clear
+
+        def end() -> None:
+            del server.virtual[POD_METRICS], server.virtual[NODE_METRICS]
+
+        return end
 
     @property
     def apiserver(self) -> ApiServer:

@@ -8,18 +8,21 @@ With kubeadm one moves a manifest out of /etc/kubernetes/manifests for this, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 
+from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import ApiServer
+from k8snb.client import Request
 from k8snb.client.instances import RUNNING, STOPPED, Instances, Single, numbered
 from k8snb.entrance import Entrance, House, Inside
 from k8snb.pump import RESULT, Item, Pump
 from k8snb.serve import Door
 
 APISERVER = "kube-apiserver"
+ASKED = (("scheduler", "kube-scheduler", 10259), ("controller-manager", "kube-controller-manager", 10257))
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,22 @@ def instance_components(instances: Instances, about: str, lock: AbstractContextM
     for part in instances.program.parts if len(instances.program.parts) > 1 else ():
         on, off = (partial(instances.switch, part, wanted) for wanted in (True, False))
         yield Component(part, f"in {instances.program.name}", lock, partial(instances.state_of, part), on, off)
+
+
+def component_statuses(request: Request, programs: Iterable[Instances]) -> list[Object]:
+    """What `kubectl get componentstatuses` shows. Source: `pkg/registry/core/componentstatus` in the kubernetes
+    repository; it asks the components' own addresses, of which a machine has one each."""
+    request.warnings.append("v1 ComponentStatus is deprecated in v1.19+")
+    first = {each.program.name: each.all[0].state for each in programs}
+    found = [_status_of(name, port, first[program] != STOPPED) for name, program, port in ASKED]
+    return [*found, _status_of("etcd-0", 0, True)]
+
+
+def _status_of(name: str, port: int, healthy: bool) -> Object:
+    refused = f'Get "https://127.0.0.1:{port}/healthz": dial tcp 127.0.0.1:{port}: connect: connection refused'
+    said = {"status": "True", "message": "ok"} if healthy else {"status": "False", "message": refused}
+    return {"apiVersion": "v1", "kind": "ComponentStatus", "metadata": {"name": name},
+            "conditions": [{"type": "Healthy", **said}]}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -60,3 +60,20 @@ def test_what_asks_a_stopped_apiserver_says_how_to_start_it(notebook: Notebook) 
 
 def test_names_of_components_are_completed(notebook: Notebook) -> None:
     assert "%kcluster component stop kube-scheduler" in notebook.complete("%kcluster component stop kube-s")
+
+
+def test_componentstatuses_say_who_does_not_answer(notebook: Notebook) -> None:
+    """pkg/registry/core/componentstatus: scheduler, controller-manager and etcd at their health checks."""
+    rows = {row.split()[0]: row.split()[1] for row in notebook.run("%kget cs").text.splitlines()}
+    assert rows == {"NAME": "STATUS", "scheduler": "Healthy", "controller-manager": "Healthy", "etcd-0": "Healthy"}
+    notebook.run("%kcluster component stop kube-scheduler")
+    text = notebook.run("%kget componentstatuses").text
+    assert "Unhealthy" in text and "127.0.0.1:10259: connect: connection refused" in text
+    assert "v1 ComponentStatus is deprecated" in repr(notebook.run("%kget cs"))
+
+
+def test_a_service_behind_a_balancer_is_reached_at_its_own_address(notebook: Notebook) -> None:
+    notebook.run("%kcreate deployment web --image=nginx")
+    notebook.run("%kexpose deployment web --port=80 --type=LoadBalancer")
+    assert notebook.run("%kcluster service web --url") == "http://203.0.113.1:80"
+    assert "203.0.113.1" in notebook.run("%kget services").text

@@ -166,6 +166,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("LimitRange", "limitranges", short_names=("limits",)),
     Kind("PodTemplate", "podtemplates"),
     Kind("Binding", "bindings", verbs=_QUESTION),
+    Kind("ComponentStatus", "componentstatuses", namespaced=False, short_names=("cs",), verbs=("get", "list")),
     Kind("Deployment", "deployments", "apps", short_names=("deploy",), categories=("all",), subresources=_SCALE),
     Kind("ReplicaSet", "replicasets", "apps", short_names=("rs",), categories=("all",), subresources=_SCALE),
     Kind("StatefulSet", "statefulsets", "apps", short_names=("sts",), categories=("all",), subresources=_SCALE),

@@ -49,6 +49,7 @@ from k8snb.clock import Clock, timestamp
 from k8snb.etcd import Store
 
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
+NO_METRICS = "the server is currently unable to handle the request: there is no metrics server"
 DNS_INDEX = 10  # the cluster's DNS service has the tenth address of the service range, as kubeadm sets it up
 
 
@@ -150,16 +151,11 @@ class ApiServer:
             return handler_for(request)(self, self._admit_question(decode_behind(request)))
         if request.verb not in request.kind.verbs:
             raise errors.method_not_supported(request.kind, request.verb)
+        if request.kind in self.virtual:
+            return virtual.answer(request, self.virtual[request.kind], self.store.revision)
         if request.kind.group == METRICS:
-            return self._measured(request)
+            raise errors.unavailable(NO_METRICS)
         return self._verbs[request.verb](request)
-
-    def _measured(self, request: Request) -> Object:
-        """What is worked out when somebody asks. Raises ServiceUnavailable where nobody can."""
-        provider = self.virtual.get(request.kind)
-        if provider is None:
-            raise errors.unavailable("the server is currently unable to handle the request: there is no metrics server")
-        return virtual.answer(request, provider, self.store.revision)
 
     def kinds(self) -> tuple[Kind, ...]:
         """Discovery: what this server serves."""

@@ -18,6 +18,7 @@ from k8snb.printers import (
     access,
     autoscaling,
     batch,
+    components,
     custom,
     duration,
     extensions,
@@ -422,6 +423,7 @@ PRINTERS: dict[tuple[str, str], Printer] = {
     ("storage.k8s.io", "CSINode"): Printer("NAME DRIVERS AGE", storage.node_drivers),
     ("storage.k8s.io", "CSIStorageCapacity"): Printer("NAME STORAGECLASSNAME CAPACITY", storage.capacity),
     ("", "LimitRange"): Printer("NAME CREATED_AT", limits.limit_range),
+    ("", "ComponentStatus"): Printer("NAME STATUS MESSAGE ERROR", components.component_status),
     ("", "ResourceQuota"): Printer("NAME REQUEST LIMIT AGE", limits.resource_quota),
     ("scheduling.k8s.io", "PriorityClass"): Printer(
         "NAME VALUE GLOBAL-DEFAULT AGE PREEMPTIONPOLICY", limits.priority_class
