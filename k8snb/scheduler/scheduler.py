@@ -54,6 +54,7 @@ from k8snb.scheduler.queue import QueuedPod, SchedulingQueue
 
 NAME = DEFAULT
 USER = "system:kube-scheduler"
+Joined = tuple[Plugin, int, str]  # a plug-in of somebody's own, its weight, and the profile that it joined
 
 # What a pod may ask for that only a plug-in k8snb does not have would look at.
 NOT_IMPLEMENTED = ("resourceClaims",)
@@ -64,7 +65,10 @@ class Scheduler:
 
     name = NAME
 
-    def __init__(self, context: Context, informers: Informers, *, profiles: Iterable[Profile] = (Profile(),)) -> None:
+    def __init__(
+        self, context: Context, informers: Informers, *, profiles: Iterable[Profile] = (Profile(),),
+        joined: Iterable[Joined] = (),
+    ) -> None:  # fmt: skip
         self.context = context
         self.clock = context.clock
         self.client = context.client(USER, "system:authenticated")
@@ -86,6 +90,9 @@ class Scheduler:
         self.nodes.on_change(self._node_changed)
         for plugin in self._plugins():
             plugin.connect(self)
+        self.joined: list[Joined] = []
+        for plugin, weight, scheduler_name in joined:
+            self.register(plugin, weight=weight, scheduler_name=scheduler_name)
 
     def start(self) -> None:
         """Nothing to do: the informers bring the work."""
@@ -122,6 +129,7 @@ class Scheduler:
             raise ValueError(f'a plug-in named "{made.name}" is at work already')
         kind = type(made)
         scores = kind.score is not Plugin.score or kind.score_all is not Plugin.score_all
+        self.joined.append((made, weight, scheduler_name))
         row = Made(made, kind.filter is not Plugin.filter, weight if scores else 0)
         self.context.schedule(Item(NAME, SYNC, lambda: self._join(algorithm, row)))
 
