@@ -26,6 +26,7 @@ NOTHING = Request({}, 0, 0, ())
 
 class NodeResourcesFit(Plugin):
     name = "NodeResourcesFit"
+    local = True
     wakes_on = frozenset((NODE_ADDED, NODE_ALLOCATABLE, POD_GONE))
     _request = NOTHING
 
@@ -56,6 +57,7 @@ class NodeResourcesFit(Plugin):
 
 class NodeResourcesBalancedAllocation(Plugin):
     name = "NodeResourcesBalancedAllocation"
+    local = True
     _request = NOTHING
 
     def begin(self, cycle: Cycle) -> bool:
