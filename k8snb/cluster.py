@@ -26,6 +26,7 @@ from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.clock import Clock, RealClock
+from k8snb.collector import Collector
 from k8snb.controllers import CONTROLLERS, identity_controllers
 from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
 from k8snb.controllers.provisioner import Provisioner, Provisioners
@@ -106,6 +107,7 @@ class Cluster:
         self._volume_plugins = dict(PLUGINS)
         self._host: Host | None = None
         self._dns_address = ""
+        self._collector = Collector()
         self.running = False
 
     # life
@@ -117,6 +119,7 @@ class Cluster:
         """
         if self.running:
             return
+        self._collector.relax()
         try:
             with self.pump.lock:
                 self._boot()
@@ -195,6 +198,7 @@ class Cluster:
 
     def _switch_off(self) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
+        self._collector.restore()
         if "kubectl" in self.__dict__:
             self.kubectl.close()
         if "door" in self.__dict__:

@@ -1,5 +1,5 @@
-"""kube-scheduler's short cut: the best of all nodes, found by groups of nodes that are alike, is what looking at each node
-would have found (upstream looks at each: `schedulePod` in `pkg/scheduler/schedule_one.go`)."""
+"""kube-scheduler's short cut: the best of all nodes, found by groups of nodes that are alike, is what looking at each
+node would have found (upstream looks at each: `schedulePod` in `pkg/scheduler/schedule_one.go`)."""
 
 from __future__ import annotations
 
