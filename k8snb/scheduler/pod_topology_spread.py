@@ -75,8 +75,11 @@ class PodTopologySpread(Plugin):
     normalizes = True
     wakes_on = frozenset((NODE_ADDED, NODE_LABELS, NODE_TAINTS, POD_GONE, POD_PLACED, POD_LABELS))
 
-    def __init__(self, *, default_constraints: Sequence[Object] | None = None) -> None:
+    def __init__(self, *, default_constraints: Sequence[Object] | None = None, defaulting_type: str = "System") -> None:
+        if default_constraints and defaulting_type == "System":
+            raise ValueError("defaultConstraints: when .defaultingType is System, no default constraints may be given")
         self._defaults = default_constraints
+        self._by_system = defaulting_type == "System"
         self._group = ""
         self._cache = Cache()
         self._hard = self._soft = NO_COUNTING
@@ -152,7 +155,7 @@ class PodTopologySpread(Plugin):
         self._cache, self._group = cycle.cache, cycle.group
         if not self.concerns(cycle.pod):
             self._hard = self._soft = NO_COUNTING
-            return bool(cycle.group)
+            return bool(cycle.group) and self._by_system
         self._soft = self._counting(cycle, SOFT)
         return bool(self._soft.rules)
 
