@@ -28,6 +28,7 @@ from k8snb.client.informer import Informers, LentInformers
 from k8snb.client.instances import RUNNING, STOPPED, Instances, Program, Single
 from k8snb.client.process import Process
 from k8snb.clock import Clock, RealClock
+from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers import CONTROLLERS, identity_controllers
 from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
@@ -117,6 +118,7 @@ class Cluster:
         self._volume_plugins = dict(PLUGINS)
         self._host: Host | None = None
         self._dns_address = ""
+        self._collector = Collector()
         self.running = False
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
@@ -129,6 +131,7 @@ class Cluster:
         """
         if self.running:
             return
+        self._collector.relax()
         try:
             with self.pump.lock:
                 self._boot()
@@ -260,6 +263,7 @@ class Cluster:
 
     def _switch_off(self) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
+        self._collector.restore()
         if "kubectl" in self.__dict__:
             self.kubectl.close()
         for door in self.apiservers.doors:
