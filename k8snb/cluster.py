@@ -175,6 +175,7 @@ class Cluster:
         self.scheduler.start()
         for spec in self._specs.values():
             self._switch_on(spec)
+        self._serve_pods(self._host)
         self.clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
 
     def _availability(self, context: Context, informers: Informers) -> Availability:
@@ -197,6 +198,8 @@ class Cluster:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
         if "kubectl" in self.__dict__:
             self.kubectl.close()
+        if self._host is not None:
+            self._host.stop_listening()
         if "door" in self.__dict__:
             self.door.close()
         if "_hooks" in self.__dict__:
@@ -271,6 +274,15 @@ class Cluster:
     def door(self) -> Door:
         """HTTPS for other processes."""
         return Door(self.name, Entrance(self), lambda: self.apiserver, self._revision)
+
+    def _serve_pods(self, host: Host) -> None:
+        """Answer where Service `kubernetes` leads to: on the first node, with a server that its first client starts."""
+        door = self.door
+        node = next(iter(self.nodes.values()), None)
+        if node is not None:
+            address = self.apiserver.allocator.address(1)
+            spot = host.listen_for_pods(node.network.node_ip, lambda sock: door.adopt(sock, address=address))
+            self.apiserver.answers_at(*spot)
 
     def _revision(self) -> int:
         """The newest revision that every watcher has been told of: under the lock none is half told."""

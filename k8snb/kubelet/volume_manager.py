@@ -81,6 +81,7 @@ class VolumeManager:
         wanted = list(_used(pod))
         known = self._pods.setdefault(uid_of(pod), _PodVolumes())
         missing = [volume for volume in wanted if volume["name"] not in known.mounted]
+        missing.sort(key=_has_claim)  # what is told of a claim counts the others as there
         if not missing:
             known.told = 0.0
             return 0.0
@@ -271,6 +272,10 @@ def _used(pod: Object) -> Iterator[Object]:
         for mount in container.get("volumeMounts") or ()
     }  # fmt: skip
     yield from (volume for volume in spec["volumes"] if volume["name"] in named)
+
+
+def _has_claim(volume: Object) -> bool:
+    return "persistentVolumeClaim" in volume or "ephemeral" in volume
 
 
 def _words(found: Resolved) -> str:
