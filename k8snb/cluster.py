@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
@@ -73,14 +74,15 @@ class Cluster:
 
     `runtime` is auto, docker, process or simulated, or a ready `cri.Runtime`, which is closed with the cluster; `clock`
     a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
-    control plane has a node of its own. `store` makes its etcd; `profiles` are its scheduler's.
+    control plane has a node of its own, which runs the manifests in the directory `static_pods` by itself. `store`
+    makes its etcd; `profiles` are its scheduler's.
     Raises ValueError for a runtime that is none.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
         seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
-        profiles: Iterable[Profile] = (),
+        profiles: Iterable[Profile] = (), static_pods: str | Path = "",
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -99,7 +101,7 @@ class Cluster:
         self.identity = Identity(self.clock)
         self.nodes: dict[str, Node] = {}
         self._dice = random.Random(seed)
-        self._cpus, self._memory = cpus, memory
+        self._cpus, self._memory, self._static_pods = cpus, memory, str(static_pods)
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
         self._provisioners = Provisioners(HostPathProvisioner())
         self._directories = PodDirectories()
@@ -420,15 +422,17 @@ class Cluster:
     # machines
 
     def add_node(
-        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = ""
-    ) -> str:
-        """A new worker joins. Returns its name."""
+        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
+        static_pods: str | Path = "",
+    ) -> str:  # fmt: skip
+        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
         numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
         name = name or f"node-{next(numbers)}"
         if name in self._specs:
             raise ValueError(f'node "{name}" exists already')
         self._must_run()
-        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory)
+        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory,
+                        static_pods=str(static_pods))  # fmt: skip
         self._specs[name] = spec
         with self.pump.lock:
             self._switch_on(spec)
@@ -476,7 +480,8 @@ class Cluster:
     def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
         labels = {CONTROL_PLANE_LABEL: ""}
-        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
+        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory,
+                       static_pods=self._static_pods)  # fmt: skip
         for number in range(1, workers + 1):
             yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
 

@@ -33,7 +33,9 @@ READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """How a node presents itself. Empty `cpus` and `memory`: what the machine has."""
+    """How a node presents itself. Empty `cpus` and `memory`: what the machine has. `static_pods` is a directory with
+    manifests of pods that the node runs by itself.
+    """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -42,6 +44,7 @@ class NodeSpec:
     memory: str = ""
     pods: int = 110
     unschedulable: bool = False
+    static_pods: str = ""
 
 
 def machine_memory() -> int:

@@ -58,6 +58,7 @@ class PodWorkers:
         self._volumes = volumes
         volumes.on_over_limit = self._evict
         self._workers: dict[str, Worker] = {}
+        self.on_static_end: Callable[[], None] = lambda: None
         self.events = events
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
@@ -97,6 +98,31 @@ class PodWorkers:
             worker.pod = {**pod, "metadata": forced}
             self._hurry(uid_of(pod), worker)
             self.queue.add(uid_of(pod), int(pod["metadata"]["resourceVersion"]))
+
+    def static_pods(self) -> list[Object]:
+        """The node's own pods that run or are ending."""
+        return [worker.pod for worker in self._workers.values() if worker.is_static]
+
+    def run_static(self, pod: Object) -> None:
+        self._workers[uid_of(pod)] = Worker(pod, is_static=True)
+        self.queue.add(uid_of(pod))
+
+    def show_static(self, uid: str, mirror: Object) -> None:
+        """The pod's status is to be seen in this object."""
+        worker = self._workers[uid]
+        if worker.mirror is None or uid_of(worker.mirror) != uid_of(mirror):
+            self.queue.add(uid)
+        worker.mirror = mirror
+        worker.pod = {**worker.pod, "status": mirror["status"]}
+
+    def end_static(self, uid: str) -> None:
+        """The pod's manifest is gone: it ends as one that somebody has deleted."""
+        worker = self._workers[uid]
+        if not is_deleting(worker.pod):
+            ending = {"deletionTimestamp": timestamp(self._clock.now()),
+                      "deletionGracePeriodSeconds": _grace(worker.pod)}  # fmt: skip
+            worker.pod = {**worker.pod, "metadata": {**worker.pod["metadata"], **ending}}
+            self.queue.add(uid)
 
     def sync_all(self) -> None:
         for uid in self._workers:
@@ -184,7 +210,7 @@ class PodWorkers:
         if left > 0:
             self.queue.add_after(uid, left, background=True)
             return
-        worker.pod = self._client.update_status("pods", deadline.overdue(worker.pod))
+        self._statuses.write(worker, deadline.overdue(worker.pod))
         self.events.event(worker.pod, NORMAL, deadline.REASON, deadline.MESSAGE)
 
     def _evict(self, uid: str, message: str) -> None:
@@ -192,8 +218,7 @@ class PodWorkers:
         worker = self._workers.get(uid)
         if worker is None or worker.gone or _is_over(worker.pod):
             return
-        status = volume_limits.evicted(worker.pod, message, timestamp(self._clock.now()))
-        worker.pod = self._client.update_status("pods", status)
+        self._statuses.write(worker, volume_limits.evicted(worker.pod, message, timestamp(self._clock.now())))
         self.events.event(worker.pod, WARNING, volume_limits.REASON, message)
         self.queue.add(uid)
 
@@ -337,6 +362,9 @@ class PodWorkers:
         self._prober.forget(uid)
         del self._workers[uid]
         self._resizer.wake_deferred()
+        if worker.is_static:
+            self.on_static_end()
+            return
         if worker.gone:
             return
         try:

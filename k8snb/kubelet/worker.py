@@ -26,6 +26,8 @@ class Worker:
     round: int = 0
     grace: float = 0.0  # seconds granted to the containers that are being stopped; 0 while none is
     gone: bool = False
+    is_static: bool = False  # the pod is the node's own: in the apiserver there is at most its mirror
+    mirror: Object | None = None
     images: set[str] = field(default_factory=set)  # containers whose image has been seen to for the next start
     waiting: dict[str, Waiting] = field(default_factory=dict)
     crashes: dict[str, Backoff] = field(default_factory=dict)
