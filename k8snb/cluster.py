@@ -81,8 +81,8 @@ class Cluster:
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
-        seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
-        profiles: Iterable[Profile] = (), static_pods: str | Path = "",
+        seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
+        store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -101,7 +101,7 @@ class Cluster:
         self.identity = Identity(self.clock)
         self.nodes: dict[str, Node] = {}
         self._dice = random.Random(seed)
-        self._cpus, self._memory, self._static_pods = cpus, memory, str(static_pods)
+        self._cpus, self._memory, self._disk, self._static_pods = cpus, memory, disk, str(static_pods)
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
         self._provisioners = Provisioners(HostPathProvisioner())
         self._directories = PodDirectories()
@@ -423,7 +423,7 @@ class Cluster:
 
     def add_node(
         self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
-        static_pods: str | Path = "",
+        disk: str = "", static_pods: str | Path = "",
     ) -> str:  # fmt: skip
         """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
         numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
@@ -432,7 +432,7 @@ class Cluster:
             raise ValueError(f'node "{name}" exists already')
         self._must_run()
         spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory,
-                        static_pods=str(static_pods))  # fmt: skip
+                        disk=disk or self._disk, static_pods=str(static_pods))  # fmt: skip
         self._specs[name] = spec
         with self.pump.lock:
             self._switch_on(spec)
@@ -481,9 +481,9 @@ class Cluster:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
         labels = {CONTROL_PLANE_LABEL: ""}
         yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory,
-                       static_pods=self._static_pods)  # fmt: skip
+                       disk=self._disk, static_pods=self._static_pods)  # fmt: skip
         for number in range(1, workers + 1):
-            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
+            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory, disk=self._disk)
 
     def _switch_on(self, spec: NodeSpec) -> None:
         assert self._host is not None, "the cluster is stopped"

@@ -29,6 +29,8 @@ from k8snb.cri import (
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState, reported
 from k8snb.kubelet.configs import Configs
+from k8snb.kubelet.eviction import EvictionManager
+from k8snb.kubelet.image_gc import ImageGC
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.pod_directories import PodDirectories
@@ -37,6 +39,7 @@ from k8snb.kubelet.prober import Dialer, Prober
 from k8snb.kubelet.server import KubeletServer, Reply
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
 from k8snb.kubelet.static_pods import StaticPods
+from k8snb.kubelet.stats import NodeStats
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.volume_places import PLUGINS
 from k8snb.kubelet.volume_plugin import VolumePlugin
@@ -75,7 +78,18 @@ class Kubelet:
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self.pleg.problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
-        self._server = KubeletServer(self, runtime, context.clock)
+        stats = NodeStats(runtime, context.clock.monotonic)
+        self._server = KubeletServer(self, stats, context.clock)
+        collector = ImageGC(self.name, runtime, context.clock, executor, in_use=self.workers.images_in_use,
+                            events=events)  # fmt: skip
+        self._eviction = EvictionManager(
+            self, context.clock, executor, stats=stats, images=collector, capacity=self.node_status.capacity,
+            events=events,
+        )  # fmt: skip
+        self._eviction.evict = self.workers.evict
+        self._eviction.on_change = self.node_status.report
+        self.workers.refusal = self._eviction.refusal
+        self.node_status.pressures = lambda: self._eviction.pressures
         self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
         self._pods.on_change(self._pod_changed)
         self.pleg.on_change = self.workers.changed
@@ -91,6 +105,7 @@ class Kubelet:
         self._pods.start()
         self.pleg.start(then=self.workers.sync_all)
         self._static.start()
+        self._eviction.start()
 
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""
@@ -100,6 +115,7 @@ class Kubelet:
         self._prober.stop()
         self._volumes.stop()
         self._static.stop()
+        self._eviction.stop()
         self.pleg.stopped = True
 
     def _runtime_event(self) -> None:
@@ -179,6 +195,10 @@ class Kubelet:
     def pods(self) -> list[tuple[Object, PodState]]:
         """The pods of the node, each with what the runtime has of it."""
         return [(pod, self._state(pod)) for pod in self.workers.pods()]
+
+    def disks(self) -> dict[str, list[Path]]:
+        """Where the emptyDirs of each pod lie on the node's disk, by uid."""
+        return self._volumes.empty_directories()
 
     def _state(self, pod: Object) -> PodState:
         return self.pleg.state(self._static.uid_of(pod))
