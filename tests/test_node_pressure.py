@@ -1,6 +1,6 @@
 """Node pressure: a node that runs short says so, takes no more, and lets the pods go that ask for it most.
 
-Upstream's rules are in `pkg/kubelet/eviction` and `pkg/kubelet/images/image_gc_manager.go` of the kubernetes repository.
+Upstream's rules are in `pkg/kubelet/eviction` and `pkg/kubelet/images/image_gc_manager.go` of its repository.
 """
 
 from __future__ import annotations
