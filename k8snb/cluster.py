@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
@@ -79,16 +80,17 @@ class Cluster:
 
     `runtime` is auto, docker, process or simulated, or a ready `cri.Runtime`, which is closed with the cluster; `clock`
     a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
-    control plane has a node of its own. `store` makes its etcd; `profiles` are its scheduler's. All
-    `apiservers` serve it; of several `controller_managers` and `schedulers` one leads and the others stand by.
+    control plane has a node of its own, which runs the manifests in the directory `static_pods` by itself. `store`
+    makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
+    `schedulers` one leads and the others stand by.
     Raises ValueError for a runtime that is none.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
-        seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
-        profiles: Iterable[Profile] = (), apiservers: int = 1, controller_managers: int = 1,
-        schedulers: int = 1,
+        seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
+        store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
+        apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1,
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -111,7 +113,7 @@ class Cluster:
         self._elected: list[Instances] = []
         self._dice = random.Random(seed)
         self._identities = random.Random(seed)  # names of processes change nothing that a seed has settled
-        self._cpus, self._memory = cpus, memory
+        self._cpus, self._memory, self._disk, self._static_pods = cpus, memory, disk, str(static_pods)
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
         self._provisioners = Provisioners(HostPathProvisioner())
         self._directories = PodDirectories()
@@ -179,6 +181,7 @@ class Cluster:
         self._schedulers.start()
         for spec in self._specs.values():
             self._switch_on(spec)
+        self._serve_pods(self._host)
         self._metrics.start()
 
     def _new_apiserver(self) -> ApiServer:
@@ -266,6 +269,8 @@ class Cluster:
         self._collector.restore()
         if "kubectl" in self.__dict__:
             self.kubectl.close()
+        if self._host is not None:
+            self._host.stop_listening()
         for door in self.apiservers.doors:
             door.close()
         if "_hooks" in self.__dict__:
@@ -342,6 +347,15 @@ class Cluster:
     def door(self) -> Door:
         """HTTPS for other processes: the first apiserver's."""
         return self.apiservers.doors[0]
+
+    def _serve_pods(self, host: Host) -> None:
+        """Answer where Service `kubernetes` leads to: on the first node, with a server that its first client starts."""
+        door = self.door
+        node = next(iter(self.nodes.values()), None)
+        if node is not None:
+            address = self.apiserver.allocator.address(1)
+            spot = host.listen_for_pods(node.network.node_ip, lambda sock: door.adopt(sock, address=address))
+            self.apiserver.answers_at(*spot)
 
     def _revision(self) -> int:
         """The newest revision that every watcher has been told of: under the lock none is half told."""
@@ -522,15 +536,17 @@ class Cluster:
     # machines
 
     def add_node(
-        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = ""
-    ) -> str:
-        """A new worker joins. Returns its name."""
+        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
+        disk: str = "", static_pods: str | Path = "",
+    ) -> str:  # fmt: skip
+        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
         numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
         name = name or f"node-{next(numbers)}"
         if name in self._specs:
             raise ValueError(f'node "{name}" exists already')
         self._must_run()
-        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory)
+        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory,
+                        disk=disk or self._disk, static_pods=str(static_pods))  # fmt: skip
         self._specs[name] = spec
         with self.pump.lock:
             self._switch_on(spec)
@@ -593,9 +609,10 @@ class Cluster:
     def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
         labels = {CONTROL_PLANE_LABEL: ""}
-        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
+        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory,
+                       disk=self._disk, static_pods=self._static_pods)  # fmt: skip
         for number in range(1, workers + 1):
-            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
+            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory, disk=self._disk)
 
     def _switch_on(self, spec: NodeSpec) -> None:
         assert self._host is not None, "the cluster is stopped"

@@ -18,7 +18,6 @@ from k8snb.apiserver.admission_plugin import creates, find_object
 from k8snb.client import Request
 from k8snb.etcd import Store
 
-MOUNTS_TOKENS = False  # needs a kubelet that carries out projected volumes
 MIRROR = "kubernetes.io/config.mirror"
 DEFAULT = "default"
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -75,8 +74,8 @@ def _mounts_token(spec: Object, account: Object | None) -> bool:
     """The pod may want no token, or else the account may."""
     for said in (spec.get("automountServiceAccountToken"), (account or {}).get("automountServiceAccountToken")):
         if said is not None:
-            return MOUNTS_TOKENS and bool(said)
-    return MOUNTS_TOKENS
+            return bool(said)
+    return True
 
 
 def with_token(pod: Object, volume: str) -> Object:
