@@ -130,7 +130,7 @@ COMMANDS = (
             flags.DRY_RUN, flags.FORCE, flags.GRACE_PERIOD, flags.IGNORE_NOT_FOUND,
             Flag("now", BOOL, "The same as --grace-period=1."), flags.OUTPUT_NAME, flags.TIMEOUT, flags.WAIT,
         ),
-        missing=("interactive", "kustomize", "raw"),
+        missing=("interactive", "raw"),
         words="resources",
         examples=(
             "kubectl delete -f web.yaml",

@@ -151,7 +151,7 @@ COMMANDS = (
             Flag("labels", help="The Service's own labels.", short="l"),
             flags.OVERRIDES, flags.SAVE_CONFIG, *flags.WRITING,
         ),
-        missing=("kustomize", "override-type", "template"),
+        missing=("override-type",),
         words="resources",
         examples=(
             "kubectl expose deployment web --port=80 --target-port=8080",

@@ -91,7 +91,7 @@ MISSING_EVERYWHERE = (
     "password", "profile", "profile-output", "request-timeout", "server", "tls-server-name", "token", "user",
     "username", "v", "vmodule", "warnings-as-errors",
 )  # fmt: skip
-_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "k": ("kustomize",), "q": ("quiet",),
+_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "q": ("quiet",),
                      "s": ("server",), "v": ("v",)}  # fmt: skip
 
 
@@ -119,6 +119,11 @@ class Arguments:
 
     def texts(self, name: str) -> list[str]:
         return list(self.values.get(name) or ())
+
+    @property
+    def from_files(self) -> bool:
+        """Whether `-f` or `-k` says where the objects are."""
+        return bool(self.texts("filename") or self.text("kustomize"))
 
     @property
     def verb(self) -> str:

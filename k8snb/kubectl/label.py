@@ -166,7 +166,7 @@ def _command(name: str, sort: _Sort, help: str, examples: tuple[str, ...]) -> Co
             flags.ALL, flags.ALL_NAMESPACES, flags.SELECTOR, flags.FIELD_SELECTOR, *flags.FILES,
             flags.RESOURCE_VERSION, *flags.WRITING,
         ),
-        missing=("kustomize", "local", "template"),
+        missing=("local",),
         words="resources",
         examples=examples,
     )  # fmt: skip

@@ -104,7 +104,7 @@ def _locally(obj: Object, body: Any, content_type: str) -> Object:
 
 
 def run_replace(session: Session, args: Arguments) -> Output:
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     items, errors = documents(session, args)
     results = Results(session, args)
@@ -162,7 +162,7 @@ COMMANDS = (
             Flag("subresource", help="The subresource to patch.", values=("status", "scale", "resize")),
             *flags.FILES, *flags.WRITING,
         ),
-        missing=("kustomize", "local", "template"),
+        missing=("local",),
         words="resources",
         examples=(
             "kubectl patch node node-1 -p '{\"spec\":{\"unschedulable\":true}}'",
@@ -179,7 +179,7 @@ COMMANDS = (
         flags=(
             *flags.FILES, flags.FORCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING,
         ),
-        missing=("cascade", "grace-period", "kustomize", "raw", "subresource", "template", "timeout", "wait"),
+        missing=("cascade", "grace-period", "raw", "subresource", "timeout", "wait"),
         examples=("kubectl replace -f pod.yaml", "kubectl replace --force -f pod.yaml"),
     ),
 )  # fmt: skip

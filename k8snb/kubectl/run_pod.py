@@ -82,7 +82,7 @@ COMMANDS = (
             flags.OVERRIDES, flags.DRY_RUN, flags.FIELD_MANAGER, flags.SAVE_CONFIG, *flags.PRINTING,
         ),
         missing=("attach", "cascade", "expose", "filename", "force", "grace-period", "kustomize", "leave-stdin-open",
-                 "override-type", "pod-running-timeout", "privileged", "quiet", "recursive", "rm", "stdin", "template",
+                 "override-type", "pod-running-timeout", "privileged", "quiet", "recursive", "rm", "stdin",
                  "timeout", "tty", "wait"),
         examples=(
             "kubectl run web --image=nginx --port=80",

@@ -50,7 +50,7 @@ COMMANDS = (
         group="Basic Commands (Beginner)",
         run=runner(_change, "image updated", words=_resources),
         flags=(*flags.FILES, flags.SELECTOR, flags.ALL, *flags.WRITING),
-        missing=("kustomize", "local", "template"),
+        missing=("local",),
         words="resources",
         examples=(
             "kubectl set image deployment/web nginx=nginx:1.25",
