@@ -15,6 +15,7 @@ from k8snb.kubectl import (
     auth,
     autoscale,
     certificate,
+    config,
     cp,
     create,
     create_batch,
@@ -102,7 +103,8 @@ ROWS: tuple[Command, ...] = (
     *label.COMMANDS,
     *_absent("Settings Commands", completion="Print completion code for a shell."),
     *info.OTHER,
-    *_absent("Other Commands", config="Change the kubeconfig.", plugin="Work with plugins."),
+    *config.COMMANDS,
+    *_absent("Other Commands", plugin="Work with plugins."),
 )  # fmt: skip
 
 COMMANDS: Mapping[str, Command] = {
