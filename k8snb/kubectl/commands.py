@@ -37,7 +37,9 @@ from k8snb.kubectl import (
     logs,
     nodes,
     patch,
+    plugin,
     port_forward,
+    proxy,
     rollout,
     run_pod,
     scale,
@@ -93,7 +95,7 @@ ROWS: tuple[Command, ...] = (
     *cp.COMMANDS,
     *debug.COMMANDS,
     *EVENTS,
-    *_absent("Troubleshooting and Debugging Commands", proxy="Run a proxy to the apiserver."),
+    *proxy.COMMANDS,
     *auth.COMMANDS,
     *apply.COMMANDS,
     *patch.COMMANDS,
@@ -104,7 +106,7 @@ ROWS: tuple[Command, ...] = (
     *_absent("Settings Commands", completion="Print completion code for a shell."),
     *info.OTHER,
     *config.COMMANDS,
-    *_absent("Other Commands", plugin="Work with plugins."),
+    *plugin.COMMANDS,
 )  # fmt: skip
 
 COMMANDS: Mapping[str, Command] = {

@@ -263,7 +263,7 @@ def _unexpected(args: Arguments) -> KubectlError:
 
 
 _CLUSTER_FLAGS = (
-    Flag("server", help="The server's URL.", short="s"),
+    Flag("server", help="The server's URL."),
     Flag("certificate-authority", help="A file with the authority's certificate."),
     Flag("embed-certs", BOOL, "Put the file's contents into the kubeconfig."),
     Flag("insecure-skip-tls-verify", BOOL, "Do not check the server's certificate."),
@@ -291,7 +291,7 @@ COMMANDS = (
         help="Add or change a context.", group=GROUP, run=set_context, words="contexts",
         flags=(Flag("current", BOOL, "The current context."), Flag("cluster", help="The cluster's entry."),
                Flag("user", help="The user's entry."),
-               Flag("namespace", help="The namespace that is meant without -n.", short="n", values=(":namespaces",))),
+               Flag("namespace", help="The namespace that is meant without -n.", values=(":namespaces",))),
         examples=("kubectl config set-context gce --user=cluster-admin",
                   "kubectl config set-context --current --namespace=dev"),
     ),

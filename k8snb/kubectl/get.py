@@ -15,7 +15,7 @@ from typing import Any
 from k8snb.apimachinery import jsonpath, meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import namespace_of
-from k8snb.kubectl import flags, formats
+from k8snb.kubectl import flags, formats, raw
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table
@@ -26,6 +26,8 @@ from k8snb.printers import columns as printers
 
 
 def run(session: Session, args: Arguments) -> Output:
+    if args.text("raw"):
+        return raw.get(session, args)
     if not args.words and not args.texts("filename"):
         raise KubectlError(
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
@@ -154,6 +156,7 @@ _FLAGS = (
     flags.IGNORE_NOT_FOUND,
     flags.MANAGED_FIELDS,
     flags.MISSING_KEYS,
+    raw.FLAG,
 )
 
 COMMANDS = (
@@ -164,7 +167,7 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("chunk-size", "kustomize", "raw", "server-print", "subresource", "template"),
+        missing=("chunk-size", "kustomize", "server-print", "subresource", "template"),
         words="resources",
         examples=(
             "kubectl get pods",
