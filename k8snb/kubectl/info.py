@@ -17,7 +17,7 @@ from k8snb.apimachinery.kinds import Kind, version_rank
 from k8snb.apimachinery.meta import Object, get_path, labels_of, name_of, namespace_of
 from k8snb.kubectl import cluster_dump, flags, help
 from k8snb.kubectl.formats import to_yaml
-from k8snb.kubectl.grammar import BOOL, GLOBAL_FLAGS, STRINGS, Arguments, Command, Flag, usage_error
+from k8snb.kubectl.grammar import BOOL, GLOBAL_FLAGS, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import Session
@@ -74,8 +74,6 @@ _VERSION_PRINTERS: Mapping[str, Callable[[Object], str]] = {
 
 
 def cluster_info(session: Session, args: Arguments) -> Output:
-    if args.words:
-        raise usage_error(f'unknown command "{args.words[0]}"', args.command)
     server = session.server().endpoint.server if not session.client.user.name and session.server else ""
     services = session.client.items("services", SYSTEM, labelSelector="kubernetes.io/cluster-service=true")
     lines = [f"Kubernetes control plane is running at {server or _inside(session)}"]

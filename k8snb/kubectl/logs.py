@@ -89,10 +89,22 @@ def _pods(session: Session, args: Arguments, notes: list[str]) -> list[Object]:
                            "See 'kubectl logs -h' for help and examples")  # fmt: skip
     if len(args.words) > 2:
         raise KubectlError(_USAGE + "See 'kubectl logs -h' for help and examples")
-    found = one(session, args, args.words[0])
+    found = _one(session, args)
     if found.kind.kind == "Pod":
         return [found.object]
     return _of_workload(session, args, found, notes)
+
+
+def _one(session: Session, args: Arguments) -> Found:
+    """What is named; where it is not there, in the words that only this command has."""
+    try:
+        return one(session, args, args.words[0])
+    except KubectlError as error:
+        absent = "Error from server (NotFound): "
+        if not error.message.startswith(absent):
+            raise
+        what = error.message.removeprefix(absent)
+        raise KubectlError(f'error: error from server (NotFound): {what} in namespace "{session.namespace}"') from None
 
 
 def _of_workload(session: Session, args: Arguments, found: Found, notes: list[str]) -> list[Object]:

@@ -65,7 +65,9 @@ def _path(args: Arguments) -> str:
 
 
 def _send(session: Session, args: Arguments, method: str) -> Output:
-    if len(args.texts("filename")) > 1 or (method != "DELETE" and not args.texts("filename")):
+    if method != "DELETE" and not args.texts("filename"):
+        raise KubectlError("error: must specify one of -f and -k")
+    if len(args.texts("filename")) > 1:
         raise KubectlError("error: --raw can only use a single local file or stdin")
     path, body = _path(args), "".join(text for _, text in texts(session, args))
     answer = server_of(session).fetch(method, path, body.encode(), user=session.client.user)
