@@ -9,36 +9,41 @@ from __future__ import annotations
 
 from k8snb.apimachinery.meta import Object, name_of
 from k8snb.kubectl import pods, remote
+from k8snb.kubectl.exec import NO_TTY
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.logs import default_container
 from k8snb.kubectl.output import KubectlError, Output, Stream
 from k8snb.kubectl.session import Session
-from k8snb.kubectl.watch import PATIENCE
 
 QUIET = 2.0  # seconds in which a program that has read all there was may end
 PROMPT = "If you don't see a command prompt, try pressing enter."
-NO_TTY = "Unable to use a TTY - input is not a terminal or the right kind of file"
 
 
 def run(session: Session, args: Arguments) -> Output:
     notes: list[str] = []
     pod = pods.unfinished(_pod(session, args), "attach")
     container = _container(args, pod, notes)
-    notes += _terminal(args, container)
+    notes += _terminal(session, args, container)
     return listen(session, pod, container["name"], _shown(args, notes), stdin=args.on("stdin"))
 
 
 def listen(session: Session, pod: Object, container: str, first: str, *, stdin: bool) -> Output:
     """What a container's program writes from now on; what there is to read is read to it first."""
+    if session.console is not None:
+        tty = stdin and session.console.is_terminal and bool((pods.container_of(pod, container) or {}).get("tty"))
+        session.console.note(first)
+        code = remote.in_console(session, pod, container, stdin=stdin, tty=tty)
+        return Output(objects=[pod], exit_code=code)
     talk = remote.begin(session, pod, container, stdin=stdin)
     if stdin and session.stdin is not None:
         talk.say(session.stdin.encode())
         talk.say_end()
         talk.wait(lambda: talk.over, QUIET)
     if talk.over:
-        return Output(text=first + talk.text(), objects=[pod], exit_code=talk.code)
-    listener = _Listener(talk)
-    return Stream(Output(text=first, objects=[pod]), listener.poll, more=listener.more, stop=talk.close)
+        said = talk.text()
+        return Output(text=first + said, objects=[pod], exit_code=talk.code, notices=first, stdout=said)
+    listener = _Listener(session, talk)
+    return Stream(Output(text=first, objects=[pod], notices=first), listener.poll, more=listener.more, stop=talk.close)
 
 
 def _pod(session: Session, args: Arguments) -> Object:
@@ -60,11 +65,12 @@ def _container(args: Arguments, pod: Object, notes: list[str]) -> Object:
     return found
 
 
-def _terminal(args: Arguments, container: Object) -> list[str]:
+def _terminal(session: Session, args: Arguments, container: Object) -> list[str]:
     """Why there is no terminal, where one was asked for or the program has one."""
     if args.on("tty") and not container.get("tty"):
         return [f"error: Unable to use a TTY - container {container['name']} did not allocate one"]
-    return [NO_TTY] if args.on("stdin") and container.get("tty") else []
+    there = session.console is not None and session.console.is_terminal
+    return [NO_TTY] if args.on("stdin") and container.get("tty") and not there else []
 
 
 def _shown(args: Arguments, notes: list[str]) -> str:
@@ -74,8 +80,8 @@ def _shown(args: Arguments, notes: list[str]) -> str:
 class _Listener:
     """A program's words as they come; after a long silence there are no more."""
 
-    def __init__(self, talk: remote.Remote) -> None:
-        self._talk, self._quiet = talk, 0.0
+    def __init__(self, session: Session, talk: remote.Remote) -> None:
+        self._session, self._talk, self._quiet = session, talk, 0.0
 
     def poll(self) -> list[Output]:
         text = self._talk.text()
@@ -83,7 +89,7 @@ class _Listener:
         return [Output(text=text)] if text else []
 
     def more(self) -> bool:
-        if (self._talk.over and not self._talk.heard) or self._quiet >= PATIENCE:
+        if (self._talk.over and not self._talk.heard) or self._quiet >= self._session.patience:
             return False
         if not self._talk.wait(lambda: self._talk.heard or self._talk.over, 1.0):
             self._quiet += 1.0

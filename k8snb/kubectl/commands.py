@@ -15,6 +15,7 @@ from k8snb.kubectl import (
     auth,
     autoscale,
     certificate,
+    config,
     cp,
     create,
     create_batch,
@@ -36,7 +37,9 @@ from k8snb.kubectl import (
     logs,
     nodes,
     patch,
+    plugin,
     port_forward,
+    proxy,
     rollout,
     run_pod,
     scale,
@@ -92,7 +95,7 @@ ROWS: tuple[Command, ...] = (
     *cp.COMMANDS,
     *debug.COMMANDS,
     *EVENTS,
-    *_absent("Troubleshooting and Debugging Commands", proxy="Run a proxy to the apiserver."),
+    *proxy.COMMANDS,
     *auth.COMMANDS,
     *apply.COMMANDS,
     *patch.COMMANDS,
@@ -102,7 +105,8 @@ ROWS: tuple[Command, ...] = (
     *label.COMMANDS,
     *_absent("Settings Commands", completion="Print completion code for a shell."),
     *info.OTHER,
-    *_absent("Other Commands", config="Change the kubeconfig.", plugin="Work with plugins."),
+    *config.COMMANDS,
+    *plugin.COMMANDS,
 )  # fmt: skip
 
 COMMANDS: Mapping[str, Command] = {

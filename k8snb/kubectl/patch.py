@@ -17,7 +17,7 @@ from k8snb.apimachinery.json_patch import json_patch
 from k8snb.apimachinery.manifest import ManifestError
 from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of, with_metadata
 from k8snb.client.client import JSON, MERGE, STRATEGIC
-from k8snb.kubectl import flags
+from k8snb.kubectl import flags, raw
 from k8snb.kubectl.create import with_last_applied
 from k8snb.kubectl.grammar import Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import KubectlError, Output
@@ -104,6 +104,8 @@ def _locally(obj: Object, body: Any, content_type: str) -> Object:
 
 
 def run_replace(session: Session, args: Arguments) -> Output:
+    if args.text("raw"):
+        return raw.replace(session, args)
     if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     items, errors = documents(session, args)
@@ -177,9 +179,9 @@ COMMANDS = (
         group="Advanced Commands",
         run=run_replace,
         flags=(
-            *flags.FILES, flags.FORCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING,
+            *flags.FILES, flags.FORCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING, raw.FLAG,
         ),
-        missing=("cascade", "grace-period", "raw", "subresource", "timeout", "wait"),
+        missing=("cascade", "grace-period", "subresource", "timeout", "wait"),
         examples=("kubectl replace -f pod.yaml", "kubectl replace --force -f pod.yaml"),
     ),
 )  # fmt: skip

@@ -16,6 +16,7 @@ from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
+from k8snb.kubectl.proxy import Proxy
 from k8snb.notebook import kcluster, kdraw, live
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
@@ -124,7 +125,7 @@ class KubernetesMagics(Magics):
         answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell)
         if isinstance(answer, Stream):
             return live.follow(self.shell, cluster, answer, ending)
-        return Forwarded(answer) if isinstance(answer, Forwarding) else Result(answer)
+        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer)
 
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
