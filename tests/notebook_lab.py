@@ -112,10 +112,27 @@ class Kernel:
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, cell: str, *, interrupt_after: str = "") -> Answer:
-        """Run a cell; with `interrupt_after`, interrupt it at an output with this text, or at a second of silence."""
+    def run(self, cell: str, *, interrupt_after: str = "", asks: bool = False) -> Answer:
+        """Run a cell; with `interrupt_after`, interrupt it at an output with this text, or at a second of silence.
+
+        With `asks`, the cell may ask for lines.
+        """
+        return self._listen(self.client.execute(cell, allow_stdin=asks), interrupt_after)
+
+    def converse(self, cell: str, lines: list[str], *, interrupt: bool = True) -> tuple[list[str], Answer]:
+        """Run a cell and answer its questions; the one after the last line is interrupted. Gives the questions too."""
+        message = self.client.execute(cell, allow_stdin=True)
+        prompts: list[str] = []
+        for line in lines or [None]:
+            prompts.append(self.client.get_stdin_msg(timeout=60)["content"]["prompt"])
+            if line is not None:
+                self.client.input(line)
+            elif interrupt:
+                self.manager.interrupt_kernel()
+        return prompts, self._listen(message)
+
+    def _listen(self, message: str, interrupt_after: str = "") -> Answer:
         begin, outputs = time.monotonic(), []
-        message = self.client.execute(cell)
         while True:
             try:
                 reply = self.client.get_iopub_msg(timeout=1 if interrupt_after else 60)

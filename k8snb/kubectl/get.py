@@ -153,6 +153,8 @@ _FLAGS = (
     flags.IGNORE_NOT_FOUND,
     flags.MANAGED_FIELDS,
     flags.MISSING_KEYS,
+    flags.CHUNK_SIZE,
+    flags.SUBRESOURCE,
 )
 
 COMMANDS = (
@@ -163,7 +165,7 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("chunk-size", "kustomize", "raw", "server-print", "subresource", "template"),
+        missing=("kustomize", "raw", "server-print", "template"),
         words="resources",
         examples=(
             "kubectl get pods",

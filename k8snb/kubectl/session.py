@@ -37,7 +37,8 @@ class Open(Protocol):
 @dataclass(kw_only=True)
 class Session:
     """One command's surroundings. `namespace` is the one to work in, `stdin` what `-f -` reads; `edit(text, suffix)`
-    lets the user change a text; `keep` takes what stays open when the command is over.
+    lets the user change a text; `keep` takes what stays open when the command is over. `asks` says that somebody can be
+    asked for lines, so that a program may be talked to.
     """
 
     client: Client
@@ -48,6 +49,7 @@ class Session:
     edit: Callable[[str, str], str]
     keep: Callable[[Open], None] = lambda left_open: None
     stdin: str | None = None
+    asks: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def find_kind(self, word: str) -> Kind | None:
@@ -79,7 +81,7 @@ class Session:
 
 def dry_run(args: Arguments) -> str:
     """none, client or server. Raises KubectlError for anything else."""
-    mode = args.text("dry-run") or NONE
+    mode = CLIENT if args.on("local") else args.text("dry-run") or NONE
     if mode not in (NONE, CLIENT, SERVER):
         raise KubectlError(f'error: Invalid dry-run value ({mode}). Must be "none", "server", or "client".')
     return mode
