@@ -83,15 +83,21 @@ class Forwarding(Output):
         return f"http://{self.address}"
 
     def stop(self) -> None:
-        """Close the ports and all their connections."""
+        """Close the ports and all their connections, and wait until they are."""
+        self._end()
+        if threading.current_thread().name != "k8snb-pump":  # the pump waits for nobody
+            self._loop.flush()
+            self._loop.close()
+
+    def _end(self) -> None:
+        """Let the loop close everything. Whoever tells of a pod's end holds the cluster and must not wait for the loop,
+        which may be waiting for the cluster.
+        """
         if not self.stopped:
             self.stopped = True
             if self._watch is not None:
                 self._watch.stop()
             self._loop.post(self._shut)
-        if threading.current_thread().name != "k8snb-pump":  # the pump waits for nobody
-            self._loop.flush()
-            self._loop.close()
 
     def end_with_pod(self, client: Client) -> None:
         """End with the pod. Raises ApiError where the client may not watch it."""
@@ -105,7 +111,7 @@ class Forwarding(Output):
     def _told(self, watch: Watch) -> None:
         while (event := watch.pop()) is not None:
             if event.sort in ("DELETED", "ERROR") or get_path(event.object, "status.phase") in ("Succeeded", "Failed"):
-                self.stop()
+                self._end()
 
     # on the loop
 
