@@ -10,16 +10,15 @@ from __future__ import annotations
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
 from k8snb.kubectl import pods, remote
 from k8snb.kubectl.dialogue import After, Dialogue
+from k8snb.kubectl.exec import NO_TTY
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.logs import default_container
 from k8snb.kubectl.output import KubectlError, Output, Stream
 from k8snb.kubectl.session import Session
-from k8snb.kubectl.watch import PATIENCE
 
 STARTING = 120.0  # seconds for the container to start
 QUIET = 2.0  # seconds in which a program that has read all there was may end
 PROMPT = "If you don't see a command prompt, try pressing enter."
-NO_TTY = "Unable to use a TTY - input is not a terminal or the right kind of file"
 
 
 def no_words(code: int) -> tuple[str, int]:
@@ -39,6 +38,11 @@ def listen(
     session: Session, pod: Object, container: str, first: str, *, stdin: bool, after: After = no_words
 ) -> Output:
     """What a container's program writes from now on; what there is to read is read to it first."""
+    if session.console is not None:
+        tty = stdin and session.console.is_terminal and bool((pods.container_of(pod, container) or {}).get("tty"))
+        session.console.note(first)
+        said, code = after(remote.in_console(session, pod, container, stdin=stdin, tty=tty))
+        return Output(text=said, objects=[pod], exit_code=code)
     talk = remote.begin(session, pod, container, stdin=stdin)
     if stdin and session.asks and session.stdin is None:
         tty = bool((pods.container_of(pod, container) or {}).get("tty"))
@@ -48,10 +52,14 @@ def listen(
         talk.say_end()
         talk.wait(lambda: talk.over, QUIET)
     if talk.over:
-        said, code = after(talk.code)
-        return Output(text=first + talk.text() + said, objects=[pod], exit_code=code)
-    listener = _Listener(talk, after)
-    return Stream(Output(text=first, objects=[pod]), listener.poll, more=listener.more, stop=listener.stop)
+        heard, (said, code) = talk.text(), after(talk.code)
+        return Output(
+            text=first + heard + said, objects=[pod], exit_code=code, notices=first, stdout=heard + said
+        )  # fmt: skip
+    listener = _Listener(session, talk, after)
+    return Stream(
+        Output(text=first, objects=[pod], notices=first), listener.poll, more=listener.more, stop=listener.stop
+    )
 
 
 def listen_when_started(
@@ -106,7 +114,8 @@ def _terminal(session: Session, args: Arguments, container: Object) -> list[str]
     """Why there is no terminal, where one was asked for or the program has one."""
     if args.on("tty") and not container.get("tty"):
         return [f"error: Unable to use a TTY - container {container['name']} did not allocate one"]
-    return [NO_TTY] if args.on("stdin") and container.get("tty") and not session.asks else []
+    there = session.asks or (session.console is not None and session.console.is_terminal)
+    return [NO_TTY] if args.on("stdin") and container.get("tty") and not there else []
 
 
 def _shown(args: Arguments, notes: list[str]) -> str:
@@ -116,8 +125,8 @@ def _shown(args: Arguments, notes: list[str]) -> str:
 class _Listener:
     """A program's words as they come; after a long silence there are no more. `after` has the last word."""
 
-    def __init__(self, talk: remote.Remote, after: After) -> None:
-        self._talk, self._after, self._quiet = talk, after, 0.0
+    def __init__(self, session: Session, talk: remote.Remote, after: After) -> None:
+        self._session, self._talk, self._after, self._quiet = session, talk, after, 0.0
         self._left = False
 
     def poll(self) -> list[Output]:
@@ -130,7 +139,7 @@ class _Listener:
         return [Output(text=text)] if text else []
 
     def more(self) -> bool:
-        if self._left or self._quiet >= PATIENCE:
+        if self._left or self._quiet >= self._session.patience:
             return False
         if not self._talk.wait(lambda: self._talk.heard or self._talk.over, 1.0):
             self._quiet += 1.0

@@ -18,6 +18,8 @@ from k8snb.kubectl.output import Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import Session
 
+NO_TTY = "Unable to use a TTY - input is not a terminal or the right kind of file"
+
 
 def run(session: Session, args: Arguments) -> Output:
     if not args.words:
@@ -29,17 +31,33 @@ def run(session: Session, args: Arguments) -> Output:
     notes: list[str] = []
     pod = pods.unfinished(pods.named(session, args, args.words[0]), "exec into")
     container = args.text("container") or default_container(pod, notes)
-    text = "".join(note + "\n" for note in notes) if not args.on("quiet") else ""
+    if session.console is not None:
+        return _in_console(session, args, pod, container, notes)
+    first = "".join(note + "\n" for note in notes) if not args.on("quiet") else ""
     if args.on("stdin") and session.asks and session.stdin is None:
         talk = remote.begin(session, pod, container, command=args.rest, stdin=True, tty=args.on("tty"))
-        return Dialogue(talk, [pod], tty=args.on("tty"), first=text)
+        return Dialogue(talk, [pod], tty=args.on("tty"), first=first)
     said = _run(session, args, pod, container)
-    text += said.stdout.decode(errors="replace") + said.stderr.decode(errors="replace")
+    out, last = said.stdout.decode(errors="replace"), said.stderr.decode(errors="replace")
     if said.code:
-        text += f"command terminated with exit code {said.code}\n"
+        last += f"command terminated with exit code {said.code}\n"
     if args.on("tty"):
-        session.warnings.append("Unable to use a TTY - input is not a terminal or the right kind of file")
-    return Output(text=text, objects=[pod], exit_code=said.code, hints=_hints(session, args))
+        session.warnings.append(NO_TTY)
+    return Output(text=first + out + last, objects=[pod], exit_code=said.code, hints=_hints(session, args),
+                  notices=first + last, stdout=out)  # fmt: skip
+
+
+def _in_console(session: Session, args: Arguments, pod: Object, container: str, notes: list[str]) -> Output:
+    """In a terminal, what the command says is seen as it comes, and it reads what is typed."""
+    assert session.console is not None
+    tty = args.on("tty") and args.on("stdin") and session.console.is_terminal
+    if args.on("tty") and not tty:
+        notes.append(NO_TTY)
+    if notes and not args.on("quiet"):
+        session.console.note("".join(f"{note}\n" for note in notes))
+    code = remote.in_console(session, pod, container, command=args.rest, stdin=args.on("stdin"), tty=tty)
+    last = f"command terminated with exit code {code}\n" if code else ""
+    return Output(text=last, objects=[pod], exit_code=code, notices=last)
 
 
 def _run(session: Session, args: Arguments, pod: Object, container: str) -> remote.Said:

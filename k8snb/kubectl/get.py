@@ -71,10 +71,11 @@ def _tables(session: Session, args: Arguments, selection: Selection) -> Output:
     shown = [table for kind in selection.kinds if (table := make_table(session, args, kind, selection)).rows]
     objects = [row.object for table in shown for row in table.rows]
     text = "\n".join(table.text for table in shown)
+    notices = ""
     if not shown and not selection.errors and not args.on("ignore-not-found"):
-        text = nothing_found(session, args, selection.kinds) + "\n"
+        text = notices = nothing_found(session, args, selection.kinds) + "\n"
     hints = pod_hints([obj for obj in objects if obj.get("kind") == "Pod"])
-    return Output(text=text, objects=objects, tables=shown, hints=hints, format=args.text("output"))
+    return Output(text=text, objects=objects, tables=shown, hints=hints, format=args.text("output"), notices=notices)
 
 
 def nothing_found(session: Session, args: Arguments, kinds: Sequence[Kind]) -> str:

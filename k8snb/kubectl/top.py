@@ -133,7 +133,7 @@ def _nothing(session: Session, args: Arguments, namespace: str) -> Output:
     if any(get_path(pod, "status.phase") == "Running" for pod in found):
         raise KubectlError(NOT_YET)
     where = "" if args.on("all-namespaces") else f" in {session.namespace} namespace."
-    return Output(text=f"No resources found{where}\n")
+    return Output(text=f"No resources found{where}\n", notices=f"No resources found{where}\n")
 
 
 _SORT_BY = Flag("sort-by", help="Sort by cpu or memory.", values=("cpu", "memory"))
