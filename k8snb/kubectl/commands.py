@@ -15,6 +15,7 @@ from k8snb.kubectl import (
     auth,
     autoscale,
     certificate,
+    completion_script,
     cp,
     create,
     create_batch,
@@ -100,7 +101,7 @@ ROWS: tuple[Command, ...] = (
     *diff.COMMANDS,
     *_absent("Advanced Commands", kustomize="Build a kustomization."),
     *label.COMMANDS,
-    *_absent("Settings Commands", completion="Print completion code for a shell."),
+    *completion_script.COMMANDS,
     *info.OTHER,
     *_absent("Other Commands", config="Change the kubeconfig.", plugin="Work with plugins."),
 )  # fmt: skip

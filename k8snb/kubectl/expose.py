@@ -153,7 +153,7 @@ COMMANDS = (
             flags.OVERRIDES, flags.OVERRIDE_TYPE, flags.SAVE_CONFIG, *flags.WRITING,
         ),
         missing=("kustomize", "template"),
-        words="resources",
+        words="resources:pods,services,replicationcontrollers,deployments,replicasets",
         examples=(
             "kubectl expose deployment web --port=80 --target-port=8080",
             "kubectl expose rc web --port=80 --type=NodePort --name=front",

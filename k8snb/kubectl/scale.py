@@ -86,7 +86,7 @@ COMMANDS = (
             *flags.PRINTING,
         ),
         missing=("kustomize", "template"),
-        words="resources",
+        words="resources:deployments,replicasets,statefulsets,replicationcontrollers",
         examples=(
             "kubectl scale deployment web --replicas=5",
             "kubectl scale --current-replicas=2 --replicas=3 rc/web",

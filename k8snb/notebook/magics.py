@@ -138,7 +138,7 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
 
 def names_of(command: Command) -> list[str]:
     """`kget`; for a verb with a dash also the name with an underscore. Subcommands have no magic of their own."""
-    if not command.name or " " in command.name:
+    if not command.name or " " in command.name or command.hidden:
         return []
     return list(dict.fromkeys([f"k{command.name}", f"k{command.name.replace('-', '_')}"]))
 
