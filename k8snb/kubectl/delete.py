@@ -1,6 +1,6 @@
 """kubectl delete: the end of objects, and waiting for it.
 
-Interface: `COMMANDS`.
+Interface: `COMMANDS`; `remove` for a command that deletes what it has made.
 The rule not to break: an object counts as gone when it, by its uid, is gone; one of the same name may follow it.
 Source: `kubectl/pkg/cmd/delete`.
 """
@@ -98,6 +98,15 @@ def _remark(session: Session, args: Arguments, selection: Selection) -> None:
         session.warnings.append(_IMMEDIATE)
     if "namespace" in args.given and any(not found.kind.namespaced for found in selection.found):
         session.warnings.append("deleting cluster-scoped resources, not scoped to the provided namespace")
+
+
+def remove(session: Session, args: Arguments, found: Found) -> str:
+    """Delete one object for another command that has these flags; what kubectl says of it. Raises KubectlError."""
+    results = Results(session, args)
+    ended = [found] if _delete(session, args, found, _query(args), results) else []
+    if args.on("wait"):
+        _wait_for_the_end(session, args, ended, results)
+    return results.output().text
 
 
 def _wait_for_the_end(session: Session, args: Arguments, ended: list[Found], results: Results) -> None:

@@ -160,6 +160,8 @@ _FLAGS = (
     flags.MISSING_KEYS,
     flags.TEMPLATE,
     raw.FLAG,
+    flags.CHUNK_SIZE,
+    flags.SUBRESOURCE,
 )
 
 COMMANDS = (
@@ -170,7 +172,7 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("chunk-size", "server-print", "subresource"),
+        missing=("server-print",),
         words="resources",
         examples=(
             "kubectl get pods",
