@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
@@ -32,6 +33,7 @@ from k8snb.clock import Clock, RealClock
 from k8snb.cloud import Provider
 from k8snb.cloud.notebook import ZONE, Machine, NotebookCloud
 from k8snb.cloud.service import EXCLUDED
+from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, component_statuses, instance_components, single_component
 from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
 from k8snb.controllers.provisioner import Provisioner, Provisioners
@@ -55,6 +57,7 @@ from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
 
 if TYPE_CHECKING:
+    from k8snb.client.https import HttpsTransport
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
@@ -84,18 +87,20 @@ class Cluster:
 
     `runtime` is auto, docker, process or simulated, or a ready `cri.Runtime`, which is closed with the cluster; `clock`
     a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
-    control plane has a node of its own. `store` makes its etcd; `profiles` are its scheduler's. All
-    `apiservers` serve it; of several `controller_managers` and `schedulers` one leads and the others stand by.
-    `cloud` is who the machines are rented from, False for nobody; the notebook's own cloud has them in `zones` in turn.
-    Nodes get the ranges of their pods from `cluster_cidr`, "" = as the runtime has it.
+    control plane has a node of its own, which runs the manifests in the directory `static_pods` by itself. `store`
+    makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
+    `schedulers` one leads and the others stand by. `cloud` is who the machines are rented from, False for nobody; the
+    notebook's own cloud has them in `zones` in turn. Nodes get the ranges of their pods from `cluster_cidr`, "" = as
+    the runtime has it.
     Raises ValueError for a runtime that is none.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
-        seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
-        profiles: Iterable[Profile] = (), apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1,
-        cloud: Provider | bool = True, zones: Sequence[str] = (ZONE,), cluster_cidr: str = "",
+        seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
+        store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
+        apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1, cloud: Provider | bool = True,
+        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "",
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -120,13 +125,14 @@ class Cluster:
         self._elected: list[Instances] = []
         self._dice = random.Random(seed)
         self._identities = random.Random(seed)  # names of processes change nothing that a seed has settled
-        self._cpus, self._memory = cpus, memory
+        self._cpus, self._memory, self._disk, self._static_pods = cpus, memory, disk, str(static_pods)
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
         self._provisioners = Provisioners(HostPathProvisioner())
         self._directories = PodDirectories()
         self._volume_plugins = dict(PLUGINS)
         self._host: Host | None = None
         self._dns_address = ""
+        self._collector = Collector()
         self.running = False
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
@@ -139,6 +145,7 @@ class Cluster:
         """
         if self.running:
             return
+        self._collector.relax()
         try:
             with self.pump.lock:
                 self._boot()
@@ -192,6 +199,7 @@ class Cluster:
             instances.start()
         for spec in self._specs.values():
             self._switch_on(spec)
+        self._serve_pods(self._host)
         self._metrics.start()
 
     def _new_apiserver(self) -> ApiServer:
@@ -279,8 +287,14 @@ class Cluster:
 
     def _switch_off(self) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
+        self._collector.restore()
         if "kubectl" in self.__dict__:
             self.kubectl.close()
+        if "_over_https" in self.__dict__:
+            self._over_https.close()
+            del self._over_https
+        if self._host is not None:
+            self._host.stop_listening()
         for door in self.apiservers.doors:
             door.close()
         if "_hooks" in self.__dict__:
@@ -358,6 +372,15 @@ class Cluster:
         """HTTPS for other processes: the first apiserver's."""
         return self.apiservers.doors[0]
 
+    def _serve_pods(self, host: Host) -> None:
+        """Answer where Service `kubernetes` leads to: on the first node, with a server that its first client starts."""
+        door = self.door
+        node = next(iter(self.nodes.values()), None)
+        if node is not None:
+            address = self.apiserver.allocator.address(1)
+            spot = host.listen_for_pods(node.network.node_ip, lambda sock: door.adopt(sock, address=address))
+            self.apiserver.answers_at(*spot)
+
     def _revision(self) -> int:
         """The newest revision that every watcher has been told of: under the lock none is half told."""
         with self.pump.lock:
@@ -401,7 +424,18 @@ class Cluster:
         """kubectl's commands as methods, and `run` for a whole line."""
         from k8snb.kubectl import Kubectl
 
-        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now)
+        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now, server=lambda: self._over_https)
+
+    @functools.cached_property
+    def _over_https(self) -> HttpsTransport:
+        """This cluster as other processes see it: for what has a path and no kind. It opens the door."""
+        import yaml
+
+        from k8snb.client.https import HttpsTransport
+        from k8snb.client.kubeconfig import parse
+        from k8snb.client.restconfig import resolve
+
+        return HttpsTransport(resolve(parse(yaml.safe_load(self.kubeconfig))))
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it."""
@@ -546,15 +580,16 @@ class Cluster:
     # machines
 
     def add_node(
-        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = ""
-    ) -> str:
-        """A new worker joins. Returns its name."""
+        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
+        disk: str = "", static_pods: str | Path = "",
+    ) -> str:  # fmt: skip
+        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
         numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
         name = name or f"node-{next(numbers)}"
         if name in self._specs:
             raise ValueError(f'node "{name}" exists already')
         self._must_run()
-        spec = self._spec(name, labels=labels, cpus=cpus, memory=memory)
+        spec = self._spec(name, labels=labels, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods))
         self._specs[name] = spec
         with self.pump.lock:
             self._switch_on(spec)
@@ -621,17 +656,17 @@ class Cluster:
     def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
         labels = {CONTROL_PLANE_LABEL: "", EXCLUDED: ""}
-        yield self._spec(CONTROL_PLANE, labels=labels, taints=(taint,))
+        yield self._spec(CONTROL_PLANE, labels=labels, taints=(taint,), static_pods=self._static_pods)
         for number in range(1, workers + 1):
             yield self._spec(f"node-{number}")
 
     def _spec(
         self, name: str, *, labels: dict[str, str] | None = None, taints: Sequence[Object] = (), cpus: str = "",
-        memory: str = "",
+        memory: str = "", disk: str = "", static_pods: str = "",
     ) -> NodeSpec:  # fmt: skip
         return NodeSpec(
             name, labels=labels or {}, taints=taints, cpus=cpus or self._cpus, memory=memory or self._memory,
-            external_cloud=self.cloud is not None,
+            disk=disk or self._disk, static_pods=static_pods, external_cloud=self.cloud is not None,
         )  # fmt: skip
 
     def _machine(self, name: str) -> Machine | None:
@@ -709,6 +744,10 @@ class Cluster:
         return address
 
 
+def _node_user(name: str) -> str:
+    return f"system:node:{name}"
+
+
 def _stands_still(component: Component | None) -> bool:
     return component is not None and component.state == STOPPED
 
@@ -716,10 +755,6 @@ def _stands_still(component: Component | None) -> bool:
 def _agent_state(node: Node, agent: str) -> str:
     works = node.kubelet if agent == "kubelet" else node.proxy
     return RUNNING if works is not None else STOPPED
-
-
-def _node_user(name: str) -> str:
-    return f"system:node:{name}"
 
 
 def _is_schedulable(node: Object) -> bool:

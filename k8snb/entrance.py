@@ -226,16 +226,26 @@ class Inside:
 
 
 @contextmanager
-def uninterrupted() -> Iterator[None]:
-    """Hold Ctrl-C back while a short piece of work is done, a request or a step of the pump."""
+def uninterrupted() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back while a short piece of work is done, a request or a step of the pump.
+
+    Of several pieces, what this yields is called between two of them: it lets in a Ctrl-C that has arrived.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: None
         return
     arrived: list[Any] = []
     before = signal.signal(signal.SIGINT, lambda *details: arrived.append(details))
+
+    def let_in() -> None:
+        if arrived:
+            details = arrived[0]
+            arrived.clear()
+            if callable(before):
+                before(*details)
+
     try:
-        yield
+        yield let_in
     finally:
         signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
-    if arrived and callable(before):
-        before(*arrived[0])
+    let_in()

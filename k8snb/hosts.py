@@ -11,6 +11,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import random
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from k8snb.clock import Clock
 from k8snb.coredns import Zone
 from k8snb.cri import Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
-from k8snb.ioloop import IoLoop
+from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
 from k8snb.kube_proxy import DataPlane
 from k8snb.kube_proxy.edge import Edge
 from k8snb.kubelet.prober import Dialer
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
 DNS_PORT = 53
+API_PORT = 6443
 LOOPBACK = "127.0.0.1"
 NOT_FROM_PODS = "reached from this machine; pods of the Docker runtime use the Service's name or cluster IP"
 VIRTUAL_BALANCERS = "203.0.113.0/24"  # RFC 5737: addresses for documentation, which look like the internet's
@@ -44,8 +46,10 @@ QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
 class Host:
     """A runtime and its surroundings.
 
-    `serve_dns(zone, ip)` starts a resolver and says where pods find it ("" = nowhere), `stop_dns` ends it.
-    `visit(url)` is a GET from the machine that the nodes stand on: status and text; OSError where nobody answers.
+    `serve_dns(zone, ip)` starts a resolver and says where pods find it ("" = nowhere), `stop_dns` ends it. `visit(url)`
+    is a GET from the machine that the nodes stand on: status and text; OSError where nobody answers.
+    `listen_for_pods(ip, answer)` opens a node's port for the apiserver's clients in pods, and says where;
+    `answer(socket)` is called with the first client, unless `stop_listening()` was called before.
     """
 
     runtime: Runtime
@@ -56,6 +60,8 @@ class Host:
     serve_dns: Callable[[Zone, str], str]
     stop_dns: Callable[[], None]
     visit: Callable[[str], tuple[int, str]]
+    listen_for_pods: Callable[[str, Callable[[socket.socket], None]], Spot]
+    stop_listening: Callable[[], None] = lambda: None
     closers: list[Callable[[], None]] = field(default_factory=list)
 
     def pause(self) -> None:
@@ -161,6 +167,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
         serve_dns=serve_dns,
         stop_dns=stop_dns,
         visit=visit,
+        listen_for_pods=lambda ip, answer: (ip, API_PORT),
     )
 
 
@@ -208,7 +215,7 @@ def _on_sockets(
     plane = SocketDataPlane(io, forwards_file=forwards_file, seed=seed)
     outside = SocketDataPlane(io, seed=seed)
     resolvers = Resolvers(io)
-    return Host(
+    host = Host(
         runtime=runtime,
         executor=ThreadExecutor(pump.post),
         plane=plane,
@@ -217,8 +224,17 @@ def _on_sockets(
         serve_dns=resolvers.serve,
         stop_dns=resolvers.close,
         visit=visit,
+        listen_for_pods=lambda ip, answer: (ip, API_PORT),
         closers=[resolvers.close, outside.close, io.close],
     )
+
+    def listen_for_pods(ip: str, answer: Callable[[socket.socket], None]) -> Spot:
+        bound = bind_first(socket.SOCK_STREAM, ((ip, API_PORT), (ip, 0), (LOOPBACK, 0)))
+        host.stop_listening = Doorbell(io, bound.sock, answer).close
+        return bound.spot
+
+    host.listen_for_pods = listen_for_pods
+    return host
 
 
 def addresses(cidr: str) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from k8snb.cloud.controllers import cloud_controllers
 from k8snb.controllers import CONTROLLERS, identity_controllers
 from k8snb.controllers.nodeipam import NodeIpamController
 from k8snb.scheduler import Profile, Scheduler
-from k8snb.scheduler.scheduler import Joined
 
 NODE_IPAM = "node-ipam-controller"
 SCHEDULER = "kube-scheduler"
@@ -41,10 +40,12 @@ def controller_manager(identity: Identity, cluster_cidr: str, reserved: Iterable
 
 def scheduling(profiles: Sequence[Profile]) -> Program:
     """The scheduler. Plug-ins that one was given in a cell, the one after it has as well."""
-    joined: list[Joined] = []
+    last: list[Scheduler] = []
 
     def make(context: Context, informers: Informers) -> Scheduler:
-        return Scheduler(context, informers, profiles=profiles, joined=joined)
+        joined = last[0].joined if last else ()
+        last[:] = [Scheduler(context, informers, profiles=profiles, joined=joined)]
+        return last[0]
 
     return Program(SCHEDULER, "system:kube-scheduler", {SCHEDULER: make})
 

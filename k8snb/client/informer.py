@@ -8,6 +8,8 @@ Source: `client-go/tools/cache` (Reflector, DeltaFIFO, Indexer). Upstream copies
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 from k8snb.apimachinery.errors import ApiError, Postponed
@@ -39,6 +41,8 @@ class Informer:
         self._index_functions: dict[str, IndexFunction] = {NAMESPACE: lambda obj: (namespace_of(obj),)}
         self._indices: dict[str, dict[str, dict[str, Object]]] = {NAMESPACE: {}}
         self._watch: Watch | None = None
+        self._awaited: list[tuple[int, int, Callable[[], None]]] = []  # a heap: revision, order, whom to tell
+        self._order = itertools.count()
 
     # reading the cache
 
@@ -88,6 +92,10 @@ class Informer:
         for obj in list(self._objects.values()):
             handler(None, obj)
 
+    def when_seen(self, revision: int, callback: Callable[[], None]) -> None:
+        """Call back once, when the cache is as new as that, whatever has changed by then."""
+        heapq.heappush(self._awaited, (revision, next(self._order), callback))
+
     def off_change(self, handler: Handler) -> None:
         """Call a handler no more."""
         if handler in self._handlers:
@@ -119,6 +127,7 @@ class Informer:
             return
         self._replace(listed["items"])
         self._revision = max(self._revision, int(revision))
+        self._tell_awaited()
         self._watch = watch
         watch.on_arrival = self._arrived
         if watch.events:
@@ -146,7 +155,12 @@ class Informer:
         while watch is not None and watch is self._watch and (event := watch.pop()) is not None:
             count += 1
             self._apply(event)
+        self._tell_awaited()
         return f"{count} events"
+
+    def _tell_awaited(self) -> None:
+        while self._awaited and self._awaited[0][0] <= self._revision:
+            heapq.heappop(self._awaited)[2]()
 
     def _apply(self, event: Event) -> None:
         if event.sort == "ERROR":
@@ -237,6 +251,9 @@ class Lent(Informer):
 
     def on_change(self, handler: Handler) -> None:
         self._handle(self._lender, handler)
+
+    def when_seen(self, revision: int, callback: Callable[[], None]) -> None:
+        self._lender.when_seen(revision, callback)
 
     def off_change(self, handler: Handler) -> None:
         self._lender.off_change(handler)

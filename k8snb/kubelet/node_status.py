@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery import quantity
@@ -32,14 +32,18 @@ CONDITIONS = (
 )
 FOR_THE_CLOUD = {"key": UNINITIALIZED, "value": "true", "effect": NO_SCHEDULE}
 PROVIDED_IP = "alpha.kubernetes.io/provided-node-ip"
+UNDER_PRESSURE = {
+    "MemoryPressure": ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+}
 READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """How a node presents itself. Empty `cpus` and `memory`: what the machine has.
-
-    `external_cloud` (upstream: `--cloud-provider=external`): no pod comes before the cloud was asked about the node.
+    """How a node presents itself. Empty `cpus` and `memory`: what the machine has; empty `disk`: 100Gi. `static_pods`
+    is a directory with manifests of pods that the node runs by itself. `external_cloud` (upstream:
+    `--cloud-provider=external`): no pod comes before the cloud was asked about the node.
     """
 
     name: str
@@ -47,9 +51,11 @@ class NodeSpec:
     taints: Sequence[Object] = ()
     cpus: str = ""
     memory: str = ""
+    disk: str = ""
     pods: int = 110
     unschedulable: bool = False
     external_cloud: bool = False
+    static_pods: str = ""
 
 
 def machine_memory() -> int:
@@ -74,12 +80,11 @@ class NodeStatus:
         self._clock = clock
         self._problem = problem
         self._stopped = False
-        self.registered = False  # whether it has been tried once
         self._retries = False
+        self.pressures: Callable[[], Collection[str]] = tuple
 
     def start(self) -> None:
         self.report()
-        self.registered = True
         self._renew()
         self._later(REPORT, self._report_again)
 
@@ -118,7 +123,9 @@ class NodeStatus:
         conditions = list(get_path(node, "status.conditions") or ())
         problem = self._problem()
         ready = ("Ready", "False", "KubeletNotReady", problem) if problem else READY
-        for sort, status, reason, message in (*CONDITIONS, ready):
+        under = {sort: (sort, *UNDER_PRESSURE[sort]) for sort in self.pressures()}
+        usual = [under.get(row[0], row) for row in CONDITIONS]
+        for sort, status, reason, message in (*usual, ready):
             entry = {"type": sort, "status": status, "reason": reason, "message": message, "lastHeartbeatTime": now}
             conditions = with_condition(conditions, entry, now)
         capacity = self.capacity()
@@ -148,7 +155,7 @@ class NodeStatus:
             "cpu": self._spec.cpus or str(os.cpu_count() or 1),
             "memory": self._spec.memory or f"{machine_memory() // 1024}Ki",
             "pods": str(self._spec.pods),
-            "ephemeral-storage": "100Gi",
+            "ephemeral-storage": self._spec.disk or "100Gi",
         }
         return {name: quantity.canonical(amount) for name, amount in capacity.items()}
 
