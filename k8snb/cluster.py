@@ -169,7 +169,10 @@ class Cluster:
         EventTTL(self.store, self.clock).start()
         self._asking = self._new_asking()
         self._inside = inside = Inside(self.apiserver, self._asking)
-        self.apiservers.connect(inside)
+        host = self._host
+        self.apiservers.connect(
+            inside, listen=lambda door: self._serve_pods(host, door), stop_listening=lambda: host.stop_listening()
+        )  # fmt: skip
         self.faults = Faults(inside, self.clock, self._seed)
         self.context = Context(self.faults, self.clock, self.pump.add, self._dice)
 
@@ -199,7 +202,7 @@ class Cluster:
             instances.start()
         for spec in self._specs.values():
             self._switch_on(spec)
-        self._serve_pods(self._host)
+        self._serve_pods(self._host, self.door)
         self._metrics.start()
 
     def _new_apiserver(self) -> ApiServer:
@@ -372,9 +375,8 @@ class Cluster:
         """HTTPS for other processes: the first apiserver's."""
         return self.apiservers.doors[0]
 
-    def _serve_pods(self, host: Host) -> None:
+    def _serve_pods(self, host: Host, door: Door) -> None:
         """Answer where Service `kubernetes` leads to: on the first node, with a server that its first client starts."""
-        door = self.door
         node = next(iter(self.nodes.values()), None)
         if node is not None:
             address = self.apiserver.allocator.address(1)
@@ -556,7 +558,7 @@ class Cluster:
         lock = self.pump.lock
         why = "everything that the cluster knows is there; %kcluster stop stops the whole cluster"
         yield Component("etcd", f"revision {self.store.revision}", lock, lambda: RUNNING, why_not=why)
-        yield from self.apiservers.components(lock)
+        yield from self.apiservers.components()
         for instances in self._elected:
             parts = len(instances.program.parts)
             yield from instance_components(instances, f"{parts} controllers" if parts > 1 else "", lock)

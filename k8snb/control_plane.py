@@ -9,7 +9,7 @@ With kubeadm one moves a manifest out of /etc/kubernetes/manifests for this, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 
@@ -141,10 +141,15 @@ class ApiServers:
         wings = [_Wing(house, number, self) for number in range(count)]
         self.doors = [Door(house.name, Entrance(wing), partial(getattr, wing, "apiserver"), revision) for wing in wings]
         self._open: set[int] = set()  # the doors that were open when their servers were stopped
+        self.for_pods: int | None = 0  # the server that pods reach, None while no server answers
+        self.listen: Callable[[Door], None] = lambda door: None
+        self.stop_listening: Callable[[], None] = lambda: None
 
     def boot(self, make: Callable[[], ApiServer]) -> ApiServer:
         """The first server, which the others follow."""
         self.down.clear()
+        self._open.clear()
+        self.for_pods = 0
         self.all = [make() for _ in self.doors]
         first = self.all[0]
         first.bootstrap()
@@ -152,9 +157,11 @@ class ApiServers:
             other.nodes, other.virtual, other.allocator = first.nodes, first.virtual, first.allocator
         return first
 
-    def connect(self, inside: Inside) -> None:
-        """The way that the cluster's own parts come."""
-        self._inside = inside
+    def connect(
+        self, inside: Inside, *, listen: Callable[[Door], None], stop_listening: Callable[[], None]
+    ) -> None:  # fmt: skip
+        """The ways that the cluster's own parts come, and its pods: `listen(door)` opens a port for those."""
+        self._inside, self.listen, self.stop_listening = inside, listen, stop_listening
         for server in self.all:
             server.postpone = inside.postpone
 
@@ -172,32 +179,48 @@ class ApiServers:
         """The one that serves; while none does, what it would say is asked of the first."""
         return self.serving or self.all[0]
 
-    def components(self, lock: AbstractContextManager[None]) -> Iterator[Component]:
+    def components(self) -> Iterator[Component]:
         for number, name in enumerate(numbered(APISERVER, len(self.doors))):
             start, stop = partial(self._start, number), partial(self._stop, number)
-            yield Component(name, "serves the API, in this kernel", lock, partial(self._state, number), start, stop)
+            about = "serves the API, in this kernel"
+            yield Component(name, about, nullcontext(), partial(self._state, number), start, stop)
 
     def _state(self, number: int) -> str:
         return STOPPED if number in self.down else RUNNING
 
     def _start(self, number: int) -> None:
-        self.down.discard(number)
-        self._hand_over()
+        if number not in self.down:
+            return
+        with self._house.pump.lock:
+            self.down.discard(number)
+            self._hand_over()
         if number in self._open:
             self._open.discard(number)
             self.doors[number].open(address=self.all[number].allocator.address(1))
+        self._let_pods_in()
 
     def _stop(self, number: int) -> None:
-        """Every watch of it breaks, and its door is shut."""
+        """Every watch of it breaks, and its door is shut: without the lock, for who stands in it may wait for that."""
         if number in self.down:
             return
-        self.down.add(number)
+        with self._house.pump.lock:
+            self.down.add(number)
+            self._hand_over()
+            self.all[number].registry.close()
         door = self.doors[number]
         if door.is_open:
             self._open.add(number)
-            door.close()
-        self._hand_over()
-        self.all[number].registry.close()
+        if number == self.for_pods:
+            self.for_pods = None
+            self.stop_listening()
+        door.close()
+        self._let_pods_in()
+
+    def _let_pods_in(self) -> None:
+        """Where no server answers pods any more, the one that serves does."""
+        if self.for_pods is None and self.serving is not None:
+            self.for_pods = self.all.index(self.serving)
+            self.listen(self.doors[self.for_pods])
 
     def _hand_over(self) -> None:
         """The cluster's own parts go to the server that serves now. Who had to wait goes on as steps of their own."""

@@ -8,6 +8,7 @@ test/e2e/cloud/gcp/ha_master.go and test/e2e/apps/daemon_restart.go.
 from __future__ import annotations
 
 import ssl
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -504,3 +505,33 @@ def test_a_watch_from_outside_ends_with_its_apiserver() -> None:
         assert watch.stopped
         cluster.component("kube-apiserver").start()
         cluster.client.create("configmaps", {"metadata": {"name": "written"}}, "default")
+
+
+def at_the_cluster_ip(cluster: Cluster) -> int:
+    """What Service `kubernetes` answers, as soon as anybody does."""
+    ip = cluster.client.get("services", "kubernetes", "default")["spec"]["clusterIP"]
+    context = ssl._create_unverified_context()
+    end = time.monotonic() + 20
+    while True:
+        host, port = cluster.address(ip, 443)
+        try:
+            with urllib.request.urlopen(f"https://{host}:{port}/version", context=context, timeout=10) as answer:
+                status: int = answer.status
+                return status
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
+
+
+@pytest.mark.process
+def test_pods_reach_whichever_apiserver_serves() -> None:
+    with Cluster("wings", nodes=1, runtime="process", apiservers=2) as cluster:
+        assert at_the_cluster_ip(cluster) == 200
+        cluster.component("kube-apiserver").stop()
+        assert at_the_cluster_ip(cluster) == 200
+        cluster.component("kube-apiserver-2").stop()
+        with pytest.raises(ApiError, match="was refused"):
+            cluster.client.get("services", "kubernetes", "default")
+        cluster.component("kube-apiserver").start()
+        assert at_the_cluster_ip(cluster) == 200
