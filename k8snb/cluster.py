@@ -122,6 +122,7 @@ class Cluster:
         self._counts = controller_managers, schedulers
         self.cloud = NotebookCloud(name, self._machine) if cloud is True else cloud or None
         self._zones, self._cluster_cidr = tuple(zones) or (ZONE,), cluster_cidr
+        self._zone_of: dict[str, str] = {}  # of every machine that was ever rented
         self._elected: list[Instances] = []
         self._dice = random.Random(seed)
         self._identities = random.Random(seed)  # names of processes change nothing that a seed has settled
@@ -493,6 +494,7 @@ class Cluster:
             ("kube-apiserver", state, "in this kernel"),
             ("kube-controller-manager", state, f"{len(self.controllers)} controllers" if self.running else ""),
             ("kube-scheduler", state, ""),
+            *((("cloud-controller-manager", state, f"the {self.cloud.name}'s cloud"),) if self.cloud else ()),
             ("coredns", state, f"at {self._dns_address}" if self._dns_address else ""),
         ]
         components = self.components() if self.running else {}
@@ -666,6 +668,7 @@ class Cluster:
         self, name: str, *, labels: dict[str, str] | None = None, taints: Sequence[Object] = (), cpus: str = "",
         memory: str = "", disk: str = "", static_pods: str = "",
     ) -> NodeSpec:  # fmt: skip
+        self._zone_of[name] = self._zones[len(self._zone_of) % len(self._zones)]
         return NodeSpec(
             name, labels=labels or {}, taints=taints, cpus=cpus or self._cpus, memory=memory or self._memory,
             disk=disk or self._disk, static_pods=static_pods, external_cloud=self.cloud is not None,
@@ -676,8 +679,7 @@ class Cluster:
         node = self.nodes.get(name)
         if node is None:
             return None
-        zone = self._zones[list(self._specs).index(name) % len(self._zones)]
-        return Machine(name, node.network.node_ip, on=node.on, zone=zone)
+        return Machine(name, node.network.node_ip, on=node.on, zone=self._zone_of[name])
 
     def _switch_on(self, spec: NodeSpec) -> None:
         assert self._host is not None, "the cluster is stopped"
