@@ -568,6 +568,8 @@ def test_zones_are_given_to_the_nodes_in_turn() -> None:
     zones = [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in cluster.client.items("nodes")]
     assert sorted(zones) == ["a", "a", "b", "b"]
     assert cluster.client.get("nodes", "node-1")["spec"]["providerID"] == "notebook://k8snb/node-1"
+    described = cluster.kubectl.run(["describe", "node", "node-1"]).text
+    assert "ProviderID:                   notebook://k8snb/node-1\n" in described
     cluster.delete()
 
 

@@ -45,6 +45,8 @@ def describe_node(session: Session, obj: Object, page: Page) -> None:
         page.line(0, f"PodCIDR:\t{spec['podCIDR']}")
     if spec.get("podCIDRs"):
         page.line(0, f"PodCIDRs:\t{','.join(spec['podCIDRs'])}")
+    if spec.get("providerID"):
+        page.line(0, f"ProviderID:\t{spec['providerID']}")
     _pods(session, obj, page)
 
 
