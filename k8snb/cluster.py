@@ -9,39 +9,29 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
-from k8snb.addons.metrics_server import MetricsServer
-from k8snb.apimachinery.kinds import BY_GVK
+from k8snb.addons import DNS, Addons
+from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
-from k8snb.apiserver.aggregation_controllers import AutoRegister, Availability
-from k8snb.apiserver.compactor import Compactor
-from k8snb.apiserver.event_ttl import EventTTL
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
-from k8snb.client.informer import Informers
+from k8snb.client.controller import Controller
 from k8snb.clock import Clock, RealClock
-from k8snb.controllers import CONTROLLERS, identity_controllers
-from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
+from k8snb.control_plane import ControlPlane
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.coredns import CoreDNS
-from k8snb.cri import Network, RuntimeFailure
-from k8snb.entrance import Entrance, Inside, uninterrupted
+from k8snb.cri import RuntimeFailure
+from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
-from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.hooks import Hooks
-from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
-from k8snb.kubelet import Kubelet
+from k8snb.kube_proxy.proxy import RuleBook
 from k8snb.kubelet.node_status import NodeSpec
-from k8snb.kubelet.pod_directories import PodDirectories
-from k8snb.kubelet.volume_places import PLUGINS
 from k8snb.kubelet.volume_plugin import VolumePlugin
+from k8snb.machines import Machines, Node
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
@@ -50,22 +40,6 @@ if TYPE_CHECKING:
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
-
-CONTROL_PLANE = "control-plane"
-POD_METRICS, NODE_METRICS = (BY_GVK["metrics.k8s.io/v1beta1", kind] for kind in ("PodMetrics", "NodeMetrics"))
-FIRST_METRICS = 5.0  # seconds from the start to the first question to the kubelets
-CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
-DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service range
-
-
-@dataclass
-class Node:
-    """A machine of the cluster: its spec, its addresses, and its two agents while it is switched on."""
-
-    spec: NodeSpec
-    network: Network
-    kubelet: Kubelet | None = None
-    proxy: KubeProxy | None = None
 
 
 class Cluster:
@@ -97,15 +71,13 @@ class Cluster:
         self._new_store = store
         self.store = store()
         self.identity = Identity(self.clock)
-        self.nodes: dict[str, Node] = {}
         self._dice = random.Random(seed)
-        self._cpus, self._memory = cpus, memory
-        self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
-        self._provisioners = Provisioners(HostPathProvisioner())
-        self._directories = PodDirectories()
-        self._volume_plugins = dict(PLUGINS)
+        self.machines = Machines(self.pump, workers=nodes, cpus=cpus, memory=memory)
+        self.provisioners = Provisioners()
+        self.addons = Addons(self)
+        self.resolver = ""
         self._host: Host | None = None
-        self._dns_address = ""
+        self._plane: ControlPlane | None = None
         self.running = False
 
     # life
@@ -121,11 +93,11 @@ class Cluster:
             with self.pump.lock:
                 self._boot()
         except BaseException as failure:
+            self.running = False
             self._switch_off()
             if isinstance(failure, RuntimeFailure):
                 raise ValueError(failure.message) from failure
             raise
-        self.running = True
         self.pump.start()
         if wait:
             self.wait(self.is_ready, wait)
@@ -135,56 +107,15 @@ class Cluster:
         build = self._own_host or hosts.HOSTS[self.runtime_name]
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
-        self.apiserver = ApiServer(
-            self.store, self.clock, dice=self._dice, service_cidr=self.runtime.service_cidr, identity=self.identity
-        )
-        self.apiserver.bootstrap()
-        Compactor(self.apiserver, self.clock).start()
-        EventTTL(self.store, self.clock).start()
-        self._asking = self._new_asking()
-        inside = Inside(self.apiserver, self._asking)
-        self.apiserver.postpone = inside.postpone
-        self.context = Context(inside, self.clock, self.pump.add, self._dice)
-
-        manager = Informers(self.context.client("system:kube-controller-manager"), self.context)
-        identity = identity_controllers(
-            root_ca=self.identity.root_ca, sign=self.identity.secret_token, sign_request=self.identity.sign_request
-        )
-        self.controllers = {name: make(self.context, manager) for name, make in {**CONTROLLERS, **identity}.items()}
-        ensure_standard(self.context.client("system:apiserver", "system:masters"))
-        self._provisioners.start(self.context, manager)
-        scheduling = Informers(self.context.client("system:kube-scheduler"), self.context)
-        self.scheduler = Scheduler(self.context, scheduling, profiles=self._profiles)
-        self._shared = Informers(self.context.client("system:nodes"), self.context)
-        self.rule_book = RuleBook(self.context, self._shared, self._host.plane, post=self.pump.post)
-        self.dns = CoreDNS(self.context, self._shared)
-        self._dns_address = self._host.serve_dns(self.dns.zone, self._dns_service())
-
-        metrics = MetricsServer(
-            self.context.client("system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts"),
-            self._host.executor, self.clock, nodes=lambda: self.apiserver.nodes,
+        self._plane = ControlPlane(
+            self.store, self.pump, self._host, identity=self.identity, dice=self._dice, profiles=self._profiles,
+            provisioners=self.provisioners,
         )  # fmt: skip
-        self.apiserver.virtual = {POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes}
-
-        for make in (AutoRegister, self._availability):
-            make(self.context, manager)
-        for informers in (manager, scheduling, self._shared):
-            informers.start()
-        for controller in self.controllers.values():
-            controller.start()
-        self.scheduler.start()
-        for spec in self._specs.values():
+        self._plane.start()
+        self.running = True
+        self.addons.start()
+        for spec in self.machines.specs.values():
             self._switch_on(spec)
-        self.clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
-
-    def _availability(self, context: Context, informers: Informers) -> Availability:
-        server = self.apiserver
-        return Availability(context, informers, server=server, executor=self._asking, others=server.others)
-
-    def _new_asking(self) -> Executor:
-        """Where webhooks are asked for the cluster's own parts. On a virtual clock the pump itself asks: nothing else
-        happens meanwhile anyway."""
-        return ClockExecutor(self.clock, lambda: 0.0) if self.clock.virtual else ThreadExecutor(self.pump.post)
 
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""
@@ -195,28 +126,24 @@ class Cluster:
 
     def _switch_off(self) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
-        if "kubectl" in self.__dict__:
-            self.kubectl.close()
-        if "door" in self.__dict__:
-            self.door.close()
-        if "_hooks" in self.__dict__:
-            self._hooks.close()
-            del self._hooks
+        for part in ("kubectl", "door", "_hooks"):
+            if part in self.__dict__:
+                getattr(self, part).close()
+        self.__dict__.pop("_hooks", None)
+        self.addons.stop()
         self.pump.stop()
         with self.pump.lock:
-            for node in self.nodes.values():
-                self._fall_silent(node)
-            if "apiserver" in self.__dict__:
-                self.apiserver.close()
+            if self._plane is not None:
+                for node in self.nodes.values():
+                    self.machines.fall_silent(node, self._plane)
+                self._plane.close()
             self.pump.clear()
             self.pump.paused = False
         host, self._host = self._host, None
-        if "_asking" in self.__dict__:
-            self._asking.close()
         if host is not None:
             host.executor.close()
             try:
-                self._end_pods()
+                self.machines.end_all_pods(host.runtime)
             finally:
                 host.pause()
 
@@ -225,9 +152,9 @@ class Cluster:
         self.stop()
         runtime, self._runtime = self._runtime, None
         self.store = self._new_store()
-        self.nodes.clear()
-        self._provisioners.close()
-        self._directories.close()
+        self.addons = Addons(self)
+        self.machines.close()
+        self.provisioners.close()
         if runtime is not None:
             runtime.close()
 
@@ -241,13 +168,13 @@ class Cluster:
     def add_provisioner(self, provisioner: Provisioner) -> None:
         """Put somebody's own maker of volumes to work: see `k8snb.controllers.provisioner`."""
         with self.pump.lock:
-            self._provisioners.add(provisioner)
+            self.provisioners.add(provisioner)
 
     def add_volume_plugin(self, sort: str, plugin: VolumePlugin) -> None:
         """Let kubelets carry out a sort of volume: `nfs`, or `csi/` and a driver's name. See `k8snb.kubelet`'s
         `volume_plugin`."""
         with self.pump.lock:
-            self._volume_plugins[sort] = plugin
+            self.machines.volume_plugins[sort] = plugin
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""
@@ -261,6 +188,43 @@ class Cluster:
     def runtime(self) -> Runtime:
         assert self._runtime is not None, "the cluster has not been started"
         return self._runtime
+
+    @property
+    def host(self) -> Host:
+        assert self._host is not None, "the cluster is stopped"
+        return self._host
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        """That of the last start."""
+        assert self._plane is not None, "the cluster has not been started"
+        return self._plane
+
+    @property
+    def apiserver(self) -> ApiServer:
+        return self.control_plane.apiserver
+
+    @property
+    def context(self) -> Context:
+        """The components' way to the apiserver."""
+        return self.control_plane.context
+
+    @property
+    def controllers(self) -> dict[str, Controller]:
+        return self.control_plane.controllers
+
+    @property
+    def scheduler(self) -> Scheduler:
+        return self.control_plane.scheduler
+
+    @property
+    def rule_book(self) -> RuleBook:
+        """The rules of the nodes' kube-proxies."""
+        return self.control_plane.rule_book
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        return self.machines.nodes
 
     @functools.cached_property
     def client(self) -> Client:
@@ -315,19 +279,22 @@ class Cluster:
         return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
-        """The addresses behind a name, as a pod of the namespace would resolve it."""
-        return [record.data for record in self.dns.zone.lookup(name, namespace).records if record.type == "A"]
+        """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""
+        dns = self.addons.get(DNS)
+        if not isinstance(dns, Dns):
+            raise ValueError(f"the add-on {DNS} is disabled, so that no name has an address: "
+                             f"%kcluster addons enable {DNS}")  # fmt: skip
+        return [record.data for record in dns.zone.lookup(name, namespace).records if record.type == "A"]
 
     def address(self, ip: str, port: int) -> tuple[str, int]:
         """Where this machine really finds an address of the cluster."""
-        assert self._host is not None, "the cluster is stopped"
-        return self._host.plane.actual(ip, port)
+        return self.host.plane.actual(ip, port)
 
     def service_urls(self, name: str, namespace: str = "default") -> list[str]:
         """A URL for each port of a Service, as reached from here: its node ports, else its cluster IP."""
         service = self.client.get("services", name, namespace)
         spec = service["spec"]
-        node = next((node for node in self._workers() if node.kubelet is not None), None)
+        node = next((node for node in self.machines.workers() if node.kubelet is not None), None)
         urls = []
         for port in spec.get("ports") or ():
             if port.get("nodePort") and node is not None:
@@ -345,8 +312,7 @@ class Cluster:
 
         On simulated nodes this goes through the virtual network, which no browser reaches.
         """
-        assert self._host is not None, "the cluster is stopped"
-        return self._host.visit(url)
+        return self.host.visit(url)
 
     def status(self) -> list[tuple[str, str, str]]:
         """One row for each component: its name, its state, and what there is to say about it."""
@@ -355,12 +321,13 @@ class Cluster:
             state = "Failed"
         if self.running and self.pump.paused:
             state = "Paused"
+        dns = self.addons.is_enabled(DNS)
         rows = [
             ("etcd", state, f"revision {self.store.revision}"),
             ("kube-apiserver", state, "in this kernel"),
             ("kube-controller-manager", state, f"{len(self.controllers)} controllers" if self.running else ""),
             ("kube-scheduler", state, ""),
-            ("coredns", state, f"at {self._dns_address}" if self._dns_address else ""),
+            *([("coredns", state, f"at {self.resolver}" if self.resolver else "")] if dns else []),
         ]
         if self.pump.failure:
             rows.append(("pump", "Failed", self.pump.failure.strip().splitlines()[-1]))
@@ -411,29 +378,22 @@ class Cluster:
         self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = ""
     ) -> str:
         """A new worker joins. Returns its name."""
-        numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
-        name = name or f"node-{next(numbers)}"
-        if name in self._specs:
-            raise ValueError(f'node "{name}" exists already')
         self._must_run()
-        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory)
-        self._specs[name] = spec
+        spec = self.machines.add(name, labels=labels or {}, cpus=cpus, memory=memory)
         with self.pump.lock:
             self._switch_on(spec)
-        return name
+        return spec.name
 
     def stop_node(self, name: str) -> None:
         """Pull the plug: the node falls silent and its containers end. The node controller will notice."""
-        node = self._node(name)
+        node = self.machines.find(name)
         with self.pump.lock:
-            self._fall_silent(node)
-        for sandbox in self.runtime.list_pod_sandboxes(name):
-            self.runtime.stop_pod_sandbox(sandbox.id)
-            self.runtime.remove_pod_sandbox(sandbox.id)
+            self.machines.fall_silent(node, self.control_plane)
+        self.machines.end_pods(name, self.runtime)
 
     def start_node(self, name: str) -> None:
         """Switch a stopped node on again."""
-        node = self._node(name)
+        node = self.machines.find(name)
         self._must_run()
         if node.kubelet is None:
             with self.pump.lock:
@@ -441,79 +401,19 @@ class Cluster:
 
     def delete_node(self, name: str) -> None:
         """Take a machine away for good, with its Node object."""
-        self._node(name)
+        self.machines.find(name)
         self._must_run()
         self.stop_node(name)
-        self.runtime.remove_node(name)
-        del self.nodes[name], self._specs[name]
+        self.machines.forget(name, self.runtime)
         if self.client.find("nodes", name) is not None:
             self.client.delete("nodes", name)
 
-    def _node(self, name: str) -> Node:
-        if name not in self.nodes:
-            raise ValueError(f'there is no node "{name}"; there are {", ".join(self.nodes)}')
-        return self.nodes[name]
+    def _switch_on(self, spec: NodeSpec) -> None:
+        self.machines.switch_on(spec, self.control_plane, self.host, lambda: self.resolver)
 
     def _must_run(self) -> None:
         if not self.running:
             raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
-
-    def _workers(self) -> list[Node]:
-        return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
-
-    def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
-        taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
-        labels = {CONTROL_PLANE_LABEL: ""}
-        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
-        for number in range(1, workers + 1):
-            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
-
-    def _switch_on(self, spec: NodeSpec) -> None:
-        assert self._host is not None, "the cluster is stopped"
-        node = Node(spec, self.runtime.add_node(spec.name))
-        self.nodes[spec.name] = node
-        node.kubelet = Kubelet(
-            spec, self.context, self._shared, runtime=self.runtime, executor=self._host.executor,
-            dialer=self._host.dialer, network=node.network, post=self.pump.post, dns=lambda: self._dns_address,
-            directories=self._directories, volume_plugins=self._volume_plugins,
-        )  # fmt: skip
-        node.proxy = KubeProxy(spec.name, node.network.node_ip, self.rule_book)
-        self.apiserver.connect_node(spec.name, node.kubelet)
-        node.kubelet.start()
-        node.proxy.start()
-
-    def _fall_silent(self, node: Node) -> None:
-        if node.kubelet is None or node.proxy is None:
-            return
-        self.apiserver.disconnect_node(node.spec.name)
-        node.kubelet.stop()
-        node.proxy.stop()
-        node.kubelet = node.proxy = None
-
-    def _end_pods(self) -> None:
-        with suppress(RuntimeFailure):  # an engine that is gone has taken the containers along, or keeps them for later
-            for name in self.nodes:
-                for sandbox in self.runtime.list_pod_sandboxes(name):
-                    self.runtime.stop_pod_sandbox(sandbox.id)
-                    self.runtime.remove_pod_sandbox(sandbox.id)
-
-    def _dns_service(self) -> str:
-        """The Service kube-system/kube-dns, and its address. It has no selector: the resolver answers at the
-        address.
-        """
-        client = self.context.client("system:apiserver", "system:masters")
-        existing = client.find("services", "kube-dns", "kube-system")
-        if existing is not None:
-            return str(existing["spec"]["clusterIP"])
-        ports = [{"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
-                 {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53}]  # fmt: skip
-        address = self.apiserver.allocator.address(DNS_INDEX)
-        service: Object = {
-            "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
-            "spec": {"clusterIP": address, "ports": ports},
-        }
-        client.create("services", service)
-        return address
 
 
 def _is_schedulable(node: Object) -> bool:

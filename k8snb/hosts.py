@@ -13,7 +13,7 @@ import random
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from k8snb.clock import Clock
@@ -34,11 +34,18 @@ VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
 QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
 
 
+class Resolver(NamedTuple):
+    """A resolver that answers: where pods find it ("" = nowhere), and what ends it."""
+
+    address: str
+    close: Callable[[], None]
+
+
 @dataclass
 class Host:
     """A runtime and its surroundings.
 
-    `serve_dns(zone, ip)` starts a resolver and says where pods find it ("" = nowhere). `visit(url)` is a GET from the
+    `serve_dns(zone, ip)` starts a resolver. `visit(url)` is a GET from the
     machine that the nodes stand on: status and text; OSError where nobody answers.
     """
 
@@ -46,7 +53,7 @@ class Host:
     executor: Executor
     plane: DataPlane
     dialer: Dialer
-    serve_dns: Callable[[Zone, str], str]
+    serve_dns: Callable[[Zone, str], Resolver]
     visit: Callable[[str], tuple[int, str]]
     closers: list[Callable[[], None]] = field(default_factory=list)
 
@@ -122,9 +129,9 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     simulation.network.route = lambda ip, port: plane.connect(ip, port)
     simulation.join(pump.post)
 
-    def serve_dns(zone: Zone, address: str) -> str:
-        simulation.network.lookup = zone.address
-        return address
+    def serve_dns(zone: Zone, address: str) -> Resolver:
+        before, simulation.network.lookup = simulation.network.lookup, zone.address
+        return Resolver(address, lambda: setattr(simulation.network, "lookup", before))
 
     def visit(url: str) -> tuple[int, str]:
         parts = urlsplit(url)
@@ -162,9 +169,9 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     host = _on_sockets(engine, pump, dice, forwards=None)
     serve_dns = host.serve_dns
 
-    def serve_dns_to_pods(zone: Zone, address: str) -> str:
-        spot = serve_dns(zone, address)
-        return spot if reached_by_pods else ""
+    def serve_dns_to_pods(zone: Zone, address: str) -> Resolver:
+        resolver = serve_dns(zone, address)
+        return resolver if reached_by_pods else resolver._replace(address="")
 
     host.serve_dns = serve_dns_to_pods
     return host
@@ -184,18 +191,17 @@ def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: 
         executor=ThreadExecutor(pump.post),
         plane=plane,
         dialer=SocketDialer(),
-        serve_dns=lambda zone, address: "",
+        serve_dns=lambda zone, address: Resolver("", lambda: None),
         visit=visit,
     )
 
-    def serve_dns(zone: Zone, address: str) -> str:
+    def serve_dns(zone: Zone, address: str) -> Resolver:
         from k8snb.coredns.server import DnsServer
 
         server = DnsServer(io, zone, (address, DNS_PORT))
         server.start()
-        host.closers.insert(0, server.close)
         ip, port = server.address
-        return ip if port == DNS_PORT else f"{ip}:{port}"
+        return Resolver(ip if port == DNS_PORT else f"{ip}:{port}", server.close)
 
     host.serve_dns = serve_dns
     host.closers.append(io.close)

@@ -1,0 +1,123 @@
+"""Machines: the nodes of a cluster, each with a kubelet and a kube-proxy while it is switched on.
+
+Interface: `Machines(…)`: `add`, `switch_on`, `switch_off`, `remove`; by name, `Node`s.
+The rule not to break: a machine that is switched off keeps its name and its addresses, and nothing else.
+Real clusters have hosts here, on which kubeadm or a cloud provider installs the two agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from k8snb.control_plane import ControlPlane
+from k8snb.cri import Network, Runtime, RuntimeFailure
+from k8snb.hosts import Host
+from k8snb.kube_proxy.proxy import KubeProxy
+from k8snb.kubelet import Kubelet
+from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.pod_directories import PodDirectories
+from k8snb.kubelet.volume_places import PLUGINS
+from k8snb.kubelet.volume_plugin import VolumePlugin
+from k8snb.pump import Pump
+
+CONTROL_PLANE = "control-plane"
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+
+
+@dataclass
+class Node:
+    """A machine of the cluster: its spec, its addresses, and its two agents while it is switched on."""
+
+    spec: NodeSpec
+    network: Network
+    kubelet: Kubelet | None = None
+    proxy: KubeProxy | None = None
+
+
+class Machines:
+    """The machines of one cluster. `workers` counts those beside the control plane's own; `cpus` and `memory` are a
+    machine's size where its spec has none."""
+
+    def __init__(self, pump: Pump, *, workers: int, cpus: str, memory: str) -> None:
+        self._pump = pump
+        self._cpus, self._memory = cpus, memory
+        self.specs = {spec.name: spec for spec in self._first(workers)}
+        self.nodes: dict[str, Node] = {}
+        self.directories = PodDirectories()
+        self.volume_plugins: dict[str, VolumePlugin] = dict(PLUGINS)
+
+    def _first(self, workers: int) -> Iterator[NodeSpec]:
+        taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
+        labels = {CONTROL_PLANE_LABEL: ""}
+        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
+        for number in range(1, workers + 1):
+            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
+
+    def add(self, name: str, *, labels: dict[str, str], cpus: str, memory: str) -> NodeSpec:
+        """The spec of one more worker; without a name, the first of `node-1`, `node-2`… that is free."""
+        numbers = (number for number in range(1, len(self.specs) + 2) if f"node-{number}" not in self.specs)
+        name = name or f"node-{next(numbers)}"
+        if name in self.specs:
+            raise ValueError(f'node "{name}" exists already')
+        spec = NodeSpec(name, labels=labels, cpus=cpus or self._cpus, memory=memory or self._memory)
+        self.specs[name] = spec
+        return spec
+
+    def find(self, name: str) -> Node:
+        """Raises ValueError where there is no such node."""
+        if name not in self.nodes:
+            raise ValueError(f'there is no node "{name}"; there are {", ".join(self.nodes)}')
+        return self.nodes[name]
+
+    def workers(self) -> list[Node]:
+        return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
+
+    # switching, under the pump's lock
+
+    def switch_on(self, spec: NodeSpec, plane: ControlPlane, host: Host, dns: Callable[[], str]) -> None:
+        """Start a machine's agents. `dns()` is where its pods find the cluster's resolver."""
+        node = Node(spec, host.runtime.add_node(spec.name))
+        self.nodes[spec.name] = node
+        node.kubelet = Kubelet(
+            spec, plane.context, plane.nodes, runtime=host.runtime, executor=host.executor, dialer=host.dialer,
+            network=node.network, post=self._pump.post, dns=dns, directories=self.directories,
+            volume_plugins=self.volume_plugins,
+        )  # fmt: skip
+        node.proxy = KubeProxy(spec.name, node.network.node_ip, plane.rule_book)
+        plane.apiserver.connect_node(spec.name, node.kubelet)
+        node.kubelet.start()
+        node.proxy.start()
+
+    def fall_silent(self, node: Node, plane: ControlPlane) -> None:
+        """End a machine's agents; its containers go on."""
+        if node.kubelet is None or node.proxy is None:
+            return
+        plane.apiserver.disconnect_node(node.spec.name)
+        node.kubelet.stop()
+        node.proxy.stop()
+        node.kubelet = node.proxy = None
+
+    # without the lock: a runtime may take its time
+
+    def end_pods(self, name: str, runtime: Runtime) -> None:
+        """End whatever runs on a machine. Raises RuntimeFailure."""
+        for sandbox in runtime.list_pod_sandboxes(name):
+            runtime.stop_pod_sandbox(sandbox.id)
+            runtime.remove_pod_sandbox(sandbox.id)
+
+    def end_all_pods(self, runtime: Runtime) -> None:
+        with suppress(RuntimeFailure):  # an engine that is gone has taken the containers along, or keeps them for later
+            for name in self.nodes:
+                self.end_pods(name, runtime)
+
+    def forget(self, name: str, runtime: Runtime) -> None:
+        """A machine goes for good."""
+        runtime.remove_node(name)
+        del self.nodes[name], self.specs[name]
+
+    def close(self) -> None:
+        """The cluster is deleted: what lay on the machines' disks goes as well."""
+        self.nodes.clear()
+        self.directories.close()
