@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
@@ -143,6 +143,7 @@ class Cluster:
         if host is not None:
             host.executor.close()
             try:
+                self.machines.thaw(host.runtime)
                 self.machines.end_all_pods(host.runtime)
             finally:
                 host.pause()
@@ -356,14 +357,24 @@ class Cluster:
         with self.pump.lock:
             self.pump.run_for(seconds)
 
-    def pause(self) -> None:
-        """Nothing in the cluster moves, except by `step`. The apiserver still answers."""
+    def pause(self, namespaces: Collection[str] = (), *, everywhere: bool = False) -> int:
+        """No component moves, except by `step`; the apiserver still answers. The containers of these namespaces, or of
+        all, stand still as well. Returns how many do. Raises ValueError where the runtime cannot hold any.
+        """
         with self.pump.lock:
             self.pump.paused = True
+        try:
+            picks = namespaces.__contains__ if not everywhere else lambda namespace: True
+            return self.machines.freeze(self.runtime, picks) if everywhere or namespaces else 0
+        except RuntimeFailure as failure:
+            raise ValueError(failure.message) from failure
 
-    def unpause(self) -> None:
+    def unpause(self) -> int:
+        """Containers and components go on. Returns how many containers were held."""
+        held = self.machines.thaw(self.runtime)
         with self.pump.lock:
             self.pump.paused = False
+        return held
 
     def step(self) -> Step | None:
         """Run until one component has worked on one key: what that was, or None when there is nothing to do now."""
