@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from k8snb import hosts
+from k8snb import hosts, journal
 from k8snb.addons import DNS, Addons
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
@@ -28,6 +28,7 @@ from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
 from k8snb.hooks import Hooks
+from k8snb.journal import Entry
 from k8snb.kube_proxy.proxy import RuleBook
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
@@ -314,6 +315,11 @@ class Cluster:
         On simulated nodes this goes through the virtual network, which no browser reaches.
         """
         return self.host.visit(url)
+
+    def journal(self, after: int = 0) -> list[Entry]:
+        """What each component did after a revision, as far back as etcd remembers."""
+        with self.pump.lock:
+            return journal.read(self.store.history(after=after))
 
     def status(self) -> list[tuple[str, str, str]]:
         """One row for each component: its name, its state, and what there is to say about it."""
