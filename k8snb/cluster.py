@@ -27,6 +27,7 @@ from k8snb.cri import RuntimeFailure
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
+from k8snb.faults import Faults
 from k8snb.hooks import Hooks
 from k8snb.journal import Entry
 from k8snb.kube_proxy.proxy import RuleBook
@@ -72,6 +73,7 @@ class Cluster:
         self._new_store = store
         self.store = store()
         self.identity = Identity(self.clock)
+        self._seed = seed
         self._dice = random.Random(seed)
         self.machines = Machines(self.pump, workers=nodes, cpus=cpus, memory=memory)
         self.provisioners = Provisioners()
@@ -109,8 +111,8 @@ class Cluster:
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
         self._plane = ControlPlane(
-            self.store, self.pump, self._host, identity=self.identity, dice=self._dice, profiles=self._profiles,
-            provisioners=self.provisioners,
+            self.store, self.pump, self._host, identity=self.identity, seed=self._seed, dice=self._dice,
+            profiles=self._profiles, provisioners=self.provisioners,
         )  # fmt: skip
         self._plane.start()
         self.running = True
@@ -214,6 +216,11 @@ class Cluster:
     @property
     def controllers(self) -> dict[str, Controller]:
         return self.control_plane.controllers
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong between the components and the apiserver, on purpose."""
+        return self.control_plane.faults
 
     @property
     def scheduler(self) -> Scheduler:
@@ -408,6 +415,21 @@ class Cluster:
             self.machines.fall_silent(node, self.control_plane)
         self.machines.end_pods(name, self.runtime)
 
+    def partition_node(self, name: str) -> None:
+        """Cut a node off from the apiserver. Its containers go on running, and nobody hears of them."""
+        self.machines.find(name)
+        with self.pump.lock:
+            self.faults.cut(_node_user(name))
+            self.apiserver.disconnect_node(name)
+
+    def rejoin_node(self, name: str) -> None:
+        """A node that was cut off is reached again."""
+        node = self.machines.find(name)
+        with self.pump.lock:
+            self.faults.mend(_node_user(name))
+            if node.kubelet is not None:
+                self.apiserver.connect_node(name, node.kubelet)
+
     def start_node(self, name: str) -> None:
         """Switch a stopped node on again."""
         node = self.machines.find(name)
@@ -431,6 +453,10 @@ class Cluster:
     def _must_run(self) -> None:
         if not self.running:
             raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
+
+
+def _node_user(name: str) -> str:
+    return f"system:node:{name}"
 
 
 def _is_schedulable(node: Object) -> bool:
