@@ -375,11 +375,13 @@ class Cluster:
         all, stand still as well. Returns how many do. Raises ValueError where the runtime cannot hold any.
         """
         with self.pump.lock:
-            self.pump.paused = True
+            before, self.pump.paused = self.pump.paused, True
         try:
             picks = namespaces.__contains__ if not everywhere else lambda namespace: True
             return self.machines.freeze(self.runtime, picks) if everywhere or namespaces else 0
         except RuntimeFailure as failure:
+            if not before:
+                self.unpause()
             raise ValueError(failure.message) from failure
 
     def unpause(self) -> int:
