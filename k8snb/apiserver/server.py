@@ -50,8 +50,8 @@ from k8snb.client import ADMIN, Client, Request
 from k8snb.clock import Clock, timestamp
 from k8snb.etcd import Store
 
+NO_METRICS = "the server is currently unable to handle the request: enable the add-on metrics-server"
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-DNS_INDEX = 10  # the cluster's DNS service has the tenth address of the service range, as kubeadm sets it up
 
 
 class ApiServer:
@@ -161,7 +161,7 @@ class ApiServer:
         """What is worked out when somebody asks. Raises ServiceUnavailable where nobody can."""
         provider = self.virtual.get(request.kind)
         if provider is None:
-            raise errors.unavailable("the server is currently unable to handle the request: there is no metrics server")
+            raise errors.unavailable(NO_METRICS)
         return virtual.answer(request, provider, self.store.revision)
 
     def kinds(self) -> tuple[Kind, ...]:
