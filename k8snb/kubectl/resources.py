@@ -18,6 +18,7 @@ from k8snb.apimachinery.selectors import SelectorError, parse_selector
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.server_table import ServerRow, is_table, rows
 from k8snb.kubectl.session import Session
 from k8snb.kubectl.sources import documents
 
@@ -41,10 +42,11 @@ class Wanted(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One live object."""
+    """One live object; `row` is what its server prints of it, where only that server knows how."""
 
     kind: Kind
     object: Object
+    row: ServerRow | None = None
 
     @property
     def name(self) -> str:
@@ -146,10 +148,20 @@ def look_up(session: Session, args: Arguments, asked: Sequence[Wanted]) -> Selec
 
 def _live(session: Session, args: Arguments, asked: Wanted) -> list[Found]:
     query: dict[str, Any] = {"managedFields": True} if args.on("show-managed-fields") else {}
+    if asked.kind.remote and args.verb == "get":
+        query["table"] = True
     if asked.name:
-        return [Found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace, **query))]
-    items = session.client.items(asked.kind, asked.namespace, **list_options(args), **query)
-    return [Found(asked.kind, obj) for obj in items]
+        obj = session.client.get(asked.kind, asked.name, asked.namespace, **query)
+        return _found(asked.kind, obj)
+    listed = session.client.list(asked.kind, asked.namespace, **list_options(args), **query)
+    return _found(asked.kind, listed)
+
+
+def _found(kind: Kind, answer: Object) -> list[Found]:
+    """The objects of an answer: one, a list of them, or a Table with them."""
+    if is_table(answer):
+        return [Found(kind, obj, row) for obj, row in rows(answer)]
+    return [Found(kind, obj) for obj in answer.get("items", [answer])]
 
 
 def list_options(args: Arguments) -> dict[str, Any]:
