@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -63,20 +64,33 @@ def test_the_terminal_prints_the_transcript(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def say(words: str, given: str) -> str:
-        (tmp_path / "stdin").write_text(given)
-        capfd.readouterr()
-        with (tmp_path / "stdin").open() as stdin, monkeypatch.context() as patched:
-            patched.setattr(sys, "stdin", stdin)
-            code = main(["kubectl", *shlex.split(words)])
-        said = capfd.readouterr()
-        return said.out + said.err + (f"[exit {code}]" if code else "")
+        out, err, code = here(words, given, monkeypatch, capfd)
+        return out + err + (f"[exit {code}]" if code else "")
 
     with Cluster("golden", nodes=2, runtime="simulated", seed=1) as cluster:
         (tmp_path / "config").write_text(cluster.kubeconfig)
-        for name, value in (("KUBECONFIG", str(tmp_path / "config")), ("KUBE_EDITOR", EDITOR), ("HOME", str(tmp_path))):
-            monkeypatch.setenv(name, value)
+        in_home(tmp_path, monkeypatch)
         wrong = played(path, say, "k8snb")
     assert not wrong, "\n\n".join(wrong)
+
+
+def in_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    for name, value in environment(home).items():
+        monkeypatch.setenv(name, value)
+
+
+def here(
+    words: str, given: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> tuple[str, str, int]:
+    """A line in this process, which takes less time than one of its own."""
+    capfd.readouterr()
+    with tempfile.TemporaryFile("w+") as stdin, monkeypatch.context() as patched:
+        stdin.write(given)
+        stdin.seek(0)
+        patched.setattr(sys, "stdin", stdin)
+        code = main(["kubectl", *shlex.split(words)])
+    return (*capfd.readouterr(), code)
 
 
 LINES = """\
@@ -150,18 +164,20 @@ def settled(text: str) -> str:
     return re.sub(r" *\b(\d+[smh])+\b", " <age>", text)
 
 
-def test_stdout_stderr_and_exit_codes_are_those_of_the_real_kubectl(home: Path) -> None:
+def test_stdout_stderr_and_exit_codes_are_those_of_the_real_kubectl(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     if NEWEST is None or numbers(NEWEST[0]) < (1, 33):
         pytest.skip("optional: no kubectl of 1.33 or newer is installed")
     wrong = []
-    run(OURS, "apply -f -", home, GIVEN)
-    run(OURS, "label deploy web x=y --overwrite", home)
-    run(OURS, "annotate pod shell a=b --overwrite", home)
+    in_home(home, monkeypatch)
+    for line in ("apply -f -", "label deploy web x=y --overwrite", "annotate pod shell a=b --overwrite"):
+        here(line, GIVEN, monkeypatch, capfd)
     for line in LINES.splitlines():
-        theirs, mine = (run(program, line, home, GIVEN) for program in ([str(NEWEST[1])], OURS))
-        for sort, there, here in zip(("stdout", "stderr"), theirs, mine, strict=False):
-            if settled(there) != settled(here):
-                lines = difflib.unified_diff(there.splitlines(), here.splitlines(), "real", "k8snb", lineterm="")
+        theirs, mine = run([str(NEWEST[1])], line, home, GIVEN), here(line, GIVEN, monkeypatch, capfd)
+        for sort, there, said in zip(("stdout", "stderr"), theirs, mine, strict=False):
+            if settled(there) != settled(said):
+                lines = difflib.unified_diff(there.splitlines(), said.splitlines(), "real", "k8snb", lineterm="")
                 wrong.append("\n".join([f"$ kubectl {line}  # {sort}", *lines]))
         if theirs[2] != mine[2]:
             wrong.append(f"$ kubectl {line}  # exit {mine[2]}, the real one {theirs[2]}")
@@ -255,10 +271,11 @@ def test_a_terminal_is_handed_over_and_left_as_it_was(home: Path) -> None:
                                stdout=theirs, stderr=theirs, start_new_session=True)  # fmt: skip
     os.close(theirs)
     try:
-        os.write(ours, b"echo $((40+2))\n")
-        said = heard(ours, b"42")
-        os.write(ours, b"exit 5\n")
-        assert b"42" in said and process.wait(PATIENCE) == 5
+        assert b"# " in heard(ours, b"# ")
+        os.write(ours, b"hostname\r")
+        assert b"shell\r\n" in heard(ours, b"shell\r\n")
+        os.write(ours, b"exit 5\r")
+        assert process.wait(PATIENCE) == 5
     finally:
         process.kill()
         process.wait()
