@@ -18,6 +18,7 @@ from k8snb.client.https import SELF, HttpsTransport
 from k8snb.client.informer import Informer
 from k8snb.client.kubeconfig import parse
 from k8snb.client.restconfig import Endpoint, resolve
+from k8snb.kubectl import Kubectl, KubectlError
 
 pytestmark = pytest.mark.process
 PATIENCE = 60.0
@@ -100,6 +101,26 @@ def test_custom_kinds_are_found_and_their_server_prints_them(transport: HttpsTra
     table = client.list("shoes", "default", table=True)
     assert [each["name"] for each in table["columnDefinitions"]][:2] == ["Name", "Size"]
     assert table["rows"][0]["cells"][:2] == ["a", 42] and table["rows"][0]["object"]["size"] == 42
+
+
+def test_the_server_explains_the_kinds_that_only_it_knows(client: Client, transport: HttpsTransport) -> None:
+    fields = {"spec": {"type": "object", "description": "What is wanted.", "properties": {"size": {"type": "integer"}}}}
+    schema = {"openAPIV3Schema": {"type": "object", "properties": fields}}
+    version = {"name": "v1", "served": True, "storage": True, "schema": schema}
+    names = {"plural": "hats", "singular": "hat", "kind": "Hat"}
+    spec = {"group": "example.com", "scope": "Cluster", "names": names, "versions": [version]}
+    client.create("customresourcedefinitions", {"metadata": {"name": "hats.example.com"}, "spec": spec})
+    kubectl = Kubectl(client, server=lambda: transport)
+
+    def explained() -> bool:
+        transport.refresh()
+        try:
+            return "What is wanted." in kubectl.run("explain hats.spec").text
+        except KubectlError:
+            return False
+
+    assert transport.wait(explained, PATIENCE)
+    assert "size\t<integer>" in kubectl.run("explain hat.spec").text
 
 
 # verbs
