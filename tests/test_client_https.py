@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -256,6 +257,34 @@ def test_what_is_written_reaches_the_command_and_its_end_too(
     streams.write_eof()
     assert transport.wait(lambda: heard.end is not None, PATIENCE)
     assert (heard.data, heard.end, streams.backlog) == (said, (0, ""), 0)
+
+
+def test_a_server_that_cannot_be_told_of_the_end_of_stdin_is_said_to_be_one(
+    client: Client, transport: HttpsTransport, web: str
+) -> None:
+    options = {"command": ["cat"], "stdin": True, "container": "c", "upgrade": True}
+    wish: Any = client.create_subresource("pods", web, "exec", {}, "default", **options)
+    streams, heard = wish.open(protocols=("v4.channel.k8s.io",)), Heard()
+    streams.begin(heard)
+    streams.write_eof()
+    assert transport.wait(lambda: heard.end is not None, PATIENCE)
+    assert heard.end is not None and "not implemented by k8snb" in heard.end[1]
+
+
+def test_a_token_that_changes_in_its_file_is_read_again(endpoint: Endpoint, client: Client, tmp_path: Path) -> None:
+    account = {"metadata": {"name": "rotating"}}
+    client.create("serviceaccounts", account, "default")
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": {}}
+    made = client.create_subresource("serviceaccounts", "rotating", "token", request, "default")
+    (tmp_path / "token").write_text("old")
+    transport = HttpsTransport(replace(endpoint, user={"tokenFile": str(tmp_path / "token")}))
+    try:
+        bot = Client(transport, SELF)
+        assert refusal(lambda: bot.get("pods", "web", "default")).code == 401
+        (tmp_path / "token").write_text(made["status"]["token"])
+        assert refusal(lambda: bot.get("pods", "web", "default")).code == 403
+    finally:
+        transport.close()
 
 
 def test_a_port_of_a_pod_answers_through_a_port_forward(client: Client, transport: HttpsTransport, web: str) -> None:

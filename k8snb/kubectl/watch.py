@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
@@ -49,9 +50,21 @@ def _open(session: Session, args: Arguments, asked: Wanted) -> Watch:
         if args.on("watch-only"):
             listed = session.client.list(asked.kind, asked.namespace, **{**chosen, "table": False})
             chosen["resourceVersion"] = listed["metadata"]["resourceVersion"]
+        if not session.client.user.name and not args.on("watch-only"):
+            return _after_a_list(session, asked, chosen)
         return session.client.watch(asked.kind, asked.namespace, **chosen)
     except ApiError as error:
         raise refused(error) from None
+
+
+def _after_a_list(session: Session, asked: Wanted, chosen: dict[str, Any]) -> Watch:
+    """A watch that begins with all there is at once, where events come one by one from another process."""
+    listed = session.client.list(asked.kind, asked.namespace, **chosen)
+    there = [listed] if is_table(listed) else listed["items"]
+    revision = listed["metadata"]["resourceVersion"]
+    watch = session.client.watch(asked.kind, asked.namespace, **{**chosen, "resourceVersion": revision})
+    watch.events.extendleft(Event("ADDED", obj) for obj in reversed(there))
+    return watch
 
 
 class _Watcher:
