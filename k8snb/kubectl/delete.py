@@ -1,6 +1,6 @@
 """kubectl delete: the end of objects, and waiting for it.
 
-Interface: `COMMANDS`.
+Interface: `COMMANDS`; `remove` for a command that deletes what it has made.
 The rule not to break: an object counts as gone when it, by its uid, is gone; one of the same name may follow it.
 Source: `kubectl/pkg/cmd/delete`.
 """
@@ -100,6 +100,15 @@ def _remark(session: Session, args: Arguments, selection: Selection) -> None:
         session.warnings.append("deleting cluster-scoped resources, not scoped to the provided namespace")
 
 
+def remove(session: Session, args: Arguments, found: Found) -> str:
+    """Delete one object for another command that has these flags; what kubectl says of it. Raises KubectlError."""
+    results = Results(session, args)
+    ended = [found] if _delete(session, args, found, _query(args), results) else []
+    if args.on("wait"):
+        _wait_for_the_end(session, args, ended, results)
+    return results.output().text
+
+
 def _wait_for_the_end(session: Session, args: Arguments, ended: list[Found], results: Results) -> None:
     def gone(found: Found) -> bool:
         live = session.client.find(found.kind, found.name, found.namespace)
@@ -133,7 +142,7 @@ COMMANDS = (
             Flag("now", BOOL, "The same as --grace-period=1."), flags.OUTPUT_NAME, flags.TIMEOUT, flags.WAIT,
             raw.FLAG,
         ),
-        missing=("interactive", "kustomize"),
+        missing=("interactive",),
         words="resources",
         examples=(
             "kubectl delete -f web.yaml",

@@ -58,7 +58,8 @@ class Command:
 
     `run` is None for a command that only groups others, or that k8snb does not have (then `missing_command`).
     `missing` names flags that kubectl has and this does not. `words` says what the positional words are, for
-    completion: resources, kinds, pods, nodes, or nothing.
+    completion: resources (after a colon, of which kinds), pods, nodes, fields, or nothing. What follows a `raw` command
+    is a command line of its own: it becomes `rest`, and only the flags that every command has are read in it.
     """
 
     name: str
@@ -72,6 +73,12 @@ class Command:
     missing: tuple[str, ...] = ()
     words: str = ""
     missing_command: bool = False
+    raw: bool = False
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is for programs only, and no help names it."""
+        return self.name.startswith("__")
 
 
 # Which server is meant, and who to be there.
@@ -106,8 +113,7 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
 MISSING_EVERYWHERE = (
     "cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule",
 )  # fmt: skip
-_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "k": ("kustomize",), "q": ("quiet",),
-                     "v": ("v",)}  # fmt: skip
+_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "q": ("quiet",), "v": ("v",)}
 
 
 @dataclass
@@ -136,6 +142,11 @@ class Arguments:
         return list(self.values.get(name) or ())
 
     @property
+    def from_files(self) -> bool:
+        """Whether `-f` or `-k` says where the objects are."""
+        return bool(self.texts("filename") or self.text("kustomize"))
+
+    @property
     def verb(self) -> str:
         return self.command.name.split()[0]
 
@@ -160,6 +171,10 @@ def parse(words: Sequence[str], commands: Mapping[str, Command]) -> Arguments:
         raise KubectlError(f"error: kubectl {command.name}: not implemented by k8snb")
     for flag in flags_of(command):
         arguments.values[flag.name] = flag.initial
+    if command.raw:
+        arguments.rest = _without(words, consumed)
+        _read_globals(arguments.rest, arguments)
+        return arguments
     _read(_without(words, consumed), arguments)
     if not arguments.on("help"):
         _check_required(arguments)
@@ -222,6 +237,16 @@ def _read(words: list[str], arguments: Arguments) -> None:
             _read_short(word[1:], words, arguments)
         else:
             arguments.words.append(word)
+
+
+def _read_globals(words: Sequence[str], arguments: Arguments) -> None:
+    """The flags that every command has, out of words that nobody has finished typing."""
+    forms = {form: flag for flag in GLOBAL_FLAGS if flag.takes_value for form in (f"--{flag.name}", f"-{flag.short}")}
+    for place, word in enumerate(words[:-1]):
+        name, equals, value = word.partition("=")
+        following = words[place + 1] if place + 2 < len(words) else ""
+        if name in forms and (equals or following):
+            _set(forms[name], value if equals else following, arguments)
 
 
 def _is_number(word: str) -> bool:

@@ -51,7 +51,7 @@ def _subcommands(command: Command, rows: Sequence[Command]) -> list[str]:
     """The commands below this one; below kubectl itself, by group."""
     depth = len(command.name.split())
     below = [row for row in rows if row.name.startswith(command.name) and len(row.name.split()) == depth + 1]
-    below = [row for row in below if row.name.split()[:depth] == command.name.split()]
+    below = [row for row in below if row.name.split()[:depth] == command.name.split() and not row.hidden]
     if command.name:
         return [f"Available Commands:\n{_listed(below)}"] if below else []
     groups = dict.fromkeys(row.group for row in below)

@@ -66,8 +66,11 @@ class Kubectl:
         self._server, self._reach, self._patience, self._console = server, reach, patience, console
         self._open: list[Open] = []
 
-    def run(self, argv: str | Sequence[str], stdin: str | None = None) -> Output:
-        """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError."""
+    def run(self, argv: str | Sequence[str], stdin: str | None = None, *, asks: bool = False) -> Output:
+        """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError.
+
+        With `asks`, whoever calls can ask a user for lines, and `exec -it` answers with a `Dialogue`.
+        """
         args = parse(split(argv), COMMANDS)
         if args.on("help") or not args.command.name:
             return Output(text=help.page(args.command, ROWS))
@@ -75,6 +78,7 @@ class Kubectl:
         if run is None:
             raise KubectlError(_needs_subcommand(args))
         session = self._session(args, stdin)
+        session.asks = asks
         session.client.take_warnings()
         try:
             output = run(session, args)

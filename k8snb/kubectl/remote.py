@@ -33,6 +33,7 @@ class Streams(Protocol):
     def begin(self, listener: Any) -> None: ...
     def write(self, data: bytes) -> None: ...
     def write_eof(self) -> None: ...
+    def resize(self, columns: int, rows: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -100,6 +101,10 @@ class Remote:
 
     def say_end(self) -> None:
         self._streams.write_eof()
+
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the program how large its terminal is."""
+        self._streams.resize(columns, rows)
 
     def wait(self, until: Callable[[], bool], timeout: float) -> bool:
         """Look often: a runtime's threads wake nobody who waits here."""

@@ -53,7 +53,7 @@ class Session:
     """One command's surroundings. `namespace` is the one to work in, `stdin` what `-f -` reads; `edit(text, suffix)`
     lets the user change a text; `keep` takes what stays open when the command is over. `server` is the same cluster
     over HTTPS, `files` the kubeconfig in use; a stream that is silent for `patience` seconds ends. `console` is there
-    in a terminal.
+    in a terminal; `asks` says that somebody can be asked for lines, so that a program may be talked to without one.
     """
 
     client: Client
@@ -68,6 +68,7 @@ class Session:
     files: Kubeconfig | None = None
     patience: float = PATIENCE
     console: Console | None = None
+    asks: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def find_kind(self, word: str) -> Kind | None:
@@ -99,7 +100,7 @@ class Session:
 
 def dry_run(args: Arguments) -> str:
     """none, client or server. Raises KubectlError for anything else."""
-    mode = args.text("dry-run") or NONE
+    mode = CLIENT if args.on("local") else args.text("dry-run") or NONE
     if mode not in (NONE, CLIENT, SERVER):
         raise KubectlError(f'error: Invalid dry-run value ({mode}). Must be "none", "server", or "client".')
     return mode
