@@ -161,7 +161,7 @@ def _command(name: str, sort: _Sort, help: str, examples: tuple[str, ...]) -> Co
         group="Settings Commands",
         run=_runner(sort),
         flags=(
-            Flag("overwrite", BOOL, f"Change a {sort.one} that has a value."),
+            Flag("overwrite", BOOL, f"Change {sort.one}s that have a value."),
             Flag("list", BOOL, f"Only show the {sort.field}."),
             flags.ALL, flags.ALL_NAMESPACES, flags.SELECTOR, flags.FIELD_SELECTOR, *flags.FILES,
             flags.RESOURCE_VERSION, flags.LOCAL, *flags.WRITING,
