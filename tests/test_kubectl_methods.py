@@ -91,7 +91,7 @@ def test_a_type_checker_knows_the_methods_and_their_keywords(tmp_path: Path) -> 
     package = tmp_path / "k8snb" / "kubectl"
     package.mkdir(parents=True)
     (package.parent / "__init__.pyi").touch()
-    (package / "__init__.pyi").write_text("from k8snb.kubectl.methods import Methods as Kubectl\n")
+    (package / "__init__.pyi").write_text("from k8snb.kubectl.methods import Methods\n\nclass Kubectl(Methods): ...\n")
     (package / "output.pyi").write_text("class Output: ...\n")
     shutil.copy(MADE, package)
     lines = [
