@@ -77,7 +77,7 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
         ("get pods --selctor=x", 'unknown flag: --selctor (did you mean "--selector"?)'),
         ("delete pods --interactive", "kubectl delete --interactive: not implemented by k8snb"),
         ("get pods -z", "unknown shorthand flag: 'z' in -z"),
-        ("get pods -l", "flag needs an argument: -l"),
+        ("get pods -l", "flag needs an argument: 'l' in -l"),
         ("scale deploy web --replicas=x", 'invalid argument "x" for "--replicas" flag: not a whole number'),
         ("wait pod/x --timeout=5", "not a time such as 30s"),
         ("scale deploy web", 'required flag(s) "replicas" not set'),
@@ -93,6 +93,17 @@ def test_a_line_that_cannot_be_read_is_refused_in_one_sentence(line: str, words:
     with pytest.raises(KubectlError) as caught:
         read(line)
     assert words in caught.value.message.splitlines()[0]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.run is not None and not row.raw], ids=lambda row: row.name)
+def test_every_flag_without_its_value_is_refused_by_name(row: Command) -> None:
+    for flag in flags_of(row):
+        for form in (f"--{flag.name}", f"-{flag.short}" if flag.short else ""):
+            if flag.takes_value and form:
+                with pytest.raises(KubectlError) as caught:
+                    parse([*row.name.split(), form], COMMANDS)
+                shown = form if form.startswith("--") else f"'{flag.short}' in {form}"
+                assert caught.value.message.startswith(f"error: flag needs an argument: {shown}\n")
 
 
 def test_help_needs_no_other_flag() -> None:

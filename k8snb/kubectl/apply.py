@@ -34,7 +34,7 @@ _MANAGER = "kubectl-client-side-apply"
 
 def run(session: Session, args: Arguments) -> Output:
     if args.words:
-        raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
+        raise usage_error(f"Unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.texts("filename"):
         raise KubectlError("error: must specify one of -f and -k")
     server_side_apply.check(args)

@@ -47,7 +47,7 @@ def without_last_applied(obj: Object) -> Object:
 def from_files(session: Session, args: Arguments) -> Output:
     """`create -f`."""
     if args.words:
-        raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
+        raise usage_error(f"Unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.texts("filename"):
         raise KubectlError("error: must specify one of -f and -k")
     items, errors = documents(session, args)

@@ -21,13 +21,15 @@ from k8snb.kubectl.session import Session
 NO_TTY = "Unable to use a TTY - input is not a terminal or the right kind of file"
 
 
+_OLD_FORM = "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"
+_NO_COMMAND = "you must specify at least one command for the container"
+
+
 def run(session: Session, args: Arguments) -> Output:
     if not args.words:
         raise usage_error("pod, type/name or --filename must be specified", args.command)
     if not args.rest:
-        what = "exec [POD] [COMMAND] is not supported: use exec [POD] -- [COMMAND]" if len(args.words) > 1 else (
-            "you must specify at least one command for the container")  # fmt: skip
-        raise usage_error(what, args.command)
+        raise usage_error(_OLD_FORM if len(args.words) > 1 else _NO_COMMAND, args.command)
     notes: list[str] = []
     pod = pods.unfinished(pods.named(session, args, args.words[0]), "exec into")
     container = args.text("container") or default_container(pod, notes)

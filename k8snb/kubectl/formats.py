@@ -127,7 +127,7 @@ def render(
 def _argument(name: str, argument: str) -> str:
     if not argument:
         what = "custom-columns" if name in COLUMNS else "template"
-        raise KubectlError(f"error: {what} format specified but no {what} given: -o {name}=…")
+        raise KubectlError(f"error: {what} format specified but no {what.replace('-', ' ')} given: -o {name}=…")
     if not name.endswith("-file"):
         return argument
     try:

@@ -29,7 +29,8 @@ def run(session: Session, args: Arguments) -> Output:
     if not args.words and not args.texts("filename"):
         raise KubectlError(
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
-            "supported resources.\n\nerror: Required resource not specified."
+            "supported resources.\n\nerror: Required resource not specified.\n"
+            'Use "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).'
         )
     formats.split_format(args.text("output"))
     if args.on("watch") or args.on("watch-only"):

@@ -254,7 +254,7 @@ def _read_long(body: str, words: list[str], arguments: Arguments) -> None:
     flag = next((flag for flag in flags_of(arguments.command) if flag.name == name), None)
     if flag is None:
         raise _unknown_flag(name, arguments.command)
-    _set(flag, value if equals else _value(flag, f"--{name}", words), arguments)
+    _set(flag, value if equals else _value(flag, f"--{name}", words, arguments.command), arguments)
 
 
 def _read_short(body: str, words: list[str], arguments: Arguments) -> None:
@@ -270,17 +270,17 @@ def _read_short(body: str, words: list[str], arguments: Arguments) -> None:
         elif flag.takes_value and body:
             value, body = body, ""
         else:
-            value = _value(flag, f"-{letter}", words)
+            value = _value(flag, f"{letter!r} in -{letter}", words, arguments.command)
         _set(flag, value, arguments)
 
 
-def _value(flag: Flag, shown: str, words: list[str]) -> str:
+def _value(flag: Flag, shown: str, words: list[str], command: Command) -> str:
     if flag.bare is not None:
         return flag.bare
     if flag.sort == BOOL:
         return "true"
     if not words:
-        raise KubectlError(f"error: flag needs an argument: {shown}")
+        raise KubectlError(f"error: flag needs an argument: {shown}\nSee 'kubectl {command.name} --help' for usage.")
     return words.pop(0)
 
 
@@ -330,4 +330,4 @@ def _check_required(arguments: Arguments) -> None:
     absent = [f.name for f in arguments.command.flags if f.required and f.name not in arguments.given]
     if absent:
         names = ", ".join(f'"{name}"' for name in absent)
-        raise usage_error(f"required flag(s) {names} not set", arguments.command)
+        raise KubectlError(f"error: required flag(s) {names} not set")

@@ -15,7 +15,7 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
 from k8snb.kubectl import flags
 from k8snb.kubectl.formats import to_json, to_yaml
-from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
+from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.kubectl.session import Session
 
@@ -48,6 +48,10 @@ def cluster_info(session: Session, args: Arguments) -> Output:
 
 
 def api_resources(session: Session, args: Arguments) -> Output:
+    if args.words:
+        raise usage_error(f"unexpected arguments: [{' '.join(args.words)}]", args.command)
+    if args.text("sort-by") not in ("", "name", "kind"):
+        raise KubectlError("error: --sort-by accepts only name or kind")
     shown = [kind for kind in session.client.kinds() if _wanted(args, kind)]
     orders: dict[str, Callable[[Kind], tuple[str, ...]]] = {
         "kind": lambda kind: (kind.kind,),
