@@ -47,6 +47,7 @@ from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
 
 if TYPE_CHECKING:
+    from k8snb.client.https import HttpsTransport
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
@@ -197,6 +198,9 @@ class Cluster:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
         if "kubectl" in self.__dict__:
             self.kubectl.close()
+        if "_over_https" in self.__dict__:
+            self._over_https.close()
+            del self._over_https
         if "door" in self.__dict__:
             self.door.close()
         if "_hooks" in self.__dict__:
@@ -312,7 +316,18 @@ class Cluster:
         """kubectl's commands as methods, and `run` for a whole line."""
         from k8snb.kubectl import Kubectl
 
-        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now)
+        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now, server=lambda: self._over_https)
+
+    @functools.cached_property
+    def _over_https(self) -> HttpsTransport:
+        """This cluster as other processes see it: for what has a path and no kind. It opens the door."""
+        import yaml
+
+        from k8snb.client.https import HttpsTransport
+        from k8snb.client.kubeconfig import parse
+        from k8snb.client.restconfig import resolve
+
+        return HttpsTransport(resolve(parse(yaml.safe_load(self.kubeconfig))))
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it."""

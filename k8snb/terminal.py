@@ -18,6 +18,7 @@ from k8snb.kubectl.commands import COMMANDS
 from k8snb.kubectl.connection import WHOEVER, FromKubeconfig, Later
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Arguments, parse
+from k8snb.kubectl.proxy import Proxy
 
 INTERRUPTED = 130  # what a shell answers for a program that Ctrl-C ended
 FOREVER = 1e9
@@ -61,7 +62,7 @@ def _print(output: Output) -> int:
     if isinstance(output, Stream):
         return _follow(output)
     _say(output)
-    if isinstance(output, Forwarding):
+    if isinstance(output, Forwarding | Proxy):
         _stay(output)
     return output.exit_code
 
@@ -84,7 +85,7 @@ def _follow(stream: Stream) -> int:
     return stream.exit_code
 
 
-def _stay(forwarding: Forwarding) -> None:
+def _stay(forwarding: Forwarding | Proxy) -> None:
     """Keep the ports open until Ctrl-C or the pod's end, and tell of each connection."""
     told, waiting = 0, threading.Event()
     while not forwarding.stopped:

@@ -14,7 +14,7 @@ import json
 import re
 import ssl
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -94,9 +94,37 @@ class HttpsTransport:
         """What the server answers at a path, whatever it is. Raises Unreachable."""
         return self._run(self._exchange(method, path, body, [*(headers or {}).items(), *self._as(user)]))
 
+    def fetch(self, method: str, path: str, body: bytes = b"", *, user: User = SELF) -> bytes:
+        """The same for what is meant as JSON. Raises ApiError for a refusal."""
+        headers = {"Accept": JSON, **({"Content-Type": JSON} if body else {})}
+        answer = self.raw(method, path, body, headers=headers, user=user)
+        return answer.body if answer.status < urls.REFUSED else _refuse(answer)
+
     def stream(self, path: str, *, user: User = SELF) -> Iterator[bytes]:
         """The answer at a path piece by piece, b"" where nothing has come for a moment. Raises ApiError."""
         return _Pieces(self, self._run(self._open("GET", path, b"", self._as(user))))
+
+    async def relay(
+        self, method: str, path: str, body: bytes, headers: Headers, user: User = SELF
+    ) -> tuple[HttpAnswer, AsyncIterator[bytes]]:
+        """The head of an answer, and its body as it comes; for whoever has a loop of its own. Raises Unreachable."""
+        response, pieces = await asyncio.wrap_future(
+            self._io.call(self._relayed(method, path, body, [*headers, *self._as(user)]))
+        )
+        return HttpAnswer(response.status, lower(response.headers), b""), self._each(response, pieces)
+
+    async def _relayed(
+        self, method: str, path: str, body: bytes, headers: Headers
+    ) -> tuple[aiohttp.ClientResponse, AsyncIterator[bytes]]:
+        response = await self._begin(method, path, body, headers)
+        return response, response.content.iter_any()
+
+    async def _each(self, response: aiohttp.ClientResponse, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        try:
+            while piece := await asyncio.wrap_future(self._io.call(_next(pieces))):
+                yield piece
+        finally:
+            self._io.post(response.close)
 
     def wait(self, until: Callable[[], bool], timeout: float) -> bool:
         """Look until a condition holds, at once when something arrives; whether it came true in `timeout` seconds."""
@@ -318,6 +346,14 @@ class _Pieces:
 
 def _end(task: Future[Any]) -> None:
     task.cancel()
+
+
+async def _next(pieces: AsyncIterator[bytes]) -> bytes:
+    """The next piece; b"" at the end, however it comes."""
+    try:
+        return await anext(pieces, b"")
+    except (TimeoutError, OSError, aiohttp.ClientError):
+        return b""
 
 
 async def lines(response: aiohttp.ClientResponse) -> Any:

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from k8snb.apimachinery.meta import Object
+from k8snb.apimachinery.yaml_text import to_yaml
 
 CLUSTERS, USERS, CONTEXTS = "clusters", "users", "contexts"
 SECTIONS: Mapping[str, str] = {CLUSTERS: "cluster", USERS: "user", CONTEXTS: "context"}
@@ -37,6 +38,7 @@ FIELDS: Mapping[str, Mapping[str, type]] = {
 }  # fmt: skip
 ALWAYS: Mapping[str, tuple[str, ...]] = {CLUSTERS: ("server",), USERS: (), CONTEXTS: ("cluster", "user")}
 EXEC = ("command", "args", "env", "apiVersion", "installHint", "provideClusterInfo", "interactiveMode")
+EXEC_ALWAYS: Mapping[str, Any] = {"command": "", "args": None, "env": None, "provideClusterInfo": False}
 PATHS: Mapping[str, tuple[str, ...]] = {
     CLUSTERS: ("certificate-authority",),
     USERS: ("client-certificate", "client-key", "tokenFile"),
@@ -149,8 +151,8 @@ def tidy(section: str, entry: Object) -> Object:
     tidied: Object = {name: value for name, value in kept.items() if value or name in ALWAYS[section]}
     tidied |= {name: "" for name in ALWAYS[section] if not tidied[name]}
     if "exec" in tidied:
-        plugin: Object = {"provideClusterInfo": False, **tidied["exec"]}
-        tidied["exec"] = {name: plugin[name] for name in EXEC if name in plugin}
+        plugin: Object = {**EXEC_ALWAYS, **tidied["exec"]}
+        tidied["exec"] = {name: plugin[name] for name in EXEC if plugin.get(name) or name in EXEC_ALWAYS}
     return tidied
 
 
@@ -192,6 +194,10 @@ class Kubeconfig:
         for path in self.paths:
             merged = _merged(merged, read(path))
         return merged
+
+    def load_whole(self) -> Config:
+        """The same, with all that is only worked out when it is to be shown."""
+        return self.load()
 
     def modify(self, config: Config) -> None:
         """Write what is different from what the files say, each entry where it came from. Raises KubeconfigError."""
@@ -304,7 +310,7 @@ def write(path: Path, config: Config) -> None:
     """Write a file whole or not at all, for its owner only. Raises KubeconfigError."""
     target = Path(os.path.realpath(path))
     own: dict[str, Any] = {section: _relative(section, config.section(section), target.parent) for section in SECTIONS}
-    text = yaml.safe_dump(replace(config, **own).document(), width=10**9, allow_unicode=True)
+    text = to_yaml(replace(config, **own).document())
     scratch = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

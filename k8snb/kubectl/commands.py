@@ -16,6 +16,7 @@ from k8snb.kubectl import (
     autoscale,
     certificate,
     completion_script,
+    config,
     cp,
     create,
     create_batch,
@@ -37,7 +38,9 @@ from k8snb.kubectl import (
     logs,
     nodes,
     patch,
+    plugin,
     port_forward,
+    proxy,
     rollout,
     run_pod,
     scale,
@@ -93,7 +96,7 @@ ROWS: tuple[Command, ...] = (
     *cp.COMMANDS,
     *debug.COMMANDS,
     *EVENTS,
-    *_absent("Troubleshooting and Debugging Commands", proxy="Run a proxy to the apiserver."),
+    *proxy.COMMANDS,
     *auth.COMMANDS,
     *apply.COMMANDS,
     *patch.COMMANDS,
@@ -103,7 +106,8 @@ ROWS: tuple[Command, ...] = (
     *label.COMMANDS,
     *completion_script.COMMANDS,
     *info.OTHER,
-    *_absent("Other Commands", config="Change the kubeconfig.", plugin="Work with plugins."),
+    *config.COMMANDS,
+    *plugin.COMMANDS,
 )  # fmt: skip
 
 COMMANDS: Mapping[str, Command] = {

@@ -11,7 +11,7 @@ from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import get_path, uid_of
-from k8snb.kubectl import flags
+from k8snb.kubectl import flags, raw
 from k8snb.kubectl.formats import kind_name, resource_name
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
@@ -31,6 +31,8 @@ _DRY = {NONE: "", CLIENT: " (dry run)", SERVER: " (server dry run)"}
 
 
 def run(session: Session, args: Arguments) -> Output:
+    if args.text("raw"):
+        return raw.delete(session, args)
     if args.on("all") and args.text("selector"):
         raise KubectlError("error: setting 'all' parameter but found a non empty selector.")
     query = _query(args)
@@ -138,8 +140,9 @@ COMMANDS = (
             *flags.FILES, flags.SELECTOR, flags.FIELD_SELECTOR, flags.ALL, flags.ALL_NAMESPACES, flags.CASCADE,
             flags.DRY_RUN, flags.FORCE, flags.GRACE_PERIOD, flags.IGNORE_NOT_FOUND,
             Flag("now", BOOL, "The same as --grace-period=1."), flags.OUTPUT_NAME, flags.TIMEOUT, flags.WAIT,
+            raw.FLAG,
         ),
-        missing=("interactive", "kustomize", "raw"),
+        missing=("interactive", "kustomize"),
         words="resources",
         examples=(
             "kubectl delete -f web.yaml",

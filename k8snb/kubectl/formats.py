@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path as FilePath
 from typing import Any
 
-import yaml
-
 from k8snb.apimachinery import jsonpath
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, name_of
+from k8snb.apimachinery.yaml_text import to_yaml as to_yaml
 from k8snb.kubectl.output import KubectlError, columns_text
 
 STRUCTURED = ("json", "yaml", "name", "jsonpath", "jsonpath-as-json", "jsonpath-file")
@@ -24,40 +23,8 @@ COLUMNS = ("custom-columns", "custom-columns-file")
 TEMPLATES = ("go-template", "go-template-file", "template", "templatefile")
 
 
-class _Dumper(yaml.SafeDumper):
-    """YAML in block style, without aliases, quoting as Kubernetes' tools do."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    tag = "tag:yaml.org,2002:str"
-    if "\n" in text:
-        return dumper.represent_scalar(tag, text, style="|")
-    ambiguous = dumper.resolve(yaml.ScalarNode, text, (True, False)) != tag  # type: ignore[no-untyped-call]
-    return dumper.represent_scalar(tag, text, style='"' if ambiguous or _like_a_number(text) else None)
-
-
-def _like_a_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.lower() in ("y", "n", "")
-    return True
-
-
-_Dumper.add_representer(str, _string)
-
-
-def to_yaml(value: Any) -> str:
-    """An object as `kubectl get -o yaml` prints it: keys sorted, lists not indented."""
-    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=10**9, allow_unicode=True)
-    return text
-
-
-def to_json(value: Any) -> str:
-    return json.dumps(value, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+def to_json(value: Any, *, sort: bool = True) -> str:
+    return json.dumps(value, indent=4, sort_keys=sort, ensure_ascii=False) + "\n"
 
 
 def kind_name(obj: Object) -> str:

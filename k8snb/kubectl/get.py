@@ -15,7 +15,7 @@ from typing import Any
 from k8snb.apimachinery import jsonpath, meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import namespace_of
-from k8snb.kubectl import flags, formats
+from k8snb.kubectl import flags, formats, raw
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table
@@ -26,11 +26,14 @@ from k8snb.printers import columns as printers
 
 
 def run(session: Session, args: Arguments) -> Output:
+    if args.text("raw"):
+        return raw.get(session, args)
     if not args.words and not args.texts("filename"):
         raise KubectlError(
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
-            "supported resources.\n\nerror: Required resource not specified.\n"
-            'Use "kubectl explain <resource>" for a detailed description of that resource (e.g. kubectl explain pods).'
+            'supported resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for a '
+            "detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and "
+            "examples"
         )
     formats.split_format(args.text("output"))
     if args.on("watch") or args.on("watch-only"):
@@ -157,6 +160,7 @@ _FLAGS = (
     flags.MISSING_KEYS,
     flags.CHUNK_SIZE,
     flags.SUBRESOURCE,
+    raw.FLAG,
 )
 
 COMMANDS = (
@@ -167,7 +171,7 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("kustomize", "raw", "server-print", "template"),
+        missing=("kustomize", "server-print", "template"),
         words="resources",
         examples=(
             "kubectl get pods",

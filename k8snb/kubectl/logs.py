@@ -89,20 +89,22 @@ def _pods(session: Session, args: Arguments, notes: list[str]) -> list[Object]:
         raise KubectlError(_USAGE + _NO_POD)
     if len(args.words) > 2:
         raise KubectlError(_USAGE + _NO_POD)
-    found = _named(session, args.words[0], args)
+    found = _one(session, args)
     if found.kind.kind == "Pod":
         return [found.object]
     return _of_workload(session, args, found, notes)
 
 
-def _named(session: Session, word: str, args: Arguments) -> Found:
+def _one(session: Session, args: Arguments) -> Found:
+    """What is named; where it is not there, in the words that only this command has."""
     try:
-        return one(session, args, word)
+        return one(session, args, args.words[0])
     except KubectlError as error:
-        if "(NotFound)" not in error.message:
+        absent = "Error from server (NotFound): "
+        if not error.message.startswith(absent):
             raise
-        why = error.message.removeprefix("Error from server")
-        raise KubectlError(f'error: error from server{why} in namespace "{session.namespace}"') from None
+        what = error.message.removeprefix(absent)
+        raise KubectlError(f'error: error from server (NotFound): {what} in namespace "{session.namespace}"') from None
 
 
 def _of_workload(session: Session, args: Arguments, found: Found, notes: list[str]) -> list[Object]:

@@ -19,16 +19,6 @@ class Everywhere(TypedDict, total=False):
     as_uid: Text | None
     kubeconfig: Text | None
     context: Text | None
-    cluster: Text | None
-    server: Text | None
-    certificate_authority: Text | None
-    insecure_skip_tls_verify: bool | None
-    tls_server_name: Text | None
-    client_certificate: Text | None
-    client_key: Text | None
-    token: Text | None
-    username: Text | None
-    password: Text | None
     disable_compression: bool | None
     request_timeout: Text | None
     warnings_as_errors: bool | None
@@ -371,6 +361,25 @@ class Methods:
 
         kubectl cluster-info [flags]
         """
+    def cluster_info_dump(
+        self,
+        *words: Word,
+        all_namespaces: bool | None = None,
+        namespace: Text | None = None,
+        namespaces: Texts | None = None,
+        output: Text | None = None,
+        output_directory: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Print, or write to files, what is in the cluster.
+
+        kubectl cluster-info dump [flags]
+
+        output_directory: A directory for the files; without, or with -, all is printed.
+        namespaces: The namespaces to dump; kube-system and the one in use if not given.
+        all_namespaces: Objects of all namespaces.
+        output: Format: json, yaml, name, jsonpath=…
+        """
     def completion(
         self,
         *words: Word,
@@ -380,6 +389,237 @@ class Methods:
         r"""Print what a shell has to read so that Tab completes `k8snb kubectl`.
 
         kubectl completion (bash|zsh|fish|powershell)
+        """
+    def config(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Change the kubeconfig: which clusters there are and which is meant.
+
+        kubectl config SUBCOMMAND
+        """
+    def config_current_context(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Show the current context.
+
+        kubectl config current-context [flags]
+        """
+    def config_delete_cluster(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Delete a cluster's entry.
+
+        kubectl config delete-cluster NAME [flags]
+        """
+    def config_delete_context(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Delete a context.
+
+        kubectl config delete-context NAME [flags]
+        """
+    def config_delete_user(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Delete a user's entry.
+
+        kubectl config delete-user NAME [flags]
+        """
+    def config_get_clusters(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Show the clusters.
+
+        kubectl config get-clusters [flags]
+        """
+    def config_get_contexts(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        no_headers: bool | None = None,
+        output: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Show the contexts.
+
+        kubectl config get-contexts [NAME...] [-o name] [flags]
+
+        output: Format: name.
+        no_headers: Leave the header line out.
+        """
+    def config_get_users(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Show the users.
+
+        kubectl config get-users [flags]
+        """
+    def config_rename_context(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Give a context another name.
+
+        kubectl config rename-context CONTEXT_NAME NEW_NAME [flags]
+        """
+    def config_set(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        set_raw_bytes: bool | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Set one value, such as clusters.NAME.server.
+
+        kubectl config set PROPERTY_NAME PROPERTY_VALUE [flags]
+
+        set_raw_bytes: Take a value of bytes as it is, where it would have to be base64.
+        """
+    def config_set_cluster(
+        self,
+        *words: Word,
+        certificate_authority: Text | None = None,
+        embed_certs: bool | None = None,
+        insecure_skip_tls_verify: bool | None = None,
+        namespace: Text | None = None,
+        proxy_url: Text | None = None,
+        server: Text | None = None,
+        tls_server_name: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Add or change a cluster's entry.
+
+        kubectl config set-cluster NAME [--server=URL] [--certificate-authority=FILE] [flags]
+
+        server: The server's URL.
+        certificate_authority: A file with the authority's certificate.
+        embed_certs: Put the file's contents into the kubeconfig.
+        insecure_skip_tls_verify: Do not check the server's certificate.
+        tls_server_name: The name to check the server's certificate for.
+        proxy_url: A proxy's URL; k8snb itself goes through none.
+        """
+    def config_set_context(
+        self,
+        *words: Word,
+        cluster: Text | None = None,
+        current: bool | None = None,
+        namespace: Text | None = None,
+        namespace: Text | None = None,
+        user: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Add or change a context.
+
+        kubectl config set-context [NAME | --current] [--cluster=NAME] [--user=NAME] [--namespace=NAME] [flags]
+
+        current: The current context.
+        cluster: The cluster's entry.
+        user: The user's entry.
+        namespace: The namespace that is meant without -n.
+        """
+    def config_set_credentials(
+        self,
+        *words: Word,
+        auth_provider: Text | None = None,
+        auth_provider_arg: Texts | None = None,
+        client_certificate: Text | None = None,
+        client_key: Text | None = None,
+        embed_certs: bool | None = None,
+        exec_api_version: Text | None = None,
+        exec_arg: Texts | None = None,
+        exec_command: Text | None = None,
+        exec_env: Texts | None = None,
+        exec_interactive_mode: Text | None = None,
+        exec_provide_cluster_info: bool | None = None,
+        namespace: Text | None = None,
+        password: Text | None = None,
+        token: Text | None = None,
+        username: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Add or change a user's entry.
+
+        kubectl config set-credentials NAME [--client-certificate=FILE --client-key=FILE] [--token=TOKEN]
+        [--username=NAME --password=PASSWORD] [flags]
+
+        client_certificate: A file with the client's certificate.
+        client_key: A file with the client's key.
+        embed_certs: Put the files' contents into the kubeconfig.
+        token: A bearer token.
+        username: A user name.
+        password: A password.
+        auth_provider: An auth provider's name.
+        auth_provider_arg: KEY=VALUE for the auth provider; KEY- takes one away.
+        exec_command: A credential plug-in's command; k8snb itself runs none.
+        exec_api_version: The plug-in's API version.
+        exec_arg: An argument of the command; repeatable.
+        exec_env: KEY=VALUE for the command's environment; KEY- takes one away.
+        exec_interactive_mode: Whether the command may ask.
+        exec_provide_cluster_info: Whether the command is told of the cluster.
+        """
+    def config_unset(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Take one value away.
+
+        kubectl config unset PROPERTY_NAME [flags]
+        """
+    def config_use_context(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Mean another context from now on.
+
+        kubectl config use-context CONTEXT_NAME [flags]
+        """
+    def config_view(
+        self,
+        *words: Word,
+        allow_missing_template_keys: bool | None = None,
+        flatten: bool | None = None,
+        minify: bool | None = None,
+        namespace: Text | None = None,
+        output: Text | None = None,
+        raw: bool | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Show the kubeconfig, or what several files say together.
+
+        kubectl config view [flags]
+
+        output: Format: json,jsonpath,jsonpath-as-json,jsonpath-file,name,yaml.
+        raw: Show tokens, passwords, certificates and keys.
+        minify: Only what the current context needs.
+        flatten: With the contents of the files that it names, to be carried elsewhere.
+        allow_missing_template_keys: Do not mind fields that are missing.
         """
     def cordon(
         self,
@@ -420,6 +660,7 @@ class Methods:
         filename: Texts | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
+        raw: Text | None = None,
         recursive: bool | None = None,
         save_config: bool | None = None,
         selector: Text | None = None,
@@ -441,6 +682,7 @@ class Methods:
         output: Format: json, yaml, name, jsonpath=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        raw: A path on the server, to be asked as it is.
         """
     def create_clusterrole(
         self,
@@ -1202,6 +1444,7 @@ class Methods:
         namespace: Text | None = None,
         now: bool | None = None,
         output: Text | None = None,
+        raw: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         timeout: Text | None = None,
@@ -1227,6 +1470,7 @@ class Methods:
         output: Format: name prints type/name and no more.
         timeout: How long to wait: 30s, 5m; 0 means as long as it needs.
         wait: Wait until the objects are gone.
+        raw: A path on the server, to be asked as it is.
         """
     def describe(
         self,
@@ -1473,6 +1717,7 @@ class Methods:
         no_headers: bool | None = None,
         output: Text | None = None,
         output_watch_events: bool | None = None,
+        raw: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         show_kind: bool | None = None,
@@ -1507,6 +1752,7 @@ class Methods:
         allow_missing_template_keys: Print nothing for fields that an object does not have.
         chunk_size: How many objects of a long list are asked for at a time; 0: all.
         subresource: The part of the object that is meant.
+        raw: A path on the server, to be asked as it is.
         """
     def label(
         self,
@@ -1587,6 +1833,16 @@ class Methods:
         limit_bytes: At most so many bytes.
         max_log_requests: How many logs may be followed at once.
         """
+    def options(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""List the flags that every command has.
+
+        kubectl options [flags]
+        """
     def patch(
         self,
         *words: Word,
@@ -1622,6 +1878,29 @@ class Methods:
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
         """
+    def plugin(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Programs that extend the real kubectl.
+
+        kubectl plugin SUBCOMMAND
+        """
+    def plugin_list(
+        self,
+        *words: Word,
+        name_only: bool | None = None,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""List the plug-ins on the PATH; k8snb does not run them.
+
+        kubectl plugin list [flags]
+
+        name_only: Only their names.
+        """
     def port_forward(
         self,
         *words: Word,
@@ -1637,6 +1916,39 @@ class Methods:
         address: The addresses to listen on: localhost, or IP addresses.
         pod_running_timeout: How long to wait for a pod of a workload: 5s, 2m, 3h.
         """
+    def proxy(
+        self,
+        *words: Word,
+        accept_hosts: Text | None = None,
+        accept_paths: Text | None = None,
+        address: Text | None = None,
+        api_prefix: Text | None = None,
+        disable_filter: bool | None = None,
+        namespace: Text | None = None,
+        port: int | None = None,
+        reject_methods: Text | None = None,
+        reject_paths: Text | None = None,
+        unix_socket: Text | None = None,
+        www: Text | None = None,
+        www_prefix: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Serve the apiserver on a port of this machine.
+
+        kubectl proxy [--port=PORT] [--api-prefix=PREFIX] [--www=DIRECTORY] [--www-prefix=PREFIX] [flags]
+
+        port: The port to listen on; 0 for any free one.
+        address: The IP address to listen on.
+        unix_socket: A Unix socket to listen on instead.
+        api_prefix: Where the API begins.
+        www: A directory with files to serve as well.
+        www_prefix: Where those files begin.
+        accept_hosts: Expressions for the host names that may be asked by.
+        accept_paths: Expressions for the paths that may be asked for.
+        reject_paths: Expressions for paths that may not, even so.
+        reject_methods: Expressions for HTTP methods that may not be used.
+        disable_filter: Accept everything. Other programs, and pages, can then use the port.
+        """
     def replace(
         self,
         *words: Word,
@@ -1649,6 +1961,7 @@ class Methods:
         grace_period: int | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
+        raw: Text | None = None,
         recursive: bool | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
@@ -1675,6 +1988,7 @@ class Methods:
         output: Format: json, yaml, name, jsonpath=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        raw: A path on the server, to be asked as it is.
         """
     def rollout(
         self,

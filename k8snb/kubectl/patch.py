@@ -17,7 +17,7 @@ from k8snb.apimachinery.json_patch import json_patch
 from k8snb.apimachinery.manifest import ManifestError
 from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of, with_metadata
 from k8snb.client.client import JSON, MERGE, STRATEGIC
-from k8snb.kubectl import flags
+from k8snb.kubectl import flags, raw
 from k8snb.kubectl.create import with_last_applied
 from k8snb.kubectl.grammar import Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import KubectlError, Output
@@ -104,6 +104,8 @@ def _locally(obj: Object, body: Any, content_type: str) -> Object:
 
 
 def run_replace(session: Session, args: Arguments) -> Output:
+    if args.text("raw"):
+        return raw.replace(session, args)
     if not args.texts("filename"):
         raise KubectlError("error: must specify one of -f and -k")
     _check(args)
@@ -189,9 +191,9 @@ COMMANDS = (
         run=run_replace,
         flags=(
             *flags.FILES, flags.FORCE, flags.CASCADE, flags.GRACE_PERIOD, flags.TIMEOUT,
-            flags.SUBRESOURCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING,
+            flags.SUBRESOURCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING, raw.FLAG,
         ),
-        missing=("kustomize", "raw", "template", "wait"),
+        missing=("kustomize", "template", "wait"),
         examples=("kubectl replace -f pod.yaml", "kubectl replace --force -f pod.yaml"),
     ),
 )  # fmt: skip

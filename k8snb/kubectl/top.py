@@ -56,7 +56,8 @@ def _read(session: Session, kind: Any, args: Arguments, namespace: str) -> list[
 def _shown(args: Arguments, head: Sequence[str], rows: Sequence[tuple[Any, ...]], objects: list[Object]) -> Output:
     table = Table(columns=tuple(map(Column, head)), rows=tuple(Row(row, {}) for row in rows))
     lines = [tuple(map(str, row)) for row in rows]
-    text = columns_text(lines if args.on("no-headers") else [tuple(head), *lines])
+    shown = lines if args.on("no-headers") else [tuple(head), *lines]
+    text = columns_text([(*line, "") for line in shown])  # kubectl fills up the last column too
     return Output(text=text, tables=[table], objects=objects)
 
 

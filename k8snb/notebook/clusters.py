@@ -8,9 +8,10 @@ minikube keeps the same as profiles in a directory; these live as long as the ke
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from k8snb.kubectl.output import KubectlError
+from k8snb.notebook.contexts import Contexts
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
@@ -20,13 +21,17 @@ NODES = 3
 
 
 class Clusters:
-    """Clusters by name. `make(name, nodes=…, runtime=…)` makes one that is not started."""
+    """Clusters by name; `contexts` has those of a kubeconfig besides.
+
+    `make(name, nodes=…, runtime=…)` makes one that is not started.
+    """
 
     def __init__(self, make: Callable[..., Cluster]) -> None:
         self._make = make
         self._clusters: dict[str, Cluster] = {}
         self._failures: dict[str, bool] = {}  # what went wrong in a component → whether it was told
         self.name = DEFAULT
+        self.contexts = Contexts(self)
 
     @property
     def names(self) -> list[str]:
@@ -35,6 +40,8 @@ class Clusters:
     @property
     def chosen(self) -> Cluster:
         """The current cluster, running or not. Raises KubectlError where there is none."""
+        if self.contexts.remote is not None:
+            return cast("Cluster", self.contexts.remote)
         cluster = self._clusters.get(self.name)
         if cluster is None:
             raise KubectlError(f'there is no cluster "{self.name}": %kcluster start{self._flag()}')
@@ -48,6 +55,10 @@ class Clusters:
             raise KubectlError(f"the cluster is stopped: %kcluster start{self._flag()}")
         return cluster
 
+    def named(self, name: str) -> Cluster:
+        """A cluster of this notebook."""
+        return self._clusters[name]
+
     def describe(self, name: str) -> tuple[str, str]:
         """A cluster's state and runtime."""
         cluster = self._clusters[name]
@@ -56,6 +67,7 @@ class Clusters:
     def start(self, name: str = "", *, nodes: int = 0, runtime: str = "", wait: float = 0.0) -> Cluster:
         """Make the cluster if there is none of this name, start it if it does not run, and mean it from now on."""
         name = name or self.name
+        self.contexts.leave()
         cluster = self._clusters.get(name)
         if cluster is None:
             cluster = self._make(name, nodes=nodes or NODES, runtime=runtime or "auto")
@@ -74,6 +86,7 @@ class Clusters:
         if name not in self._clusters:
             known = ", ".join(self._clusters) or "none"
             raise KubectlError(f'there is no cluster "{name}" (there is: {known}): %kcluster start --name {name}')
+        self.contexts.leave()
         self.name = name
 
     def stop(self) -> None:
@@ -90,6 +103,7 @@ class Clusters:
 
     def close(self) -> None:
         """End them all."""
+        self.contexts.leave()
         while self._clusters:
             self._clusters.popitem()[1].delete()
 

@@ -226,7 +226,10 @@ def _ip(clusters: Clusters, args: Arguments) -> Url:
 
 
 def _service(clusters: Clusters, args: Arguments) -> Result | Url:
-    name, namespace = _word(args, "a service's name").removeprefix("service/").removeprefix("svc/"), _namespace(args)
+    name, namespace = (
+        _word(args, "a service's name").removeprefix("service/").removeprefix("svc/"),
+        _namespace(clusters, args),
+    )
     cluster = clusters.current
     cluster.client.get("services", name, namespace)
     urls = cluster.service_urls(name, namespace)
@@ -294,8 +297,8 @@ def _word(args: Arguments, wanted: str, *, optional: bool = False) -> str:
     return args.words[0] if args.words else ""
 
 
-def _namespace(args: Arguments) -> str:
-    return args.text("namespace") or "default"
+def _namespace(clusters: Clusters, args: Arguments) -> str:
+    return args.text("namespace") or clusters.current.kubectl.namespace
 
 
 _RUN: Mapping[str, Callable[[Clusters, Arguments], Output | Result | Url]] = {

@@ -17,7 +17,8 @@ from k8snb.kubectl.dialogue import Dialogue
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
-from k8snb.notebook import kcluster, kdraw, live, terminal
+from k8snb.kubectl.proxy import Proxy
+from k8snb.notebook import contexts, kcluster, kdraw, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -42,7 +43,7 @@ class KubernetesMagics(Magics):
         self.clusters = clusters
         self._verbs = {name: command.name for command in ROWS for name in names_of(command)}
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
-        made |= {"kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
+        made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         self.magics = {"line": made, "cell": dict(made)}
 
     # making
@@ -55,6 +56,10 @@ class KubernetesMagics(Magics):
 
     def _kcluster(self) -> Magic:
         return self._magic(lambda words, cell: kcluster.run(self.clusters, words), "The cluster itself: %kcluster -h")
+
+    def _kns(self) -> Magic:
+        about = "The namespaces, and which one is meant without -n; %kns NAME means another one"
+        return self._magic(lambda words, cell: Result(contexts.namespace(self.clusters.current, words)), about)
 
     def _kdraw(self) -> Magic:
         return self._magic(lambda words, cell: kdraw.draw(self.clusters.current, words), _about(kdraw.COMMAND))
@@ -110,28 +115,29 @@ class KubernetesMagics(Magics):
 
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
-        cluster = self.clusters.current
+        cluster, kubectl = self.clusters.contexts.kubectl_for(words)
         if (
             words[:1] == ["edit"]
             and getattr(self.shell, "kernel", None) is not None
             and not {"-h", "--help"} & {*words}
         ):
-            return Editor(cluster.kubectl.draft(_with_body(words, cell), stdin=cell))
+            return Editor(kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
         if _goes_on(words):
             words, ending = live.take_ending(words)
             ending.blocking = "logs" in words[:3]
             words = _with_events(words)
-        answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
+        answer = kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
         if isinstance(answer, Dialogue):
             return terminal.converse(answer)
         if isinstance(answer, Stream):
             return live.follow(self.shell, cluster, answer, ending)
-        return Forwarded(answer) if isinstance(answer, Forwarding) else Result(answer)
+        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer)
 
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kcluster": kcluster.complete,
+    "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
 }
 
