@@ -48,7 +48,7 @@ def signature(command: Command) -> inspect.Signature:
     words = inspect.Parameter("words", inspect.Parameter.VAR_POSITIONAL, annotation="Word")
     options = [
         inspect.Parameter(option_name(flag), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option_type(flag))
-        for flag in sorted(flags_of(command), key=option_name)
+        for flag in sorted({flag.name: flag for flag in reversed(flags_of(command))}.values(), key=option_name)
         if flag.name != "help"
     ]
     return inspect.Signature([words, *options], return_annotation=Output)

@@ -527,7 +527,6 @@ class Methods:
         cluster: Text | None = None,
         current: bool | None = None,
         namespace: Text | None = None,
-        namespace: Text | None = None,
         user: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:

@@ -52,7 +52,8 @@ def _method(name: str, command: Command) -> str:
 
 
 def _options(command: Command) -> Iterator[str]:
-    shown = [flag for flag in GLOBAL_FLAGS if flag.name == "namespace"]
+    own = {flag.name for flag in command.flags}
+    shown = [flag for flag in GLOBAL_FLAGS if flag.name == "namespace" and flag.name not in own]
     for flag in sorted([*command.flags, *shown], key=option_name):
         yield f"        {option_name(flag)}: {option_type(flag)} = None,\n"
     yield "        **everywhere: Unpack[Everywhere],\n"
