@@ -18,7 +18,7 @@ from k8snb.apimachinery.manifest import Document
 from k8snb.apimachinery.meta import Object, get_path, labels_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.kubectl import flags, generators, raw
-from k8snb.kubectl.grammar import ARRAY, INT, STRINGS, Arguments, Command, Flag, usage_error
+from k8snb.kubectl.grammar import ARRAY, BOOL, INT, STRINGS, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.hints import service_hints
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
@@ -52,6 +52,10 @@ def from_files(session: Session, args: Arguments) -> Output:
         raise usage_error(f"Unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.texts("filename"):
         raise KubectlError("error: must specify one of -f and -k")
+    if args.on("edit"):
+        from k8snb.kubectl import create_edit  # which sends what it has by this module
+
+        return create_edit.run(session, args)
     items, errors = documents(session, args)
     results = Results(session, args)
     results.errors = errors
@@ -240,6 +244,7 @@ def _service(type: str) -> Callable[[Session, Arguments], Output]:
 
 
 _MAKING = (flags.DRY_RUN, flags.FIELD_MANAGER, flags.VALIDATE, flags.SAVE_CONFIG, *flags.PRINTING)
+_EDIT = Flag("edit", BOOL, "Change the manifest in an editor first.")
 _TCP = Flag("tcp", STRINGS, "PORT or PORT:TARGET; repeatable.")
 _SOURCES = (
     Flag("from-literal", ARRAY, "KEY=VALUE; repeatable."),
@@ -264,8 +269,8 @@ COMMANDS = (
         help="Create objects from manifests, or with a generator.",
         group=_GROUP,
         run=from_files,
-        flags=(*flags.FILES, flags.SELECTOR, *_MAKING, raw.FLAG),
-        missing=("edit", "kustomize", "template", "windows-line-endings"),
+        flags=(*flags.FILES, flags.SELECTOR, _EDIT, *_MAKING, raw.FLAG),
+        missing=("kustomize", "template", "windows-line-endings"),
         examples=("kubectl create -f pod.yaml", "kubectl create -f -", "kubectl create -f web/ --dry-run=server"),
     ),
     generator("deployment", "Create a Deployment that runs an image.", deployment,

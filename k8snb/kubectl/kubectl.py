@@ -16,7 +16,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, edit, help, sources
+from k8snb.kubectl import completion, create_edit, edit, help, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
 from k8snb.kubectl.grammar import Arguments, parse
@@ -92,11 +92,12 @@ class Kubectl(Methods):
             output.exit_code = output.exit_code or 1
         return output
 
-    def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Draft:
-        """What `edit …` would show in an editor, for one that saves later. Raises KubectlError."""
+    def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Edited:
+        """What `edit …` or `create --edit …` would show in an editor, for one that saves later. Raises KubectlError."""
         args = parse(split(argv), COMMANDS)
+        begin = create_edit.begin if args.verb == "create" else edit.begin
         try:
-            return edit.begin(self._session(args, stdin), args)
+            return begin(self._session(args, stdin), args)
         except ApiError as error:
             raise refused(error) from None
 

@@ -655,6 +655,7 @@ class Methods:
         *words: Word,
         allow_missing_template_keys: bool | None = None,
         dry_run: Text | None = None,
+        edit: bool | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
         namespace: Text | None = None,
@@ -674,6 +675,7 @@ class Methods:
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
+        edit: Change the manifest in an editor first.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.

@@ -116,11 +116,7 @@ class KubernetesMagics(Magics):
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
         cluster, kubectl = self.clusters.contexts.kubectl_for(words)
-        if (
-            words[:1] == ["edit"]
-            and getattr(self.shell, "kernel", None) is not None
-            and not {"-h", "--help"} & {*words}
-        ):
+        if _edits(words) and getattr(self.shell, "kernel", None) is not None:
             return Editor(kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
         if _goes_on(words):
@@ -132,7 +128,7 @@ class KubernetesMagics(Magics):
             return terminal.converse(answer)
         if isinstance(answer, Stream):
             return live.follow(self.shell, cluster, answer, ending)
-        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer)
+        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer, source=cell or "")
 
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
@@ -180,6 +176,14 @@ def reads_stdin(words: Sequence[str]) -> bool:
     shorts = [word for word in words if word.startswith("-") and not word.startswith("--")]
     asked = "--stdin" in words or "--stdin=true" in words or any("i" in word for word in shorts)
     return asked and any(flag.name == "stdin" for flag in command.flags)
+
+
+def _edits(words: Sequence[str]) -> bool:
+    """Whether the line opens an editor."""
+    plain = _before_dashes(words)
+    return (plain[:1] == ["edit"] or (plain[:1] == ["create"] and "--edit" in plain)) and not {"-h", "--help"} & {
+        *plain
+    }
 
 
 def _goes_on(words: Sequence[str]) -> bool:
