@@ -181,6 +181,7 @@ COMMANDS = (
         help="Show the manifest that was applied last.",
         group=_GROUP,
         run=view_last_applied,
+        examples=("kubectl apply view-last-applied deployment/web",),
         flags=(*flags.FILES, flags.SELECTOR, flags.ALL, flags.OUTPUT),
         words="resources",
         missing=("kustomize",),

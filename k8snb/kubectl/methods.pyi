@@ -1755,6 +1755,16 @@ class Methods:
         subresource: The part of the object that is meant.
         raw: A path on the server, to be asked as it is.
         """
+    def help(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Show what a command does.
+
+        kubectl help [COMMAND]
+        """
     def label(
         self,
         *words: Word,
