@@ -55,7 +55,7 @@ def test_help_of_a_command_is_the_same_in_every_form(cluster: Cluster) -> None:
 
 
 def test_help_of_what_is_no_command_names_the_nearest(cluster: Cluster) -> None:
-    with pytest.raises(KubectlError, match='unknown command "gte" for "kubectl" .did you mean "get"'):
+    with pytest.raises(KubectlError, match=r'unknown command "gte" for "kubectl" .did you mean "get"'):
         cluster.kubectl.run("help gte")
 
 
