@@ -185,7 +185,7 @@ def test_a_failure_inside_the_cluster_shows_with_the_next_answer(notebook: Noteb
 def test_every_row_of_kcluster_does_something_or_says_that_it_is_missing(notebook: Notebook) -> None:
     from k8snb.notebook.kcluster import _RUN
 
-    groups = {"", "node"}
+    groups = {"", "node", "component"}
     assert {row.name for row in COMMANDS if not row.missing_command} - groups == set(_RUN)
     for row in COMMANDS:
         if row.missing_command:

@@ -78,11 +78,19 @@ def listen_when_started(
         why = get_path(states[0], "waiting.reason", "it has not started")
         raise KubectlError(f"error: timed out waiting for container {container}: {why}")
     if "terminated" in states[0]:
-        log = b"".join(session.client.logs(name, namespace, container=container)).decode(errors="replace")
-        said, code = after(0)
-        return Output(text=first + log + said, objects=[pod], exit_code=code)
+        return _logged(session, pod, container, first, after)
     shown = first if quiet else f"{first}{PROMPT}\n"
-    return listen(session, pods.unfinished(pod, "attach"), container, shown, stdin=stdin, after=after)
+    try:
+        return listen(session, pods.unfinished(pod, "attach"), container, shown, stdin=stdin, after=after)
+    except KubectlError as error:  # it ended just now
+        why = f"warning: couldn't attach to pod/{name}, falling back to streaming logs: {error}"
+        return _logged(session, pod, container, f"{shown}{why}\n", after)
+
+
+def _logged(session: Session, pod: Object, container: str, first: str, after: After) -> Output:
+    log = b"".join(session.client.logs(name_of(pod), namespace_of(pod), container=container)).decode(errors="replace")
+    said, code = after(0)
+    return Output(text=first + log + said, objects=[pod], exit_code=code)
 
 
 def _state_of(pod: Object, container: str) -> Object:

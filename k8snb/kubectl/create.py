@@ -50,7 +50,7 @@ def from_files(session: Session, args: Arguments) -> Output:
         return raw.create(session, args)
     if args.words:
         raise usage_error(f"Unexpected args: [{' '.join(args.words)}]", args.command)
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     if args.on("edit"):
         from k8snb.kubectl import create_edit  # which sends what it has by this module
@@ -256,7 +256,7 @@ _GROUP = "Basic Commands (Beginner)"
 
 def generator(name: str, help: str, run: Callable[[Session, Arguments], Output], usage: str = "NAME", *,
               flags: tuple[Flag, ...] = (), aliases: tuple[str, ...] = (), examples: tuple[str, ...] = (),
-              missing: tuple[str, ...] = ("template",)) -> Command:  # fmt: skip
+              missing: tuple[str, ...] = ()) -> Command:  # fmt: skip
     """The row of `create NAME`, with the flags that all of them have."""
     return Command(name=f"create {name}", usage=f"{usage} [flags]", help=help, group=_GROUP, run=run,
                    flags=(*flags, *_MAKING), aliases=aliases, examples=examples, missing=missing)  # fmt: skip
@@ -270,7 +270,7 @@ COMMANDS = (
         group=_GROUP,
         run=from_files,
         flags=(*flags.FILES, flags.SELECTOR, _EDIT, *_MAKING, raw.FLAG),
-        missing=("kustomize", "template", "windows-line-endings"),
+        missing=("windows-line-endings",),
         examples=("kubectl create -f pod.yaml", "kubectl create -f -", "kubectl create -f web/ --dry-run=server"),
     ),
     generator("deployment", "Create a Deployment that runs an image.", deployment,
@@ -283,12 +283,12 @@ COMMANDS = (
     generator("serviceaccount", "Create a ServiceAccount.", service_account, aliases=("create sa",),
               examples=("kubectl create serviceaccount robot",)),
     generator("configmap", "Create a ConfigMap from literals, files or directories.", config_map,
-              aliases=("create cm",), flags=_SOURCES, missing=("append-hash", "template"),
+              aliases=("create cm",), flags=_SOURCES, missing=("append-hash",),
               examples=("kubectl create configmap web --from-literal=color=blue",)),
     Command(name="create secret", usage="(docker-registry|generic|tls) NAME [flags]", help="Create a Secret.",
             group=_GROUP),
     generator("secret generic", "Create a Secret from literals, files or directories.", secret, flags=(
-                  *_SOURCES, Flag("type", help="The type of the secret.")), missing=("append-hash", "template"),
+                  *_SOURCES, Flag("type", help="The type of the secret.")), missing=("append-hash",),
               examples=("kubectl create secret generic db --from-literal=password=s3cr3t",)),
     Command(name="create service", usage="(clusterip|nodeport|loadbalancer|externalname) NAME [flags]",
             help="Create a Service over the pods labelled app=NAME.", group=_GROUP, aliases=("create svc",)),

@@ -142,7 +142,7 @@ COMMANDS = (
             Flag("now", BOOL, "The same as --grace-period=1."), flags.OUTPUT_NAME, flags.TIMEOUT, flags.WAIT,
             raw.FLAG,
         ),
-        missing=("interactive", "kustomize"),
+        missing=("interactive",),
         words="resources",
         examples=(
             "kubectl delete -f web.yaml",

@@ -32,7 +32,7 @@ Describe = Callable[[Session, Object, Page], None]
 
 
 def run(session: Session, args: Arguments) -> Output:
-    if not args.words and not args.texts("filename"):
+    if not args.words and not args.from_files:
         raise KubectlError(
             'error: You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list '
             "of supported resources."
@@ -54,7 +54,7 @@ def run(session: Session, args: Arguments) -> Output:
 
 def _by_prefix(session: Session, args: Arguments, selection: Selection) -> Selection:
     """For a name that nothing has: the objects whose names begin with it."""
-    if selection.found or not args.words or args.texts("filename"):
+    if selection.found or not args.words or args.from_files:
         return selection
     asked = wanted(session, args)
     if len(asked) != 1 or not asked[0].name:
@@ -187,7 +187,6 @@ COMMANDS = (
             flags.CHUNK_SIZE,
             Flag("show-events", BOOL, "End with the events about the object.", default=True),
         ),
-        missing=("kustomize",),
         words="resources",
         examples=("kubectl describe pod web", "kubectl describe deployment/web", "kubectl describe pods -l app=nginx"),
     ),

@@ -152,7 +152,6 @@ COMMANDS = (
             Flag("labels", help="The Service's own labels.", short="l"),
             flags.OVERRIDES, flags.OVERRIDE_TYPE, flags.SAVE_CONFIG, *flags.WRITING,
         ),
-        missing=("kustomize", "template"),
         words="resources:pods,services,replicationcontrollers,deployments,replicasets",
         examples=(
             "kubectl expose deployment web --port=80 --target-port=8080",

@@ -21,6 +21,7 @@ from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table
 from k8snb.kubectl.resources import Found, Selection, select
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.templates import format_of
 from k8snb.kubectl.watch import watch
 from k8snb.printers import columns as printers
 
@@ -28,14 +29,13 @@ from k8snb.printers import columns as printers
 def run(session: Session, args: Arguments) -> Output:
     if args.text("raw"):
         return raw.get(session, args)
-    if not args.words and not args.texts("filename"):
+    if not args.words and not args.from_files:
         raise KubectlError(
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
             'supported resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for a '
             "detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and "
             "examples"
         )
-    formats.split_format(args.text("output"))
     if args.on("watch") or args.on("watch-only"):
         return watch(session, args, show)
     selection = select(session, args)
@@ -51,7 +51,7 @@ def run(session: Session, args: Arguments) -> Output:
 
 def show(session: Session, args: Arguments, selection: Selection) -> Output:
     """The objects as `-o` asks."""
-    format = args.text("output")
+    format = format_of(args)
     objects = [found.object for found in selection.found]
     if is_table(format):
         return _tables(session, args, selection)
@@ -158,9 +158,10 @@ _FLAGS = (
     flags.IGNORE_NOT_FOUND,
     flags.MANAGED_FIELDS,
     flags.MISSING_KEYS,
+    flags.TEMPLATE,
+    raw.FLAG,
     flags.CHUNK_SIZE,
     flags.SUBRESOURCE,
-    raw.FLAG,
 )
 
 COMMANDS = (
@@ -171,7 +172,7 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("kustomize", "server-print", "template"),
+        missing=("server-print",),
         words="resources",
         examples=(
             "kubectl get pods",

@@ -113,8 +113,7 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
 MISSING_EVERYWHERE = (
     "cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule",
 )  # fmt: skip
-_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "k": ("kustomize",), "q": ("quiet",),
-                     "v": ("v",)}  # fmt: skip
+_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "q": ("quiet",), "v": ("v",)}
 
 
 @dataclass
@@ -141,6 +140,11 @@ class Arguments:
 
     def texts(self, name: str) -> list[str]:
         return list(self.values.get(name) or ())
+
+    @property
+    def from_files(self) -> bool:
+        """Whether `-f` or `-k` says where the objects are."""
+        return bool(self.texts("filename") or self.text("kustomize"))
 
     @property
     def verb(self) -> str:

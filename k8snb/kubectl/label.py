@@ -168,7 +168,6 @@ def _command(name: str, sort: _Sort, help: str, examples: tuple[str, ...]) -> Co
             flags.ALL, flags.ALL_NAMESPACES, flags.SELECTOR, flags.FIELD_SELECTOR, *flags.FILES,
             flags.RESOURCE_VERSION, flags.LOCAL, *flags.WRITING,
         ),
-        missing=("kustomize", "template"),
         words="resources",
         examples=examples,
     )  # fmt: skip

@@ -35,6 +35,7 @@ class Methods:
         field_manager: Text | None = None,
         field_selector: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         list: bool | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
@@ -44,6 +45,7 @@ class Methods:
         resource_version: Text | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Set or remove annotations.
@@ -59,13 +61,15 @@ class Methods:
         field_selector: Selector on fields, such as status.phase=Running.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         resource_version: Only if the object is at this resourceVersion.
         local: Change what -f names and print it; the cluster is not asked.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def api_resources(
         self,
@@ -113,6 +117,7 @@ class Methods:
         filename: Texts | None = None,
         force_conflicts: bool | None = None,
         grace_period: int | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         prune: bool | None = None,
@@ -121,6 +126,7 @@ class Methods:
         selector: Text | None = None,
         server_side: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -130,13 +136,15 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         server_side: Let the server merge, and keep who wrote which field.
         force_conflicts: With --server-side: take fields over from other managers.
         prune: Delete what was applied once and is in the manifests no longer. Needs -l or --all.
@@ -150,6 +158,7 @@ class Methods:
         *words: Word,
         all: bool | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
@@ -162,9 +171,10 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         """
     def attach(
         self,
@@ -224,12 +234,14 @@ class Methods:
         allow_missing_template_keys: bool | None = None,
         dry_run: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         remove_extra_permissions: bool | None = None,
         remove_extra_subjects: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Make roles and bindings grant at least what manifests say.
@@ -238,12 +250,14 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         remove_extra_permissions: Take away what the manifests do not say.
         remove_extra_subjects: Take away whom the manifests do not name.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def auth_whoami(
         self,
@@ -252,15 +266,17 @@ class Methods:
         namespace: Text | None = None,
         output: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""The name and the groups that one is known by.
 
         kubectl auth whoami [flags]
 
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def autoscale(
         self,
@@ -270,6 +286,7 @@ class Methods:
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         max: int | None = None,
         min: int | None = None,
         name: Text | None = None,
@@ -277,6 +294,7 @@ class Methods:
         output: Text | None = None,
         recursive: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Let the number of pods follow their load.
@@ -285,15 +303,17 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         max: The most pods there may be.
         min: The fewest pods there shall be.
         cpu_percent: The share of the requested processor time that pods shall use.
         name: The autoscaler's name; that of its target if none is given.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def certificate(
         self,
@@ -311,10 +331,12 @@ class Methods:
         allow_missing_template_keys: bool | None = None,
         filename: Texts | None = None,
         force: bool | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Approve a certificate request.
@@ -323,10 +345,12 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         force: Write the decision again where it was taken before.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def certificate_deny(
         self,
@@ -334,10 +358,12 @@ class Methods:
         allow_missing_template_keys: bool | None = None,
         filename: Texts | None = None,
         force: bool | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Deny a certificate request.
@@ -346,10 +372,12 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         force: Write the decision again where it was taken before.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def cluster_info(
         self,
@@ -658,6 +686,7 @@ class Methods:
         edit: bool | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         raw: Text | None = None,
@@ -665,6 +694,7 @@ class Methods:
         save_config: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -674,15 +704,17 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         edit: Change the manifest in an editor first.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         raw: A path on the server, to be asked as it is.
         """
     def create_clusterrole(
@@ -699,6 +731,7 @@ class Methods:
         resource_name: Texts | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         verb: Texts | None = None,
         **everywhere: Unpack[Everywhere],
@@ -716,9 +749,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_clusterrolebinding(
         self,
@@ -733,6 +767,7 @@ class Methods:
         save_config: bool | None = None,
         serviceaccount: Texts | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         user: Texts | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
@@ -749,9 +784,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_configmap(
         self,
@@ -766,6 +802,7 @@ class Methods:
         output: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -780,9 +817,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_cronjob(
         self,
@@ -797,6 +835,7 @@ class Methods:
         save_config: bool | None = None,
         schedule: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -811,9 +850,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_deployment(
         self,
@@ -828,6 +868,7 @@ class Methods:
         replicas: int | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -842,9 +883,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_ingress(
         self,
@@ -860,6 +902,7 @@ class Methods:
         rule: Texts | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -875,9 +918,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_job(
         self,
@@ -891,6 +935,7 @@ class Methods:
         output: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -904,9 +949,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_namespace(
         self,
@@ -918,6 +964,7 @@ class Methods:
         output: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -929,9 +976,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_poddisruptionbudget(
         self,
@@ -946,6 +994,7 @@ class Methods:
         save_config: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -960,9 +1009,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_priorityclass(
         self,
@@ -977,6 +1027,7 @@ class Methods:
         preemption_policy: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         value: int | None = None,
         **everywhere: Unpack[Everywhere],
@@ -993,9 +1044,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_quota(
         self,
@@ -1009,6 +1061,7 @@ class Methods:
         save_config: bool | None = None,
         scopes: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1022,9 +1075,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_role(
         self,
@@ -1038,6 +1092,7 @@ class Methods:
         resource_name: Texts | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         verb: Texts | None = None,
         **everywhere: Unpack[Everywhere],
@@ -1053,9 +1108,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_rolebinding(
         self,
@@ -1071,6 +1127,7 @@ class Methods:
         save_config: bool | None = None,
         serviceaccount: Texts | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         user: Texts | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
@@ -1088,9 +1145,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_secret(
         self,
@@ -1117,6 +1175,7 @@ class Methods:
         output: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1133,9 +1192,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_secret_generic(
         self,
@@ -1150,6 +1210,7 @@ class Methods:
         output: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         type: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
@@ -1166,9 +1227,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_secret_tls(
         self,
@@ -1182,6 +1244,7 @@ class Methods:
         output: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1195,9 +1258,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_service(
         self,
@@ -1221,6 +1285,7 @@ class Methods:
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
         tcp: Texts | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1234,9 +1299,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_service_externalname(
         self,
@@ -1250,6 +1316,7 @@ class Methods:
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
         tcp: Texts | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1263,9 +1330,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_service_loadbalancer(
         self,
@@ -1278,6 +1346,7 @@ class Methods:
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
         tcp: Texts | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1290,9 +1359,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_service_nodeport(
         self,
@@ -1306,6 +1376,7 @@ class Methods:
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
         tcp: Texts | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1319,9 +1390,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_serviceaccount(
         self,
@@ -1333,6 +1405,7 @@ class Methods:
         output: Text | None = None,
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1344,9 +1417,10 @@ class Methods:
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def create_token(
         self,
@@ -1360,6 +1434,7 @@ class Methods:
         namespace: Text | None = None,
         output: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Ask for a token of a service account.
@@ -1371,9 +1446,10 @@ class Methods:
         bound_object_kind: Good only while this object lives.
         bound_object_name: The name of that object.
         bound_object_uid: The UID of that object.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def debug(
         self,
@@ -1442,6 +1518,7 @@ class Methods:
         force: bool | None = None,
         grace_period: int | None = None,
         ignore_not_found: bool | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         now: bool | None = None,
         output: Text | None = None,
@@ -1458,6 +1535,7 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         field_selector: Selector on fields, such as status.phase=Running.
         all: All objects of these kinds in the namespace.
@@ -1479,6 +1557,7 @@ class Methods:
         all_namespaces: bool | None = None,
         chunk_size: int | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
@@ -1493,6 +1572,7 @@ class Methods:
         all_namespaces: Objects of all namespaces.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         chunk_size: How many objects of a long list are asked for at a time; 0: all.
         show_events: End with the events about the object.
         """
@@ -1502,6 +1582,7 @@ class Methods:
         field_manager: Text | None = None,
         filename: Texts | None = None,
         force_conflicts: bool | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         prune: bool | None = None,
         prune_allowlist: Texts | None = None,
@@ -1517,6 +1598,7 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         field_manager: The name under which the server notes who owns the fields.
         show_managed_fields: Keep managedFields in JSON and YAML.
@@ -1564,6 +1646,7 @@ class Methods:
         all: bool | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         output_patch: bool | None = None,
@@ -1580,6 +1663,7 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
         output: Edit as yaml or as json.
@@ -1599,6 +1683,7 @@ class Methods:
         no_headers: bool | None = None,
         output: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         types: Texts | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1609,9 +1694,10 @@ class Methods:
         all_namespaces: Objects of all namespaces.
         for_: Only events about TYPE/NAME.
         types: Only events of these types.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         no_headers: Leave the line of column names out.
         """
     def exec(
@@ -1659,6 +1745,7 @@ class Methods:
         external_ip: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         labels: Text | None = None,
         load_balancer_ip: Text | None = None,
         name: Text | None = None,
@@ -1674,6 +1761,7 @@ class Methods:
         session_affinity: Text | None = None,
         show_managed_fields: bool | None = None,
         target_port: Text | None = None,
+        template: Text | None = None,
         type: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1684,6 +1772,7 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         port: The port that is exposed.
         target_port: The container's port, by number or name; the same as --port if not given.
         protocol: TCP, UDP or SCTP.
@@ -1700,9 +1789,10 @@ class Methods:
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def get(
         self,
@@ -1713,6 +1803,7 @@ class Methods:
         field_selector: Text | None = None,
         filename: Texts | None = None,
         ignore_not_found: bool | None = None,
+        kustomize: Text | None = None,
         label_columns: Texts | None = None,
         namespace: Text | None = None,
         no_headers: bool | None = None,
@@ -1726,6 +1817,7 @@ class Methods:
         show_managed_fields: bool | None = None,
         sort_by: Text | None = None,
         subresource: Text | None = None,
+        template: Text | None = None,
         watch: bool | None = None,
         watch_only: bool | None = None,
         **everywhere: Unpack[Everywhere],
@@ -1734,12 +1826,13 @@ class Methods:
 
         kubectl get [-o FORMAT] (TYPE[,TYPE...] [NAME...] | TYPE/NAME... | -f FILE) [flags]
 
-        output: Format: wide, json, yaml, name, jsonpath=…, custom-columns=…
+        output: Format: wide, json, yaml, name, jsonpath=…, go-template=…, custom-columns=…
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         field_selector: Selector on fields, such as status.phase=Running.
         all_namespaces: Objects of all namespaces.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         watch: Go on and show what changes.
         watch_only: Show only what changes from here on.
         output_watch_events: With --watch: a column with ADDED, MODIFIED or DELETED.
@@ -1751,9 +1844,10 @@ class Methods:
         ignore_not_found: No error for objects that do not exist.
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
+        raw: A path on the server, to be asked as it is.
         chunk_size: How many objects of a long list are asked for at a time; 0: all.
         subresource: The part of the object that is meant.
-        raw: A path on the server, to be asked as it is.
         """
     def help(
         self,
@@ -1775,6 +1869,7 @@ class Methods:
         field_manager: Text | None = None,
         field_selector: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         list: bool | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
@@ -1784,6 +1879,7 @@ class Methods:
         resource_version: Text | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Set or remove labels.
@@ -1799,13 +1895,15 @@ class Methods:
         field_selector: Selector on fields, such as status.phase=Running.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         resource_version: Only if the object is at this resourceVersion.
         local: Change what -f names and print it; the cluster is not asked.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def logs(
         self,
@@ -1861,6 +1959,7 @@ class Methods:
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
@@ -1869,6 +1968,7 @@ class Methods:
         recursive: bool | None = None,
         show_managed_fields: bool | None = None,
         subresource: Text | None = None,
+        template: Text | None = None,
         type: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1883,11 +1983,13 @@ class Methods:
         local: Change what -f names and print it; the cluster is not asked.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def plugin(
         self,
@@ -1970,6 +2072,7 @@ class Methods:
         filename: Texts | None = None,
         force: bool | None = None,
         grace_period: int | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         raw: Text | None = None,
@@ -1977,6 +2080,7 @@ class Methods:
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
         subresource: Text | None = None,
+        template: Text | None = None,
         timeout: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
@@ -1987,6 +2091,7 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         force: Remove at once, without waiting for the pod to end.
         cascade: What becomes of dependents: background, foreground or orphan.
         grace_period: Seconds that a pod gets to end; 0 needs --force.
@@ -1996,9 +2101,10 @@ class Methods:
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         raw: A path on the server, to be asked as it is.
         """
     def rollout(
@@ -2016,12 +2122,14 @@ class Methods:
         *words: Word,
         allow_missing_template_keys: bool | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         revision: int | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""List the revisions, or show one.
@@ -2029,11 +2137,13 @@ class Methods:
         kubectl rollout history (TYPE NAME | TYPE/NAME) [flags]
 
         revision: The revision to show in full.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         """
     def rollout_pause(
@@ -2042,11 +2152,13 @@ class Methods:
         allow_missing_template_keys: bool | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Let changes of the template wait.
@@ -2054,11 +2166,13 @@ class Methods:
         kubectl rollout pause (TYPE NAME | TYPE/NAME) [flags]
 
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         """
     def rollout_restart(
@@ -2067,11 +2181,13 @@ class Methods:
         allow_missing_template_keys: bool | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Replace all pods, template unchanged.
@@ -2079,11 +2195,13 @@ class Methods:
         kubectl rollout restart (TYPE NAME | TYPE/NAME) [flags]
 
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         """
     def rollout_resume(
@@ -2092,11 +2210,13 @@ class Methods:
         allow_missing_template_keys: bool | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Roll out what has waited.
@@ -2104,17 +2224,20 @@ class Methods:
         kubectl rollout resume (TYPE NAME | TYPE/NAME) [flags]
 
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         """
     def rollout_status(
         self,
         *words: Word,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         recursive: bool | None = None,
         revision: int | None = None,
@@ -2132,6 +2255,7 @@ class Methods:
         revision: Only while this revision is the newest.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         """
     def rollout_undo(
@@ -2140,11 +2264,13 @@ class Methods:
         allow_missing_template_keys: bool | None = None,
         dry_run: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         to_revision: int | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -2154,11 +2280,13 @@ class Methods:
 
         to_revision: The revision to go back to; the one before if not given.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         """
     def run_pod(
@@ -2193,6 +2321,7 @@ class Methods:
         save_config: bool | None = None,
         show_managed_fields: bool | None = None,
         stdin: bool | None = None,
+        template: Text | None = None,
         timeout: Text | None = None,
         tty: bool | None = None,
         wait: bool | None = None,
@@ -2230,9 +2359,10 @@ class Methods:
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def scale(
         self,
@@ -2242,6 +2372,7 @@ class Methods:
         current_replicas: int | None = None,
         dry_run: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
@@ -2249,6 +2380,7 @@ class Methods:
         resource_version: Text | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         timeout: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -2262,13 +2394,15 @@ class Methods:
         resource_version: Only if the object is at this resourceVersion.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
         timeout: How long to wait: 30s, 5m; 0 means as long as it needs.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def set(
         self,
@@ -2292,6 +2426,7 @@ class Methods:
         filename: Texts | None = None,
         from_: Text | None = None,
         keys: Texts | None = None,
+        kustomize: Text | None = None,
         list: bool | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
@@ -2302,6 +2437,7 @@ class Methods:
         resolve: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Set environment variables of containers, or remove them (KEY-).
@@ -2318,14 +2454,16 @@ class Methods:
         overwrite: Change variables that have a value.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
         local: Change what -f names and print it; the cluster is not asked.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def set_image(
         self,
@@ -2335,12 +2473,14 @@ class Methods:
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Set the images of containers.
@@ -2349,14 +2489,16 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
         local: Change what -f names and print it; the cluster is not asked.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def set_resources(
         self,
@@ -2367,6 +2509,7 @@ class Methods:
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         limits: Text | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
@@ -2375,6 +2518,7 @@ class Methods:
         requests: Text | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Set what containers request and may use.
@@ -2386,14 +2530,16 @@ class Methods:
         requests: What the scheduler reserves: cpu=100m,memory=256Mi.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
         local: Change what -f names and print it; the cluster is not asked.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def set_selector(
         self,
@@ -2403,12 +2549,14 @@ class Methods:
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         resource_version: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Set the selector of a Service.
@@ -2417,14 +2565,16 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         all: All objects of these kinds in the namespace.
         local: Change what -f names and print it; the cluster is not asked.
         resource_version: Only if the object is at this resourceVersion.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def set_serviceaccount(
         self,
@@ -2434,11 +2584,13 @@ class Methods:
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        kustomize: Text | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Set the service account of pods.
@@ -2447,13 +2599,15 @@ class Methods:
 
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         all: All objects of these kinds in the namespace.
         local: Change what -f names and print it; the cluster is not asked.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def set_subject(
         self,
@@ -2464,6 +2618,7 @@ class Methods:
         field_manager: Text | None = None,
         filename: Texts | None = None,
         group: Texts | None = None,
+        kustomize: Text | None = None,
         local: bool | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
@@ -2471,6 +2626,7 @@ class Methods:
         selector: Text | None = None,
         serviceaccount: Texts | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         user: Texts | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -2484,14 +2640,16 @@ class Methods:
         serviceaccount: Service accounts, NAMESPACE:NAME.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
         local: Change what -f names and print it; the cluster is not asked.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def taint(
         self,
@@ -2505,6 +2663,7 @@ class Methods:
         overwrite: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         validate: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -2518,9 +2677,10 @@ class Methods:
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
-        output: Format: json, yaml, name, jsonpath=…
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def top(
         self,
@@ -2615,11 +2775,13 @@ class Methods:
         field_selector: Text | None = None,
         filename: Texts | None = None,
         for_: Text | None = None,
+        kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         show_managed_fields: bool | None = None,
+        template: Text | None = None,
         timeout: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -2636,7 +2798,9 @@ class Methods:
         field_selector: Selector on fields, such as status.phase=Running.
         filename: File, directory, glob or URL with manifests; - is the cell's body.
         recursive: Read directories named with -f with all that is below them.
-        output: Format: json, yaml, name, jsonpath=…
+        kustomize: A directory with a kustomization; not together with -f.
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """

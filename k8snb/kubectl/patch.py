@@ -106,7 +106,7 @@ def _locally(obj: Object, body: Any, content_type: str) -> Object:
 def run_replace(session: Session, args: Arguments) -> Output:
     if args.text("raw"):
         return raw.replace(session, args)
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     _check(args)
     items, errors = documents(session, args)
@@ -175,7 +175,6 @@ COMMANDS = (
             Flag("type", help="The format of the patch.", default="strategic", values=tuple(_TYPES)),
             flags.SUBRESOURCE, flags.LOCAL, *flags.FILES, *flags.WRITING,
         ),
-        missing=("kustomize", "template"),
         words="resources",
         examples=(
             "kubectl patch node node-1 -p '{\"spec\":{\"unschedulable\":true}}'",
@@ -193,7 +192,7 @@ COMMANDS = (
             *flags.FILES, flags.FORCE, flags.CASCADE, flags.GRACE_PERIOD, flags.TIMEOUT,
             flags.SUBRESOURCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING, raw.FLAG,
         ),
-        missing=("kustomize", "template", "wait"),
+        missing=("wait",),
         examples=("kubectl replace -f pod.yaml", "kubectl replace --force -f pod.yaml"),
     ),
 )  # fmt: skip

@@ -201,7 +201,7 @@ COMMANDS = (
             *_SESSION, flags.OVERRIDES, flags.OVERRIDE_TYPE, flags.DRY_RUN, flags.FIELD_MANAGER, flags.SAVE_CONFIG,
             *flags.PRINTING,
         ),
-        missing=("filename", "kustomize", "recursive", "template"),
+        missing=("filename", "kustomize", "recursive"),
         examples=(
             "kubectl run web --image=nginx --port=80",
             "kubectl run web --image=nginx --env=COLOR=blue --labels=app=web,tier=front",

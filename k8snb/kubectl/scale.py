@@ -88,7 +88,6 @@ COMMANDS = (
             flags.RESOURCE_VERSION, *flags.FILES, flags.SELECTOR, flags.ALL, flags.TIMEOUT, flags.DRY_RUN,
             *flags.PRINTING,
         ),
-        missing=("kustomize", "template"),
         words="resources:deployments,replicasets,statefulsets,replicationcontrollers",
         examples=(
             "kubectl scale deployment web --replicas=5",

@@ -50,7 +50,6 @@ COMMANDS = (
         group="Basic Commands (Beginner)",
         run=runner(_change, "image updated", words=_resources),
         flags=(*flags.FILES, flags.SELECTOR, flags.ALL, flags.LOCAL, *flags.WRITING),
-        missing=("kustomize", "template"),
         words="resources",
         examples=(
             "kubectl set image deployment/web nginx=nginx:1.25",

@@ -29,7 +29,7 @@ _SHOWN = ("ADDED", "MODIFIED", "DELETED")
 
 def watch(session: Session, args: Arguments, show: Show) -> Stream:
     """`get --watch`; `show` is how `get` shows a selection."""
-    if args.texts("filename"):
+    if args.from_files:
         raise KubectlError("error: kubectl get -f with --watch: not implemented by k8snb; name the objects")
     asked = wanted(session, args)
     kinds = list(dict.fromkeys(each.kind for each in asked))
