@@ -81,7 +81,7 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
         ("scale deploy web --replicas=x", 'invalid argument "x" for "--replicas" flag: not a whole number'),
         ("wait pod/x --timeout=5", "not a time such as 30s"),
         ("scale deploy web", 'required flag(s) "replicas" not set'),
-        ("run web --image=busybox -k .", "kubectl run --kustomize: not implemented by k8snb"),
+        ("run web --image=busybox --filename=x", "kubectl run --filename: not implemented by k8snb"),
         ("kustomize x", "kubectl kustomize: not implemented by k8snb"),
         ("get pods --cache-dir=here", "kubectl get --cache-dir: not implemented by k8snb"),
         ("get 'pods", "no closing quotation"),
