@@ -113,7 +113,14 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
 MISSING_EVERYWHERE = (
     "cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule",
 )  # fmt: skip
-_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "q": ("quiet",), "v": ("v",)}
+_SHORT_OF_MISSING = {"f": ("filename",), "i": ("stdin", "interactive"), "k": ("kustomize",), "t": ("tty",),
+                     "q": ("quiet",), "v": ("v",)}  # fmt: skip
+# Flags that books still show and kubectl has no more, with what to do instead.
+_GONE = {
+    "export": "kubectl get -o yaml prints an object; what the server added is left out by %kexport in a notebook",
+    "generator": "kubectl run makes a pod; kubectl create deployment, job, cronjob and the like make the rest",
+    "record": "say why by kubectl annotate TYPE/NAME kubernetes.io/change-cause='…'; kubectl rollout history shows it",
+}
 
 
 @dataclass
@@ -297,6 +304,8 @@ def _unknown_short_flag(letter: str, body: str, command: Command) -> KubectlErro
 
 
 def _unknown_flag(name: str, command: Command) -> KubectlError:
+    if name in _GONE:
+        return KubectlError(f"error: unknown flag: --{name}: it is gone from kubectl: {_GONE[name]}")
     if name in command.missing or name in MISSING_EVERYWHERE:
         return KubectlError(f"error: kubectl {command.name} --{name}: not implemented by k8snb")
     known = [f"--{flag.name}" for flag in flags_of(command)]

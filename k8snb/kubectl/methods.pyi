@@ -1704,6 +1704,7 @@ class Methods:
         self,
         *words: Word,
         container: Text | None = None,
+        filename: Texts | None = None,
         namespace: Text | None = None,
         pod_running_timeout: Text | None = None,
         quiet: bool | None = None,
@@ -1719,6 +1720,7 @@ class Methods:
         stdin: Pass on what is given to read: a cell's body, or what is typed.
         tty: Give the command a terminal, where somebody types.
         quiet: Print only what the command prints.
+        filename: File, directory, glob or URL with manifests; - is the cell's body.
         pod_running_timeout: How long to wait for a pod of a workload: 5s, 2m, 3h.
         """
     def explain(
