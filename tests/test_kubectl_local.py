@@ -1,4 +1,4 @@
-"""kubectl's flags that ask less of the cluster, or ask it otherwise: `--local`, `--chunk-size`, `-f` in place of a name.
+"""kubectl's flags that ask less of the cluster, or otherwise: `--local`, `--chunk-size`, `-f` in place of a name.
 
 Sources: the help of kubectl 1.33's `patch`, `label`, `get`, `exec`, `run` and `replace`.
 """
