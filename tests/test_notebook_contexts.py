@@ -102,6 +102,14 @@ def test_the_contexts_of_a_kubeconfig_stand_beside_the_notebooks_own(notebook: N
     assert notebook.run("%kconfig current-context").output.text == "k8snb\n"
 
 
+def test_tab_offers_the_contexts(notebook: Notebook, tmp_path: Path) -> None:
+    write(tmp_path / "config", ELSEWHERE)
+    assert notebook.complete("%kconfig use-context f") == ["%kconfig use-context far"]
+    assert notebook.complete("%kconfig use-context k") == ["%kconfig use-context k8snb"]
+    assert "%kconfig use-context" in notebook.complete("%kconfig use")
+    assert "%kns kube-system" in notebook.complete("%kns kube-s")
+
+
 def test_meaning_another_context_leaves_the_file_as_it_is(notebook: Notebook, tmp_path: Path) -> None:
     write(tmp_path / "config", ELSEWHERE, **{"current-context": ""})
     before = (tmp_path / "config").read_text()

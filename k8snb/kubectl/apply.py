@@ -108,7 +108,7 @@ def _patch(session: Session, args: Arguments, item: Item, wanted: Object, curren
 
 def change_to(kind: Kind, wanted: Object, current: Object) -> tuple[Object, str]:
     """The patch from the live object to what is wanted, and its content type."""
-    content_type = STRATEGIC if kind.custom is None else MERGE
+    content_type = MERGE if kind.custom is not None or kind.remote else STRATEGIC
     return three_way(_last_applied(current), wanted, current), content_type
 
 

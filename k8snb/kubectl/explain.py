@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from k8snb.apimachinery.custom_types import type_of
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.schema import Field, Type
+from k8snb.kubectl import openapi
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, nearest, usage_error
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.session import Session
@@ -32,7 +33,7 @@ def run(session: Session, args: Arguments) -> Output:
         raise usage_error(what, args.command)
     word, _, path = args.words[0].partition(".")
     kind = _kind(session, args, word)
-    shape = type_of(kind)
+    shape = type_of(kind) or openapi.type_of(session, kind)
     if shape is None:
         raise KubectlError(f'error: couldn\'t find resource for "{kind.api_version}, Kind={kind.kind}"')
     field, shape = _walk(shape, path.split(".") if path else [])

@@ -119,14 +119,26 @@ def _of_workload(session: Session, args: Arguments, found: Found, notes: list[st
 
 
 def pods_of(session: Session, found: Found) -> list[Object]:
-    """The pods that a workload or a Service selects: those that are ready first, those that are ending last."""
+    """The pods that a workload or a Service selects: those that are ready first, those that are ending last.
+
+    Source: `ByLogging` in `kubectl/pkg/util/podutils/podutils.go`.
+    """
     raw = get_path(found.object, "spec.selector")
     if not raw:
         raise KubectlError(f"error: cannot get the logs from {found.kind.qualified}/{found.name}: it selects no pods")
     labels_only = found.kind.kind in ("Service", "ReplicationController")
     selector = from_set(raw) if labels_only else from_label_selector(raw)
     pods = session.client.items("pods", found.namespace, labelSelector=str(selector))
-    return sorted(pods, key=lambda pod: (is_deleting(pod), not is_true(pod, "Ready"), name_of(pod)))
+    return sorted(pods, key=_for_logs)
+
+
+def _for_logs(pod: Object) -> tuple[Any, ...]:
+    """Ready before not ready; of several those that have been so for longest, have restarted most, are oldest."""
+    conditions = get_path(pod, "status.conditions") or ()
+    since = next((each.get("lastTransitionTime") or "" for each in conditions if each.get("type") == "Ready"), "")
+    restarts = max((each.get("restartCount", 0) for each in get_path(pod, "status.containerStatuses") or ()), default=0)
+    ready = is_true(pod, "Ready")
+    return is_deleting(pod), not ready, since if ready else "", -restarts, pod["metadata"].get("creationTimestamp", "")
 
 
 def _containers(args: Arguments, pod: Object, notes: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.server_table import ServerRow, is_table, rows
 from k8snb.kubectl.session import Session
 from k8snb.kubectl.sources import documents
 
@@ -44,10 +45,11 @@ class Wanted(NamedTuple):
 
 
 class Found(NamedTuple):
-    """One live object."""
+    """One live object; `row` is what its server prints of it, where only that server knows how."""
 
     kind: Kind
     object: Object
+    row: ServerRow | None = None
 
     @property
     def name(self) -> str:
@@ -155,11 +157,14 @@ def _live(session: Session, args: Arguments, asked: Wanted) -> list[Found]:
     query: dict[str, Any] = {"managedFields": True} if args.on("show-managed-fields") else {}
     if args.text("subresource"):
         query["subresource"] = args.text("subresource")
+    if asked.kind.remote and args.verb == "get":
+        query["table"] = True
     if asked.name:
-        return [Found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace, **query))]
+        return _found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace, **query))
     query |= list_options(args)
+    read = pages(session, asked, args.number("chunk-size"), query)
     try:
-        return [Found(asked.kind, obj) for obj in pages(session, asked, args.number("chunk-size"), query)]
+        return [found for page in read for found in _found(asked.kind, page)]
     except ApiError as error:
         raise _not_listed(error, asked.kind, query) from None
 
@@ -176,15 +181,22 @@ def _not_listed(error: ApiError, kind: Kind, query: dict[str, Any]) -> ApiError:
 
 
 def pages(session: Session, asked: Wanted, size: int, query: dict[str, Any]) -> Iterator[Object]:
-    """A list, asked for some objects at a time (0: all at once)."""
+    """A list, asked for some objects at a time (0: all at once): the answers."""
     query |= {"limit": size} if size else {}
     while True:
         page = session.client.list(asked.kind, asked.namespace, **query)
-        yield from page["items"]
+        yield page
         rest = page["metadata"].get("continue")
         if not rest:
             return
         query["continue"] = rest
+
+
+def _found(kind: Kind, answer: Object) -> list[Found]:
+    """The objects of an answer: one, a list of them, or a Table with them."""
+    if is_table(answer):
+        return [Found(kind, obj, row) for obj, row in rows(answer)]
+    return [Found(kind, obj) for obj in answer.get("items", [answer])]
 
 
 def list_options(args: Arguments) -> dict[str, Any]:

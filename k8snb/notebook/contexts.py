@@ -272,6 +272,14 @@ def _context_in(words: Sequence[str]) -> str:
     return ""
 
 
+def complete(clusters: Clusters, words: Sequence[str]) -> list[str]:
+    """What the last word of a %kconfig line can become."""
+    line = ["config", *words]
+    if find_command(line[:-1], COMMANDS)[0].words == "contexts" and not words[-1].startswith("-"):
+        return sorted(name for name in clusters.contexts.load().contexts if name.startswith(words[-1]))
+    return clusters.current.kubectl.complete(line)
+
+
 # %kns
 
 

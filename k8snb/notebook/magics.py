@@ -133,6 +133,7 @@ class KubernetesMagics(Magics):
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kcluster": kcluster.complete,
+    "kconfig": contexts.complete,
     "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
 }
