@@ -58,6 +58,17 @@ def test_a_file_says_what_is_meant_where_a_name_would(kubectl: Kubectl, tmp_path
     assert refused(kubectl, "get -f - -w", f"{POD}---\n{CONFIG_MAP}") == two
 
 
+def test_events_go_on_with_what_is_said_from_then_on(kubectl: Kubectl) -> None:
+    kubectl.run("run web --image=nginx")
+    kubectl.run("wait --for=condition=Ready pod/web --timeout=60s")
+    stream = cast(Stream, kubectl.run("events --watch --for pod/web"))
+    told = iter(stream)
+    assert next(told).text.startswith("LAST SEEN") and "Started" in stream.text
+    kubectl.run("delete pod web --wait=false")
+    assert "Killing" in next(told).text
+    stream.stop()
+
+
 def test_a_pod_that_is_run_can_be_exposed_and_patched_in_three_ways(kubectl: Kubectl) -> None:
     assert kubectl.run("run web --image=nginx --port=80 --expose").text == "service/web created\npod/web created\n"
     json = """[{"op": "add", "path": "/metadata/labels/x", "value": "y"}]"""

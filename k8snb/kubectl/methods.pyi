@@ -1678,6 +1678,7 @@ class Methods:
         *words: Word,
         all_namespaces: bool | None = None,
         allow_missing_template_keys: bool | None = None,
+        chunk_size: int | None = None,
         for_: Text | None = None,
         namespace: Text | None = None,
         no_headers: bool | None = None,
@@ -1685,6 +1686,7 @@ class Methods:
         show_managed_fields: bool | None = None,
         template: Text | None = None,
         types: Texts | None = None,
+        watch: bool | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""List events, the latest last.
@@ -1699,6 +1701,8 @@ class Methods:
         allow_missing_template_keys: Print nothing for fields that an object does not have.
         template: The text (or for the -file formats the file) of a template; alone a Go template.
         no_headers: Leave the line of column names out.
+        watch: Go on and show what is said from here on.
+        chunk_size: How many objects of a long list are asked for at a time; 0: all.
         """
     def exec(
         self,

@@ -190,9 +190,9 @@ def _edits(words: Sequence[str]) -> bool:
 def _goes_on(words: Sequence[str]) -> bool:
     """Whether the line watches or follows."""
     plain = _before_dashes(words)
-    watches = "get" in plain[:3] and any(word in ("-w", "--watch", "--watch-only") for word in plain)
+    watches = {"get", "events"} & {*plain[:3]} and any(word in ("-w", "--watch", "--watch-only") for word in plain)
     follows = "logs" in plain[:3] and any(word in ("-f", "--follow") for word in plain)
-    return watches or follows or plain[:1] == ["attach"]
+    return bool(watches) or follows or plain[:1] == ["attach"]
 
 
 def _with_events(words: list[str]) -> list[str]:
