@@ -376,7 +376,7 @@ def test_what_a_finalizer_holds_is_told_when_the_wait_is_over(kubectl: Kubectl, 
     [
         ("delete pods", "resource(s) were provided, but no name was specified"),
         ("delete pod nope", 'Error from server (NotFound): pods "nope" not found'),
-        ("delete pods --all -l a=b", "cannot set --all and --selector at the same time"),
+        ("delete pods --all -l a=b", "setting 'all' parameter but found a non empty selector."),
         ("delete pod a --force --grace-period=5", "--force and --grace-period greater than 0"),
         ("delete pod a --cascade=maybe", "invalid cascade value (maybe)"),
     ],

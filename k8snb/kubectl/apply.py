@@ -34,7 +34,7 @@ _MANAGER = "kubectl-client-side-apply"
 
 def run(session: Session, args: Arguments) -> Output:
     if args.words:
-        raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
+        raise usage_error(f"Unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     server_side_apply.check(args)
@@ -181,6 +181,7 @@ COMMANDS = (
         help="Show the manifest that was applied last.",
         group=_GROUP,
         run=view_last_applied,
+        examples=("kubectl apply view-last-applied deployment/web",),
         flags=(*flags.FILES, flags.SELECTOR, flags.ALL, flags.OUTPUT),
         words="resources",
     ),

@@ -33,6 +33,7 @@ from k8snb.kubectl import (
     explain,
     expose,
     get,
+    help,
     info,
     label,
     logs,
@@ -107,6 +108,7 @@ ROWS: tuple[Command, ...] = (
     *completion_script.COMMANDS,
     *info.OTHER,
     *config.COMMANDS,
+    *help.COMMANDS,
     *plugin.COMMANDS,
 )  # fmt: skip
 

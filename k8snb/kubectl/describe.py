@@ -34,8 +34,8 @@ Describe = Callable[[Session, Object, Page], None]
 def run(session: Session, args: Arguments) -> Output:
     if not args.words and not args.from_files:
         raise KubectlError(
-            'You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list of '
-            "supported resources.\n\nerror: Required resource not specified."
+            'error: You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list '
+            "of supported resources."
         )
     selection = select(session, args)
     selection = _by_prefix(session, args, selection)

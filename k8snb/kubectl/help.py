@@ -1,14 +1,19 @@
 """kubectl's help pages, from the rows of the grammar.
 
-Interface: `page(command, rows)`.
+Interface: `page(command, rows)`; `COMMANDS`, which has `kubectl help`.
 The rule not to break: a page says what the row says; there is no other text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from k8snb.kubectl.grammar import ARRAY, BOOL, DURATION, STRINGS, Command, Flag
+from k8snb.kubectl.grammar import ARRAY, BOOL, DURATION, STRINGS, Arguments, Command, Flag, find_command
+from k8snb.kubectl.output import Output
+
+if TYPE_CHECKING:
+    from k8snb.kubectl.session import Session
 
 _EMPTY = {STRINGS: "[]", ARRAY: "[]", DURATION: "0s"}
 
@@ -66,3 +71,24 @@ def _listed(rows: Iterable[Command]) -> str:
 
 def _summary(row: Command) -> str:
     return row.help + (" (not implemented by k8snb)" if row.missing_command else "")
+
+
+def run(session: Session, args: Arguments) -> Output:
+    """`kubectl help get` is `kubectl get --help`."""
+    from k8snb.kubectl.commands import COMMANDS as ALL  # which has this command among them
+    from k8snb.kubectl.commands import ROWS
+
+    return Output(text=page(find_command(args.words, ALL)[0], ROWS))
+
+
+COMMANDS = (
+    Command(
+        name="help",
+        usage="[COMMAND]",
+        help="Show what a command does.",
+        group="Other Commands",
+        run=run,
+        words="commands",
+        examples=("kubectl help", "kubectl help get", "kubectl help rollout status"),
+    ),
+)

@@ -8,20 +8,20 @@ Real kubectl is a program that reads a kubeconfig; this one is given its client.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, edit, help, sources
+from k8snb.kubectl import completion, create_edit, edit, help, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
-from k8snb.kubectl.grammar import Arguments, Command, parse
+from k8snb.kubectl.grammar import Arguments, parse
 from k8snb.kubectl.impersonation import impersonating
+from k8snb.kubectl.methods import Methods
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import PATIENCE, Console, Open, Session, Wait
@@ -35,7 +35,7 @@ def look_once(until: Callable[[], bool], timeout: float) -> bool:
     return until()
 
 
-class Kubectl:
+class Kubectl(Methods):
     """kubectl for one client.
 
     `namespace` is the one that commands work in unless `-n` names another. `wait(until, timeout)` lets the cluster run
@@ -92,11 +92,12 @@ class Kubectl:
             output.exit_code = output.exit_code or 1
         return output
 
-    def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Draft:
-        """What `edit …` would show in an editor, for one that saves later. Raises KubectlError."""
+    def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Edited:
+        """What `edit …` or `create --edit …` would show in an editor, for one that saves later. Raises KubectlError."""
         args = parse(split(argv), COMMANDS)
+        begin = create_edit.begin if args.verb == "create" else edit.begin
         try:
-            return edit.begin(self._session(args, stdin), args)
+            return begin(self._session(args, stdin), args)
         except ApiError as error:
             raise refused(error) from None
 
@@ -135,26 +136,6 @@ class Kubectl:
             raise KubectlError(f"error: --{named[0]}: not implemented by k8snb: a client is made for one cluster")
         return Reached(client=self.client, namespace=self.namespace, wait=self._wait, server=self._server)
 
-    def __getattr__(self, verb: str) -> Callable[..., Output]:
-        name = verb.strip("_").replace("_", "-")
-        command = COMMANDS.get(name)
-        if not name or command is None or verb.startswith("_"):
-            raise AttributeError(f"kubectl has no command {verb!r}")
-        return self._method(command)
-
-    def __dir__(self) -> list[str]:
-        verbs = [row.name.replace("-", "_") for row in ROWS if row.name and " " not in row.name]
-        return [*super().__dir__(), *verbs]
-
-    def _method(self, command: Command) -> Callable[..., Output]:
-        def method(*words: Any, **options: Any) -> Output:
-            argv, stdin = _argv(command, words, options)
-            return self.run(argv, stdin)
-
-        method.__name__ = command.name
-        method.__doc__ = help.page(command, ROWS)
-        return method
-
 
 def split(argv: str | Sequence[str]) -> list[str]:
     """A command line as words, as a shell would. Raises KubectlError for an open quote."""
@@ -183,41 +164,3 @@ def _said(error: ApiError | KubeconfigError | KubectlError) -> KubectlError:
 
 def _counted(warnings: Sequence[str]) -> str:
     return f"error: {len(warnings)} warning{'s' if len(warnings) > 1 else ''} received"
-
-
-# keyword methods
-
-
-def _argv(command: Command, words: Sequence[Any], options: dict[str, Any]) -> tuple[list[str], str | None]:
-    """A method call as a command line, and what its `-f -` reads: a positional manifest (text, dict or list)."""
-    flags = [word for name, value in options.items() for word in _flag(name.rstrip("_").replace("_", "-"), value)]
-    stdin, plain = None, []
-    for word in words:
-        if _is_manifest(word):
-            stdin = word if isinstance(word, str) else json.dumps(_as_list(word))
-            flags += ["--filename=-"]
-        else:
-            plain.append(str(word))
-    subcommand: list[str] = []
-    while plain and f"{' '.join([command.name, *subcommand])} {plain[0]}" in COMMANDS:
-        subcommand.append(plain.pop(0))
-    return [command.name, *subcommand, *flags, *plain], stdin
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, bool):
-        return [f"--{name}={str(value).lower()}"]
-    if isinstance(value, dict):
-        return [f"--{name}=" + ",".join(f"{key}={entry}" for key, entry in value.items())]
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return [f"--{name}={entry}" for entry in values]
-
-
-def _is_manifest(word: Any) -> bool:
-    return isinstance(word, (dict, list)) or (isinstance(word, str) and ("\n" in word or word.lstrip().startswith("{")))
-
-
-def _as_list(value: Any) -> Any:
-    return {"apiVersion": "v1", "kind": "List", "items": value} if isinstance(value, list) else value

@@ -129,11 +129,7 @@ class KubernetesMagics(Magics):
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
         cluster, kubectl = self.clusters.contexts.kubectl_for(words)
-        if (
-            words[:1] == ["edit"]
-            and getattr(self.shell, "kernel", None) is not None
-            and not {"-h", "--help"} & {*words}
-        ):
+        if _edits(words) and getattr(self.shell, "kernel", None) is not None:
             return Editor(kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
         if _goes_on(words):
@@ -145,7 +141,7 @@ class KubernetesMagics(Magics):
             return terminal.converse(answer)
         if isinstance(answer, Stream):
             return live.follow(self.shell, cluster, answer, ending)
-        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer)
+        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer, source=cell or "")
 
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
@@ -199,12 +195,20 @@ def reads_stdin(words: Sequence[str]) -> bool:
     return asked and any(flag.name == "stdin" for flag in command.flags)
 
 
+def _edits(words: Sequence[str]) -> bool:
+    """Whether the line opens an editor."""
+    plain = _before_dashes(words)
+    return (plain[:1] == ["edit"] or (plain[:1] == ["create"] and "--edit" in plain)) and not {"-h", "--help"} & {
+        *plain
+    }
+
+
 def _goes_on(words: Sequence[str]) -> bool:
     """Whether the line watches or follows."""
     plain = _before_dashes(words)
-    watches = "get" in plain[:3] and any(word in ("-w", "--watch", "--watch-only") for word in plain)
+    watches = {"get", "events"} & {*plain[:3]} and any(word in ("-w", "--watch", "--watch-only") for word in plain)
     follows = "logs" in plain[:3] and any(word in ("-f", "--follow") for word in plain)
-    return watches or follows or plain[:1] == ["attach"]
+    return bool(watches) or follows or plain[:1] == ["attach"]
 
 
 def _with_events(words: list[str]) -> list[str]:
