@@ -80,7 +80,7 @@ class HttpsServer:
 
     async def _start(self, host: str, port: int) -> int:
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:(?s:.*)}", self._answer)  # a path may hold an encoded line break
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, keepalive_timeout=120, shutdown_timeout=0.5,
             lingering_time=LINGERING, max_line_size=MAX_HEADER, max_field_size=MAX_HEADER, auto_decompress=False,

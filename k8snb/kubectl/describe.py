@@ -18,6 +18,7 @@ from k8snb.kubectl import describe_storage as storage
 from k8snb.kubectl import describe_workload as workloads
 from k8snb.kubectl import flags
 from k8snb.kubectl.describe_autoscaling import describe_autoscaler
+from k8snb.kubectl.describe_ingress import describe_ingress, describe_ingress_class
 from k8snb.kubectl.describe_node import describe_node
 from k8snb.kubectl.describe_page import Page, events_section, heading, meta_lines
 from k8snb.kubectl.describe_policy import describe_budget
@@ -149,6 +150,8 @@ DESCRIBERS: dict[str, Describe] = {
     "Pod": pods.describe_pod,
     "Service": describe_service,
     "Endpoints": describe_endpoints,
+    "Ingress": describe_ingress,
+    "IngressClass": describe_ingress_class,
     "ReplicationController": workloads.describe_replication_controller,
     "ReplicaSet": workloads.describe_replica_set,
     "Deployment": workloads.describe_deployment,
