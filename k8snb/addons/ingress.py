@@ -17,9 +17,8 @@ from k8snb.addons import MANAGER
 from k8snb.addons.ingress_controller import ACCOUNT, CONTROLLER, BackendController, IngressController
 from k8snb.addons.ingress_router import Forward, Reply, Router, Spot, Visit
 from k8snb.addons.ingress_tls import Certificates
-from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
-from k8snb.client import Client
+from k8snb.addons.objects import ensure, remove
+from k8snb.apimachinery.meta import Object, get_path
 from k8snb.client.informer import Informers
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class IngressAddon:
         self._certificates = Certificates(cluster.clock.now())
         opened = self._open()
         self.router.https_port = self._spots[1][1]
-        _ensure(cluster.client_for(MANAGER))
+        ensure(cluster.client_for(MANAGER), _objects())
         context = cluster.context
         account = context.client(f"system:serviceaccount:kube-system:{ACCOUNT}", "system:serviceaccounts")
         self._informers = informers = Informers(account, context)
@@ -103,7 +102,7 @@ class IngressAddon:
             if controller is not None:
                 controller.withdraw()
         self.stop()
-        _remove(self._cluster.client_for(MANAGER))
+        remove(self._cluster.client_for(MANAGER), _objects())
 
     # for cells
 
@@ -144,7 +143,7 @@ class IngressAddon:
 
 
 def _objects() -> Iterator[tuple[str, Object]]:
-    labels = {"app.kubernetes.io/name": ACCOUNT, "app.kubernetes.io/managed-by": "k8snb"}
+    labels = {"app.kubernetes.io/name": ACCOUNT}
     yield "serviceaccounts", {"metadata": {"name": ACCOUNT, "namespace": "kube-system", "labels": labels}}
     follow = ["list", "watch"]
     rules = [
@@ -161,21 +160,3 @@ def _objects() -> Iterator[tuple[str, Object]]:
     annotations = {_IS_DEFAULT: "true"}
     metadata = {"name": CLASS, "labels": labels, "annotations": annotations}
     yield "ingressclasses", {"metadata": metadata, "spec": {"controller": CONTROLLER}}
-
-
-def _ensure(client: Client) -> None:
-    for resource, obj in _objects():
-        if client.find(resource, name_of(obj), namespace_of(obj)) is None:
-            client.create(resource, obj)
-
-
-def _remove(client: Client) -> None:
-    for resource, obj in _objects():
-        found = client.find(resource, name_of(obj), namespace_of(obj))
-        if found is None or (resource == "ingressclasses" and get_path(found, "spec.controller") != CONTROLLER):
-            continue
-        try:
-            client.delete(resource, name_of(obj), namespace_of(obj))
-        except ApiError as error:
-            if error.code != 404:
-                raise

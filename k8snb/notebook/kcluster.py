@@ -44,7 +44,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="node", usage="list|add|delete|stop|start", help="The machines of the cluster."),
     Command(name="profile", usage="[NAME]", help="The clusters of this notebook, or make NAME the current one."),
     Command(name="ip", help="The first node's address."),
-    Command(name="dashboard", help="A web page for the cluster.", missing_command=True),
+    Command(name="dashboard", usage="[--url]", help="A web page for the cluster.",
+            flags=(Flag("url", BOOL, "Only a link, which logs a browser in once."),)),
     Command(name="addons", help="Parts that a cluster can have besides.", missing_command=True),
     Command(name="", usage="COMMAND", help="The cluster itself, as minikube has it."),
 )  # fmt: skip
@@ -222,6 +223,13 @@ def _ip(clusters: Clusters, args: Arguments) -> Url:
     raise KubectlError("error: no node has an address yet: %kcluster status")
 
 
+def _dashboard(clusters: Clusters, args: Arguments) -> Result | Url:
+    from k8snb.notebook.kcluster_dashboard import dashboard
+
+    shown = dashboard(clusters, args)
+    return Url(shown) if isinstance(shown, str) else shown
+
+
 # services
 
 
@@ -315,4 +323,5 @@ _RUN: Mapping[str, Callable[[Clusters, Arguments], Output | Result | Url]] = {
     "node start": _on_node("start_node", "started"),
     "profile": _profile,
     "ip": _ip,
+    "dashboard": _dashboard,
 }
