@@ -103,6 +103,7 @@ ADDONS: tuple[Row, ...] = (
     Row(DNS, "k8snb.addons.dns:Dns", "Names for Services and pods, by CoreDNS.", on=True),
     Row("dashboard", "k8snb.addons.dashboard:DashboardAddon", "A web page for the cluster: %kcluster dashboard."),
     Row("ingress", "k8snb.addons.ingress:IngressAddon", "HTTP and HTTPS from outside, by host and path, to Services."),
+    Row("logging", "k8snb.addons.log_collector:LoggingAddon", "What all containers wrote, kept: %klogs --all."),
     Row(METRICS, "k8snb.addons.metrics_server:MetricsAddon", "What pods and nodes use now: kubectl top and HPA.",
         on=True),
     Row(PROVISIONER, "k8snb.addons.storage:StorageProvisioner",

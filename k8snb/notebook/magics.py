@@ -16,7 +16,7 @@ from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
-from k8snb.notebook import kcluster, kdraw, live
+from k8snb.notebook import kcluster, kdraw, klogs, live
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -76,7 +76,13 @@ class KubernetesMagics(Magics):
         if name in _OWN:
             return lambda words: _OWN[name](self.clusters, words)
         verb = [] if name == "kubectl" else [self._verbs[name]]
-        return lambda words: self.clusters.current.kubectl.complete([*verb, *words])
+
+        def complete(words: list[str]) -> Sequence[str]:
+            if klogs.asks_for_all([*verb, *words]):
+                return klogs.complete(self.clusters.current, words)
+            return self.clusters.current.kubectl.complete([*verb, *words])
+
+        return complete
 
     def _with_remarks(self, answer: Any, filled: dict[str, str]) -> Any:
         """The answer, with what the notebook's variables became and what went wrong in the cluster meanwhile."""
@@ -110,6 +116,8 @@ class KubernetesMagics(Magics):
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
         cluster = self.clusters.current
+        if klogs.asks_for_all(words):
+            return klogs.search(cluster, words)
         if (
             words[:1] == ["edit"]
             and getattr(self.shell, "kernel", None) is not None
