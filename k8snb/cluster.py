@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from k8snb import hosts
+from k8snb import hosts, journal
 from k8snb.addons import DNS, Addons
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
@@ -27,7 +27,9 @@ from k8snb.cri import RuntimeFailure
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
+from k8snb.faults import Faults
 from k8snb.hooks import Hooks
+from k8snb.journal import Entry
 from k8snb.kube_proxy.proxy import RuleBook
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
@@ -71,6 +73,7 @@ class Cluster:
         self._new_store = store
         self.store = store()
         self.identity = Identity(self.clock)
+        self._seed = seed
         self._dice = random.Random(seed)
         self.machines = Machines(self.pump, workers=nodes, cpus=cpus, memory=memory)
         self.provisioners = Provisioners()
@@ -108,8 +111,8 @@ class Cluster:
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
         self._plane = ControlPlane(
-            self.store, self.pump, self._host, identity=self.identity, dice=self._dice, profiles=self._profiles,
-            provisioners=self.provisioners,
+            self.store, self.pump, self._host, identity=self.identity, seed=self._seed, dice=self._dice,
+            profiles=self._profiles, provisioners=self.provisioners,
         )  # fmt: skip
         self._plane.start()
         self.running = True
@@ -143,6 +146,7 @@ class Cluster:
         if host is not None:
             host.executor.close()
             try:
+                self.machines.thaw(host.runtime)
                 self.machines.end_all_pods(host.runtime)
             finally:
                 host.pause()
@@ -212,6 +216,11 @@ class Cluster:
     @property
     def controllers(self) -> dict[str, Controller]:
         return self.control_plane.controllers
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong between the components and the apiserver, on purpose."""
+        return self.control_plane.faults
 
     @property
     def scheduler(self) -> Scheduler:
@@ -314,6 +323,11 @@ class Cluster:
         """
         return self.host.visit(url)
 
+    def journal(self, after: int = 0) -> list[Entry]:
+        """What each component did after a revision, as far back as etcd remembers."""
+        with self.pump.lock:
+            return journal.read(self.store.history(after=after))
+
     def status(self) -> list[tuple[str, str, str]]:
         """One row for each component: its name, its state, and what there is to say about it."""
         state = "Running" if self.running else "Stopped"
@@ -356,14 +370,24 @@ class Cluster:
         with self.pump.lock:
             self.pump.run_for(seconds)
 
-    def pause(self) -> None:
-        """Nothing in the cluster moves, except by `step`. The apiserver still answers."""
+    def pause(self, namespaces: Collection[str] = (), *, everywhere: bool = False) -> int:
+        """No component moves, except by `step`; the apiserver still answers. The containers of these namespaces, or of
+        all, stand still as well. Returns how many do. Raises ValueError where the runtime cannot hold any.
+        """
         with self.pump.lock:
             self.pump.paused = True
+        try:
+            picks = namespaces.__contains__ if not everywhere else lambda namespace: True
+            return self.machines.freeze(self.runtime, picks) if everywhere or namespaces else 0
+        except RuntimeFailure as failure:
+            raise ValueError(failure.message) from failure
 
-    def unpause(self) -> None:
+    def unpause(self) -> int:
+        """Containers and components go on. Returns how many containers were held."""
+        held = self.machines.thaw(self.runtime)
         with self.pump.lock:
             self.pump.paused = False
+        return held
 
     def step(self) -> Step | None:
         """Run until one component has worked on one key: what that was, or None when there is nothing to do now."""
@@ -391,6 +415,21 @@ class Cluster:
             self.machines.fall_silent(node, self.control_plane)
         self.machines.end_pods(name, self.runtime)
 
+    def partition_node(self, name: str) -> None:
+        """Cut a node off from the apiserver. Its containers go on running, and nobody hears of them."""
+        self.machines.find(name)
+        with self.pump.lock:
+            self.faults.cut(_node_user(name))
+            self.apiserver.disconnect_node(name)
+
+    def rejoin_node(self, name: str) -> None:
+        """A node that was cut off is reached again."""
+        node = self.machines.find(name)
+        with self.pump.lock:
+            self.faults.mend(_node_user(name))
+            if node.kubelet is not None:
+                self.apiserver.connect_node(name, node.kubelet)
+
     def start_node(self, name: str) -> None:
         """Switch a stopped node on again."""
         node = self.machines.find(name)
@@ -414,6 +453,10 @@ class Cluster:
     def _must_run(self) -> None:
         if not self.running:
             raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
+
+
+def _node_user(name: str) -> str:
+    return f"system:node:{name}"
 
 
 def _is_schedulable(node: Object) -> bool:

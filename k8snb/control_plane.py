@@ -21,6 +21,7 @@ from k8snb.controllers.provisioner import Provisioners
 from k8snb.entrance import Inside
 from k8snb.etcd import Store
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
+from k8snb.faults import Faults
 from k8snb.hosts import Host
 from k8snb.kube_proxy.proxy import RuleBook
 from k8snb.pump import Pump
@@ -31,7 +32,7 @@ class ControlPlane:
     """The components that no node has of its own. `nodes` are the informers that all nodes share."""
 
     def __init__(
-        self, store: Store, pump: Pump, host: Host, *, identity: Identity, dice: random.Random,
+        self, store: Store, pump: Pump, host: Host, *, identity: Identity, seed: int | None, dice: random.Random,
         profiles: Iterable[Profile], provisioners: Provisioners,
     ) -> None:  # fmt: skip
         clock = pump.clock
@@ -44,7 +45,8 @@ class ControlPlane:
         self._asking = _asking(pump)
         inside = Inside(self.apiserver, self._asking)
         self.apiserver.postpone = inside.postpone
-        self.context = Context(inside, clock, pump.add, dice)
+        self.faults = Faults(inside, clock, seed)
+        self.context = Context(self.faults, clock, pump.add, dice)
 
         self._manager = Informers(self.context.client("system:kube-controller-manager"), self.context)
         by_identity = identity_controllers(

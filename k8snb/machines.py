@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from k8snb.control_plane import ControlPlane
-from k8snb.cri import Network, Runtime, RuntimeFailure
+from k8snb.cri import RUNNING, Freezer, Network, Runtime, RuntimeFailure
 from k8snb.hosts import Host
 from k8snb.kube_proxy.proxy import KubeProxy
 from k8snb.kubelet import Kubelet
@@ -47,6 +47,7 @@ class Machines:
         self.nodes: dict[str, Node] = {}
         self.directories = PodDirectories()
         self.volume_plugins: dict[str, VolumePlugin] = dict(PLUGINS)
+        self._frozen: list[str] = []
 
     def _first(self, workers: int) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
@@ -112,6 +113,25 @@ class Machines:
             for name in self.nodes:
                 self.end_pods(name, runtime)
 
+    def freeze(self, runtime: Runtime, picks: Callable[[str], bool]) -> int:
+        """Hold the containers of the namespaces that are picked; how many that are. Raises RuntimeFailure."""
+        freezer = _as_freezer(runtime)
+        for name in self.nodes:
+            pods = {pod.id for pod in runtime.list_pod_sandboxes(name) if picks(pod.namespace)}
+            for container in runtime.list_containers(name):
+                if container.state == RUNNING and container.sandbox_id in pods and container.id not in self._frozen:
+                    freezer.freeze_container(container.id)
+                    self._frozen.append(container.id)
+        return len(self._frozen)
+
+    def thaw(self, runtime: Runtime) -> int:
+        """Let all go on that was held; how many that were."""
+        frozen, self._frozen = self._frozen, []
+        for container in frozen:
+            with suppress(RuntimeFailure):  # it was ended meanwhile, by somebody who does not ask the cluster
+                _as_freezer(runtime).thaw_container(container)
+        return len(frozen)
+
     def forget(self, name: str, runtime: Runtime) -> None:
         """A machine goes for good."""
         runtime.remove_node(name)
@@ -121,3 +141,9 @@ class Machines:
         """The cluster is deleted: what lay on the machines' disks goes as well."""
         self.nodes.clear()
         self.directories.close()
+
+
+def _as_freezer(runtime: Runtime) -> Freezer:
+    if not isinstance(runtime, Freezer):
+        raise RuntimeFailure("FreezeContainerError", f"the {runtime.name} runtime cannot pause containers")
+    return runtime

@@ -26,6 +26,7 @@ from k8snb.cri import (
     SANDBOX_READY,
     ContainerConfig,
     ContainerStatus,
+    Freezer,
     Mount,
     PodSandboxConfig,
     Runtime,
@@ -432,6 +433,42 @@ class RuntimeContract:
         rig.until(lambda: "uid-2" in told)
         rig.until(lambda: "ValueError: not today" in capsys.readouterr().err)
 
+    # freezing
+
+    def test_a_frozen_container_still_runs_and_does_nothing_until_it_is_thawed(self, rig: Rig) -> None:
+        runtime = freezer(rig)
+        container = rig.run("sh", "-c", "while true; do echo tick; sleep 0.1; done")
+
+        def ticks() -> int:
+            return rig.read(rig.runtime.container_logs(container)).count(b"tick")
+
+        def stands_still() -> bool:
+            before = ticks()
+            rig.pass_time(0.5)
+            return before == ticks()
+
+        rig.until(lambda: ticks() > 0)
+        runtime.freeze_container(container)
+        rig.until(stands_still)
+        assert rig.runtime.container_status(container).state == RUNNING
+        runtime.freeze_container(container)
+        before = ticks()
+        runtime.thaw_container(container)
+        rig.until(lambda: ticks() > before)
+
+    def test_a_frozen_container_can_be_stopped(self, rig: Rig) -> None:
+        container = rig.run("sh", "-c", "trap 'exit 3' TERM; while true; do sleep 0.1; done")
+        rig.until(lambda: rig.runtime.container_status(container).state == RUNNING)
+        freezer(rig).freeze_container(container)
+        rig.runtime.stop_container(container, 10.0)
+        assert rig.finished(container).state == EXITED
+
+    def test_no_command_runs_in_a_frozen_container(self, rig: Rig) -> None:
+        container = rig.run("sleep", "60")
+        freezer(rig).freeze_container(container)
+        with pytest.raises(RuntimeFailure, match="paused"):
+            rig.runtime.exec_sync(container, ["true"], 10.0)
+
     # the end of all
 
     def test_removing_a_node_ends_its_pods_alone(self, rig: Rig) -> None:
@@ -448,6 +485,11 @@ class RuntimeContract:
         rig.runtime.close()
         assert list(rig.leftovers()) == []
         rig.runtime.close()
+
+
+def freezer(rig: Rig) -> Freezer:
+    assert isinstance(rig.runtime, Freezer)
+    return rig.runtime
 
 
 def _microseconds(stamp: str) -> str:

@@ -24,7 +24,7 @@ class RealTime(Notebook):
         """Time passes by itself."""
 
 
-def real(name: str, *, nodes: int, runtime: str) -> Cluster:
+def real(name: str, *, nodes: int, runtime: str, **sizes: object) -> Cluster:
     return Cluster(name, nodes=1, runtime="simulated")
 
 

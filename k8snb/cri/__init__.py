@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 # Container and sandbox states, as upstream names them.
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
@@ -281,3 +281,15 @@ class Runtime(Protocol):
 
     def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Freezer(Protocol):
+    """A runtime that can also hold a container where it stands. The CRI has no such call: `docker pause` has.
+
+    A container that is frozen is still running: it keeps its memory, its address and its ports, and answers nobody.
+    Freezing or thawing twice changes nothing; so does freezing what does not run. Raises RuntimeFailure.
+    """
+
+    def freeze_container(self, container_id: str) -> None: ...
+    def thaw_container(self, container_id: str) -> None: ...

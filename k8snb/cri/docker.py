@@ -213,6 +213,14 @@ class DockerRuntime:
         with translated("StopContainerError", "cannot stop the container"), ignoring(404):
             self._api.stop(container_id, timeout=math.ceil(max(timeout, 0)))
 
+    def freeze_container(self, container_id: str) -> None:
+        with translated("FreezeContainerError", "cannot pause the container"), ignoring(404, 409):
+            self._api.pause(container_id)
+
+    def thaw_container(self, container_id: str) -> None:
+        with translated("FreezeContainerError", "cannot unpause the container"), ignoring(404, 409):
+            self._api.unpause(container_id)
+
     def remove_container(self, container_id: str) -> None:
         self._held.remove(container_id)
         self._ended.pop(container_id, None)

@@ -223,6 +223,20 @@ class ProcessRuntime:
             container.opening = False
         self._tell(container.sandbox)
 
+    def freeze_container(self, container_id: str) -> None:
+        """SIGSTOP to each of the container's processes."""
+        container = self._container(container_id)
+        if container.state == RUNNING and container.process is not None:
+            container.frozen = True
+            container.process.freeze()
+
+    def thaw_container(self, container_id: str) -> None:
+        """SIGCONT to each of the container's processes."""
+        container = self._container(container_id)
+        if container.frozen and container.process is not None:
+            container.frozen = False
+            container.process.thaw()
+
     def stop_container(self, container_id: str, timeout: float) -> None:
         """SIGTERM to the container's processes, and SIGKILL when `timeout` seconds have passed."""
         container = self._containers.get(container_id)
@@ -326,6 +340,8 @@ class ProcessRuntime:
         container = self._container(container_id)
         if container.state != RUNNING or container.process is None:
             raise RuntimeFailure("ExecError", f"container {container.config.name} is not running")
+        if container.frozen:
+            raise RuntimeFailure("ExecError", f"container {container.config.name} is paused: unpause it first")
         return container
 
     def _refuse_start(self, container: Container, message: str) -> None:
@@ -341,6 +357,8 @@ class ProcessRuntime:
         self._tell(container.sandbox)
 
     def _end(self, containers: Sequence[Container], timeout: float) -> None:
+        for container in containers:
+            self.thaw_container(container.id)  # a process that stands still hears no SIGTERM
         processes = [container.process for container in containers if container.process is not None]
         end_all(processes, timeout, self._clock.monotonic)
 

@@ -192,6 +192,14 @@ class SimulatedRuntime:
         self._life.start(container, self)
         self._tell(container.pod)
 
+    def freeze_container(self, container_id: str) -> None:
+        container = self._container(container_id)
+        if container.state(self.now()) == RUNNING:
+            self._life.freeze(container)
+
+    def thaw_container(self, container_id: str) -> None:
+        self._life.thaw(self._container(container_id))
+
     def stop_container(self, container_id: str, timeout: float) -> None:
         """SIGTERM, then SIGKILL after `timeout` seconds: a first process without a handler takes all of them."""
         container = self._containers.get(container_id)
@@ -274,6 +282,8 @@ class SimulatedRuntime:
         if container.state(self.now()) != RUNNING:
             text = f'cannot exec in container "{container.config.name}": it is not running'
             raise RuntimeFailure("ExecError", text)
+        if container.frozen:
+            raise RuntimeFailure("ExecError", f'container "{container.config.name}" is paused: unpause it first')
         return container
 
     def container_logs(

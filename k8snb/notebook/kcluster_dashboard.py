@@ -10,12 +10,16 @@ from __future__ import annotations
 import importlib.util
 import os
 from html import escape
+from typing import TYPE_CHECKING
 
-from k8snb.addons.dashboard import DashboardAddon
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.notebook.clusters import Clusters
+from k8snb.notebook.kcluster_answers import Url, running
 from k8snb.notebook.results import Result, page
+
+if TYPE_CHECKING:
+    from k8snb.addons.dashboard import DashboardAddon
 
 HEIGHT = 640  # pixels
 _HUB = "JUPYTERHUB_SERVICE_PREFIX"
@@ -45,16 +49,17 @@ class Dashboard(Result):
         return page(f'<div class="k8snb-note">{note}</div>{frame}')
 
 
-def dashboard(clusters: Clusters, args: Arguments) -> Dashboard | str:
-    """The dashboard of the current cluster; enables the add-on where it is not. With --url, a link as a string."""
-    cluster = clusters.current
-    base = proxy_path()
+def dashboard(clusters: Clusters, args: Arguments) -> Result | Url:
+    """The dashboard of a cluster; enables the add-on where it is not. With --url, a link as a string."""
+    from k8snb.addons.dashboard import DashboardAddon
+
+    cluster, base = running(clusters, args), proxy_path()
     cluster.addons.enable("dashboard")
     addon = cluster.addons.get("dashboard")
     if not isinstance(addon, DashboardAddon):
         raise KubectlError("error: the add-on dashboard is not at work: %kcluster addons list")
     base = base and f"{base}proxy/{addon.spot[1]}/"
-    return addon.link(base) if args.on("url") else Dashboard(addon, base)
+    return Url(addon.link(base)) if args.on("url") else Dashboard(addon, base)
 
 
 def proxy_path() -> str:

@@ -53,7 +53,7 @@ class KubernetesMagics(Magics):
         return self._magic(self.kubectl, "Any line of kubectl's: %kubectl get pods -o wide")
 
     def _kcluster(self) -> Magic:
-        return self._magic(lambda words, cell: kcluster.run(self.clusters, words), "The cluster itself: %kcluster -h")
+        return self._magic(lambda words, cell: self.kcluster(words), "The cluster itself: %kcluster -h")
 
     def _kdraw(self) -> Magic:
         return self._magic(lambda words, cell: kdraw.draw(self.clusters.current, words), _about(kdraw.COMMAND))
@@ -112,6 +112,14 @@ class KubernetesMagics(Magics):
         """The notebook's own variables, without what IPython puts among them."""
         hidden = self.shell.user_ns_hidden
         return {name: value for name, value in self.shell.user_ns.items() if name not in hidden}
+
+    def kcluster(self, words: list[str]) -> Any:
+        """Run a line of %kcluster's; what goes on ends with the cell."""
+        words, ending = live.take_ending(words) if "logs" in words[:3] else (words, live.Ending())
+        answer = kcluster.run(self.clusters, words)
+        if isinstance(answer, Stream):
+            return live.follow(self.shell, self.clusters.current, answer, ending)
+        return answer
 
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
