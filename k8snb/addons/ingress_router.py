@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import itertools
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -115,7 +115,7 @@ class Router:
         self.rules = RuleTable()
         self.endpoints = Endpoints()
         self.https_port = 0
-        self._turns = itertools.count()
+        self._turns: Counter[Backend] = Counter()
 
     def decide(self, visit: Visit) -> Reply | Forward:
         """What becomes of a request. Nobody's is answered 404, as ingress-nginx's default backend does."""
@@ -144,26 +144,28 @@ class Router:
     def _forward(self, visit: Visit, found: Found) -> Reply | Forward:
         backend, options = found.location.backend, found.location.options
         spots = self.endpoints.of(backend) if backend else NO_ENDPOINTS
-        if not spots:
+        if not backend or not spots:
             return _page(HTTPStatus.SERVICE_UNAVAILABLE, "503 Service Temporarily Unavailable")
-        ordered, cookie = self._order(visit, options, spots)
+        ordered, cookie = _order(visit, options, spots, self._turns[backend])
+        self._turns[backend] += 1
         scheme = options.backend_protocol.lower()
         answered = {**cookie, **_cors(options)}
         return Forward(ordered, scheme, _rewritten(visit, found), options, _headers(visit, options), answered)
 
-    def _order(
-        self, visit: Visit, options: Options, spots: tuple[Spot, ...]
-    ) -> tuple[tuple[Spot, ...], dict[str, str]]:
-        """Round robin; a client that shows the cookie stays where it was while that address is there."""
-        start = next(self._turns) % len(spots)
-        ordered = spots[start:] + spots[:start]
-        if not options.affinity:
-            return ordered, {}
-        mine = visit.cookies.get(options.cookie_name, "")
-        kept = [spot for spot in ordered if _mark(spot) == mine]
-        if kept:
-            return (kept[0], *(spot for spot in ordered if spot != kept[0])), {}
-        return ordered, {"Set-Cookie": f"{options.cookie_name}={_mark(ordered[0])}; Path=/; HttpOnly"}
+
+def _order(
+    visit: Visit, options: Options, spots: tuple[Spot, ...], turn: int
+) -> tuple[tuple[Spot, ...], dict[str, str]]:
+    """Round robin; a client that shows the cookie stays where it was while that address is there."""
+    start = turn % len(spots)
+    ordered = spots[start:] + spots[:start]
+    if not options.affinity:
+        return ordered, {}
+    mine = visit.cookies.get(options.cookie_name, "")
+    kept = [spot for spot in ordered if _mark(spot) == mine]
+    if kept:
+        return (kept[0], *(spot for spot in ordered if spot != kept[0])), {}
+    return ordered, {"Set-Cookie": f"{options.cookie_name}={_mark(ordered[0])}; Path=/; HttpOnly"}
 
 
 def _rewritten(visit: Visit, found: Found) -> str:
