@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
@@ -215,6 +216,40 @@ def test_a_client_with_the_cookie_stays_where_it_was() -> None:
     assert isinstance(first, Forward)
     name, _, value = first.answer_headers["Set-Cookie"].partition(";")[0].partition("=")
     assert {went(made, "a.b", "/", cookies={name: value}) for _ in range(5)} == {first.spots[0][0]}
+
+
+def test_a_canary_takes_its_share_and_whoever_asks_for_it() -> None:
+    path, new = ("a.b", "/", "Prefix", "old"), ("a.b", "/", "Prefix", "new")
+    weighed = router(ingress("web", path), ingress("new", new, canary="true", canary_weight="20"))
+    assert Counter(went(weighed, "a.b", "/") for _ in range(100)) == {"old": 80, "new": 20}
+    asked = router(
+        ingress("web", path), ingress("new", new, canary="true", canary_by_header="X-New", canary_by_cookie="n")
+    )
+    assert [went(asked, "a.b", "/", headers={"X-New": word}) for word in ("always", "never", "what")] == [
+        "new",
+        "old",
+        "old",
+    ]
+    assert went(asked, "a.b", "/", cookies={"n": "always"}) == "new"
+    assert went(asked, "a.b", "/", cookies={"n": "always"}, headers={"X-New": "never"}) == "old"
+    valued = router(
+        ingress("web", path), ingress("new", new, canary="true", canary_by_header="X-New", canary_by_header_value="me")
+    )
+    assert [went(valued, "a.b", "/", headers={"X-New": word}) for word in ("me", "always")] == ["new", "old"]
+
+
+def test_a_canary_alone_takes_nothing() -> None:
+    assert (
+        went(router(ingress("new", ("a.b", "/", "Prefix", "new"), canary="true", canary_weight="100")), "a.b", "/")
+        == "404"
+    )
+
+
+def test_a_browser_that_asks_first_is_told_what_another_site_may_do() -> None:
+    made = router(ingress("web", ("a.b", "/", "Prefix", "web"), enable_cors="true", cors_allow_origin="https://c.d"))
+    reply = made.decide(Visit("OPTIONS", "a.b", "/"))
+    assert isinstance(reply, Reply) and reply.status == 204
+    assert reply.headers["Access-Control-Allow-Origin"] == "https://c.d"
 
 
 # the add-on, on simulated nodes and virtual time
@@ -670,6 +705,15 @@ def test_describe_shows_where_each_path_leads(cluster: Cluster) -> None:
     assert '/ gone:80 (<error: services "gone" not found>)' in " ".join(lines[6])
     page = cluster.kubectl.run(["describe", "ingressclass", "nginx"]).text
     assert "Controller:   k8snb.io/ingress-controller\n" in page
+
+
+def test_describe_hints_at_how_to_ask(cluster: Cluster) -> None:
+    cluster.addons.enable("ingress")
+    make(cluster, ingress("web", ("a.b", "/x", "Prefix", "web")))
+    make(cluster, ingress("safe", ("c.d", "/y(/|$)(.*)", "ImplementationSpecific", "web"), tls=[{"hosts": ["c.d"]}]))
+    hints = cluster.kubectl.run(["describe", "ingress"]).hints
+    assert "ingress/web: curl -H 'Host: a.b' http://10.0.0.80/x" in hints
+    assert "ingress/safe: curl -k --resolve c.d:443:10.0.0.80 https://c.d/y" in hints
 
 
 @pytest.mark.skipif(not found_kubectls(), reason="optional: no real kubectl is installed")

@@ -44,6 +44,12 @@ class Options:
     deny: tuple[str, ...] = ()
     enable_cors: bool = False
     cors_origin: str = "*"
+    canary: bool = False
+    canary_weight: int = 0
+    canary_weight_total: int = 100
+    canary_by_header: str = ""
+    canary_by_header_value: str = ""
+    canary_by_cookie: str = ""
     has_tls: bool = False
 
 
@@ -69,6 +75,12 @@ def _seconds(text: str) -> float:
 def _code(text: str) -> int:
     if not re.fullmatch(r"3\d\d", text):
         raise ValueError("a status code from 300 to 399 is wanted")
+    return int(text)
+
+
+def _whole(text: str) -> int:
+    if not text.isdigit():
+        raise ValueError("a whole number is wanted")
     return int(text)
 
 
@@ -108,6 +120,12 @@ _READERS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "denylist-source-range": ("deny", _networks),
     "enable-cors": ("enable_cors", _flag),
     "cors-allow-origin": ("cors_origin", str),
+    "canary": ("canary", _flag),
+    "canary-weight": ("canary_weight", _whole),
+    "canary-weight-total": ("canary_weight_total", _whole),
+    "canary-by-header": ("canary_by_header", str),
+    "canary-by-header-value": ("canary_by_header_value", str),
+    "canary-by-cookie": ("canary_by_cookie", str),
 }
 
 

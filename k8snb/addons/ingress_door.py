@@ -190,6 +190,7 @@ def visit_of(request: web.BaseRequest) -> Visit:
         port=here[1] if here else 80,
         authority=authority,
         cookies=request.cookies,
+        headers=request.headers,
     )
 
 

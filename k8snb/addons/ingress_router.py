@@ -18,12 +18,18 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from k8snb.addons.ingress_annotations import FOUND, Options
-from k8snb.addons.ingress_rules import Backend, Found, RuleTable
+from k8snb.addons.ingress_rules import Backend, Found, Location, RuleTable
 from k8snb.apimachinery.meta import Object, get_path
 
 Spot = tuple[str, int]
 NO_ENDPOINTS: tuple[Spot, ...] = ()
 PERMANENT_REDIRECT = 308
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, PUT, POST, DELETE, PATCH, OPTIONS",
+    "Access-Control-Allow-Headers": "DNT,Keep-Alive,User-Agent,X-Requested-With,If-Modified-Since,Cache-Control,"
+    "Content-Type,Range,Authorization",
+    "Access-Control-Max-Age": "1728000",
+}
 _DEFAULT_BACKEND = "default backend - 404"
 
 
@@ -38,6 +44,7 @@ class Visit(NamedTuple):
     port: int = 80
     authority: str = ""  # the Host header as it was written
     cookies: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})  # names in any case where a server gives them
 
     @property
     def path(self) -> str:
@@ -116,6 +123,7 @@ class Router:
         self.endpoints = Endpoints()
         self.https_port = 0
         self._turns: Counter[Backend] = Counter()
+        self._shares: Counter[tuple[str, str, str]] = Counter()
 
     def decide(self, visit: Visit) -> Reply | Forward:
         """What becomes of a request. Nobody's is answered 404, as ingress-nginx's default backend does."""
@@ -126,6 +134,8 @@ class Router:
         if not _may(visit.client, options):
             return _page(HTTPStatus.FORBIDDEN)
         redirect = self._redirect(visit, options)
+        if redirect is None and options.enable_cors and visit.method == "OPTIONS":
+            return Reply(HTTPStatus.NO_CONTENT, "", {**_cors(options), **_PREFLIGHT})
         return redirect or self._forward(visit, found)
 
     def _redirect(self, visit: Visit, options: Options) -> Reply | None:
@@ -142,7 +152,8 @@ class Router:
         return None
 
     def _forward(self, visit: Visit, found: Found) -> Reply | Forward:
-        backend, options = found.location.backend, found.location.options
+        chosen = self._canary(visit, found) or found.location
+        backend, options = chosen.backend, found.location.options
         spots = self.endpoints.of(backend) if backend else NO_ENDPOINTS
         if not backend or not spots:
             return _page(HTTPStatus.SERVICE_UNAVAILABLE, "503 Service Temporarily Unavailable")
@@ -151,6 +162,32 @@ class Router:
         scheme = options.backend_protocol.lower()
         answered = {**cookie, **_cors(options)}
         return Forward(ordered, scheme, _rewritten(visit, found), options, _headers(visit, options), answered)
+
+    def _canary(self, visit: Visit, found: Found) -> Location | None:
+        """The canary that takes a request: one that it asks for, else one whose share it falls into."""
+        for canary in found.canaries:
+            options = canary.options
+            told = _is_told(visit, options)
+            if told or (told is None and self._falls_into(found.location, options)):
+                return canary
+        return None
+
+    def _falls_into(self, location: Location, options: Options) -> bool:
+        """Whether the next request is one of `canary-weight` in `canary-weight-total`, spread evenly."""
+        weight, total = options.canary_weight, options.canary_weight_total or 100
+        turn = self._shares[location.ingress, location.host, location.path]
+        if weight:
+            self._shares[location.ingress, location.host, location.path] += 1
+        return (turn + 1) * weight // total > turn * weight // total
+
+
+def _is_told(visit: Visit, options: Options) -> bool | None:
+    """What a request says of a canary: to it, never to it, or nothing. The header comes before the cookie."""
+    said = visit.headers.get(options.canary_by_header) if options.canary_by_header else None
+    if said is not None and options.canary_by_header_value:
+        return True if said == options.canary_by_header_value else None
+    cookie = visit.cookies.get(options.canary_by_cookie) if options.canary_by_cookie else None
+    return next((word == "always" for word in (said, cookie) if word in ("always", "never")), None)
 
 
 def _order(

@@ -49,6 +49,11 @@ class Location:
     fallback: bool = False
     pattern: re.Pattern[str] | None = None
 
+    @property
+    def is_canary(self) -> bool:
+        """Whether it only takes a share of what another location is asked."""
+        return self.options.canary
+
     def fits(self, path: str) -> re.Match[str] | bool:
         """Whether a path (without its query) belongs here; the match where a pattern found it."""
         if self.pattern is not None:
@@ -65,10 +70,11 @@ class Location:
 
 @dataclass(frozen=True)
 class Found:
-    """A location, and what its pattern matched."""
+    """A location, what its pattern matched, and the canaries beside it: those of the same host and path."""
 
     location: Location
     match: re.Match[str] | None = None
+    canaries: tuple[Location, ...] = ()
 
 
 class RuleTable:
@@ -99,9 +105,11 @@ class RuleTable:
     def find(self, host: str, path: str) -> Found | None:
         """Where a request goes; None = to nobody. As in nginx a host that has rules does not fall back on those of a
         wildcard, but on those for every host only as far as a default backend goes."""
-        for location in self._at(host.lower()):
-            if found := location.fits(path):
-                return Found(location, found if isinstance(found, re.Match) else None)
+        here = self._at(host.lower())
+        for location in here:
+            if not location.is_canary and (found := location.fits(path)):
+                beside = tuple(each for each in here if each.is_canary and each.path == location.path)
+                return Found(location, found if isinstance(found, re.Match) else None, beside)
         for location in self._hosts.get(EVERY_HOST, ()):
             if location.fallback:
                 return Found(location)
