@@ -1,6 +1,6 @@
 """The k8snb command: what a newcomer types in a terminal before the first notebook is open.
 
-Interface: `main(argv)`, behind `k8snb quickstart`, `k8snb lab` and `k8snb up`; `run_chapter(path)` executes and checks
+Interface: `main(argv)`, behind `k8snb quickstart`, `lab`, `up` and `cluster`; `run_chapter(path)` executes and checks
 any chapter.
 The rule not to break: a chapter runs in a kernel of its own, as a page does; only `up` has a cluster in its process.
 
@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from k8snb import hosts
+from k8snb.notebook import defaults
 
 RUNTIMES = ("auto", "docker", "process", "simulated")
 IMAGE_PATIENCE = 20.0  # seconds for Docker to fetch the images of the quick start
@@ -40,7 +41,12 @@ Cell = Any  # a notebook's cell: nbformat's own dict with attributes
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 if everything that was asked for came true, 1 if not, 2 if it could not be understood."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["cluster"]:
+        from k8snb import console
+
+        return console.main(words[1:])
+    arguments = _parser().parse_args(words)
     try:
         status: int = arguments.run(arguments)
     except KeyboardInterrupt:
@@ -61,13 +67,22 @@ def _parser() -> argparse.ArgumentParser:
     start.set_defaults(run=quickstart)
 
     up = commands.add_parser("up", help="serve a cluster from this terminal, for kubectl and other clients")
-    up.add_argument("--name", default="k8snb", help="the cluster's name (default: k8snb)")
+    up.add_argument("--name", "--profile", "-p", default="k8snb", help="the cluster's name (default: k8snb)")
     up.add_argument("--nodes", type=int, default=3, help="how many nodes beside the control plane (default: 3)")
-    up.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what runs containers (default: auto)")
+    up.add_argument(
+        "--runtime", "--driver", choices=RUNTIMES, default="auto", help="what runs containers (default: auto)"
+    )
+    up.add_argument("--cpus", type=defaults.cpus, default="max", help="a node's processors: 2, or max (default: max)")
+    up.add_argument(
+        "--memory", type=defaults.memory, default="max", help="a node's memory: 4096mb, 4g, or max (default: max)"
+    )
+    up.add_argument("--addons", default="", metavar="A,B", help="enable these add-ons as well")
     up.add_argument("--port", type=int, default=0, help="the port to answer on (default: a free one)")
     up.add_argument("--kubeconfig", type=Path, default=Path("k8snb.kubeconfig"), metavar="FILE",
                     help="where the kubeconfig goes (default: k8snb.kubeconfig)")  # fmt: skip
     up.set_defaults(run=serve)
+
+    commands.add_parser("cluster", help="a cluster with a console, in the words of minikube: k8snb cluster -h")
 
     lab = commands.add_parser("lab", help="open JupyterLab on a copy of the chapters that is yours to edit")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
@@ -102,8 +117,12 @@ def serve(arguments: argparse.Namespace) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    cluster = Cluster(arguments.name, nodes=arguments.nodes, runtime=arguments.runtime)
+    cluster = Cluster(
+        arguments.name, nodes=arguments.nodes, runtime=arguments.runtime, cpus=arguments.cpus, memory=arguments.memory
+    )
     try:
+        for addon in filter(None, arguments.addons.split(",")):
+            cluster.addons.enable(addon)
         cluster.start()
         url = cluster.serve(arguments.port)
         write_private(arguments.kubeconfig, cluster.kubeconfig)
@@ -111,7 +130,7 @@ def serve(arguments: argparse.Namespace) -> int:
         print(f"kubectl --kubeconfig {arguments.kubeconfig} get nodes    # {url}; Ctrl-C ends the cluster", flush=True)
         ended.wait()
         arguments.kubeconfig.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"k8snb: the cluster cannot be served: {error}", file=sys.stderr)
         return 1
     finally:

@@ -17,11 +17,11 @@ from k8snb.addons import DNS, Addons
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
+from k8snb.boot import ControlPlane
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
 from k8snb.client.controller import Controller
 from k8snb.clock import Clock, RealClock
-from k8snb.control_plane import ControlPlane
 from k8snb.controllers.provisioner import Provisioner, Provisioners
 from k8snb.cri import RuntimeFailure
 from k8snb.entrance import Entrance, uninterrupted

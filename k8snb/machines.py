@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from k8snb.control_plane import ControlPlane
+from k8snb.boot import ControlPlane
 from k8snb.cri import RUNNING, Freezer, Network, Runtime, RuntimeFailure
 from k8snb.hosts import Host
 from k8snb.kube_proxy.proxy import KubeProxy

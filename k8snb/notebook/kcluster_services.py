@@ -25,7 +25,8 @@ HTTP_ERROR = 400  # the first status that is a refusal
 def service(clusters: Clusters, args: Arguments) -> Result | Url | Output:
     if args.on("list") or args.on("all"):
         return service_list(clusters, args)
-    cluster, namespace = running(clusters, args), args.text("namespace") or "default"
+    cluster = running(clusters, args)
+    namespace = args.text("namespace") or cluster.kubectl.namespace
     name = word(args, "a service's name").removeprefix("service/").removeprefix("svc/")
     if cluster.client.find("services", name, namespace) is None:
         raise KubectlError(f"error: Service '{name}' was not found in '{namespace}' namespace: try another by "

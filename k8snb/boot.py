@@ -1,4 +1,4 @@
-"""The control plane: kube-apiserver, kube-controller-manager, kube-scheduler, from a cluster's start to its stop.
+"""The boot order: kube-apiserver, kube-controller-manager, kube-scheduler, from a cluster's start to its stop.
 
 Interface: `ControlPlane(…)` makes the components in the order in which they need each other; `start`, `close`.
 The rule not to break: nothing here outlives a stop but what the store holds.
