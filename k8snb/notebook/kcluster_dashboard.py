@@ -36,7 +36,8 @@ class Dashboard(Result):
         self._addon, self._base = addon, base
         self._frame = addon.link(base)
         where = base or "http://{}:{}/".format(*addon.spot)
-        super().__init__(Output(text=f"the dashboard is at {where}: .url gives a link that logs in once\n"))
+        hint = "a link that logs a browser in, once: %kcluster dashboard --url"
+        super().__init__(Output(text=f"the dashboard is at {where}\n", hints=[hint]))
 
     @property
     def url(self) -> str:
