@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -194,6 +196,29 @@ def test_a_page_that_is_loaded_again_is_still_logged_in_and_another_browser_is_n
     stranger.get_by_text("%kcluster dashboard gives a link").wait_for()
     assert not stranger.locator("nav").count()
     stranger.close()
+
+
+def test_the_page_works_in_a_frame_of_another_site(browser: Any, cluster: Cluster) -> None:
+    """As below a cell: JupyterLab at localhost is another site, and a browser gives frames of others no cookies."""
+    html = f"<iframe src='{addon(cluster).link()}' width=1200 height=700></iframe>".encode()
+
+    class Notebook(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(html)
+
+        def log_message(self, *_: object) -> None:
+            """Nobody wants to read it."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Notebook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        outer = browser.new_page()
+        outer.goto(f"http://localhost:{server.server_port}/")
+        outer.frame_locator("iframe").locator("#rows tbody tr", has_text="web").wait_for()
+        outer.close()
+        server.shutdown()
 
 
 def test_the_namespace_is_chosen_from_those_there_are(page: Any, cluster: Cluster) -> None:
