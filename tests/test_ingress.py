@@ -386,9 +386,22 @@ def test_a_disabled_add_on_leaves_nothing_behind(cluster: Cluster) -> None:
     cluster.settle()
     assert held() == before
     assert not cluster.client.get("ingresses", "web", "default")["status"]["loadBalancer"]
+    cluster.client.delete("ingresses", "web", "default")
+    make(cluster, ingress("other", ("other.example", "/", "Prefix", "web")))
     cluster.addons.enable("ingress")
     cluster.settle()
-    assert addon(cluster).ask("http://shop.example/").status == 200
+    assert [addon(cluster).ask(f"http://{name}.example/").status for name in ("shop", "other")] == [404, 200]
+
+
+def test_what_is_queued_when_the_add_on_goes_comes_to_nothing(cluster: Cluster) -> None:
+    cluster.addons.enable("ingress")
+    obj = ingress("web", ("shop.example", "/", "Prefix", "web"))
+    del obj["metadata"]["creationTimestamp"]
+    with cluster.pump.lock:
+        cluster.client.create("ingresses", obj)
+        cluster.addons.disable("ingress")
+    assert cluster.settle()
+    assert not cluster.client.get("ingresses", "web", "default").get("status", {}).get("loadBalancer")
 
 
 def test_the_add_on_works_on_after_a_stop_and_a_start(cluster: Cluster) -> None:
@@ -642,6 +655,23 @@ def test_a_host_is_read_without_its_port() -> None:
     ]  # fmt: skip
 
 
+# on simulated nodes in real time: pods without sockets behind a door with some
+
+
+@pytest.mark.process
+def test_simulated_pods_answer_at_the_door() -> None:
+    with Cluster("ingress-simulated", runtime="simulated", nodes=1) as made:
+        made.addons.enable("ingress")
+        made.kubectl.run(["create", "deployment", "web", "--image=nginx"])
+        made.kubectl.run(["expose", "deployment", "web", "--port=80"])
+        made.kubectl.run(["create", "ingress", "web", "--rule=shop.example/*=web:80"])
+        made.kubectl.run(["wait", "--for=condition=Available", "deployment/web", "--timeout=60s"])
+        asked = urllib.request.Request(addon(made).url({"spec": {}}), headers={"Host": "shop.example"})
+        assert made.wait(lambda: _answers(asked), 20)
+        with urllib.request.urlopen(asked, timeout=10) as answer:
+            assert b"Welcome to nginx" in answer.read()
+
+
 # on processes: pods that answer by themselves
 
 
@@ -679,6 +709,7 @@ def test_an_ingress_leads_to_real_processes_over_http_and_https() -> None:
 
 
 def _answers(asked: urllib.request.Request) -> bool:
+    """Whether what was made has reached the router."""
     try:
         with urllib.request.urlopen(asked, timeout=5) as answer:
             return bool(answer.status == 200)

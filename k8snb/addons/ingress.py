@@ -51,6 +51,7 @@ class IngressAddon:
 
     def enable(self, cluster: Ground) -> None:
         self._cluster = cluster
+        self.router = Router()
         self._certificates = Certificates(cluster.clock.now())
         opened = self._open()
         self.router.https_port = self._spots[1][1]
@@ -91,9 +92,11 @@ class IngressAddon:
         if door is not None:
             door.close()
         informers, self._informers = self._informers, None
-        if informers is not None:
-            with self._cluster.pump.lock:
-                informers.stop()
+        if informers is None or self._controller is None:
+            return
+        with self._cluster.pump.lock:
+            self._controller.over = True
+            informers.stop()
 
     def disable(self) -> None:
         controller = self._controller

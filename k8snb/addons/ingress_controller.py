@@ -8,12 +8,14 @@ Source: `internal/ingress/controller/store` and `internal/ingress/status` in kub
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from k8snb.addons.ingress_annotations import not_carried_out
 from k8snb.addons.ingress_router import Router, Spot, ports_of
 from k8snb.addons.ingress_rules import backends, locations
 from k8snb.addons.ingress_tls import Certificates, load
+from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import (
     Object,
     annotations_of,
@@ -52,6 +54,7 @@ class IngressController(Controller):
         self._router, self._certificates = router, certificates
         self._spots, self._mapped = spots, mapped
         self._told: dict[str, tuple[str, ...]] = {}
+        self.over = False  # the add-on has ended: what is still queued comes to nothing
         self.ingresses = self.watch("ingresses")
         self.ingresses.add_index(_BY_SECRET, _secrets_of)
         self.ingresses.add_index(_BY_CLASS, lambda ingress: (_class_of(ingress),))
@@ -75,6 +78,8 @@ class IngressController(Controller):
             self.queue.add(key_of(ingress), revision_of(cause))
 
     def sync(self, key: str) -> None:
+        if self.over:
+            return
         ingress = self.ingresses.by_key(key)
         if ingress is None or not self._is_ours(ingress):
             self._forget(key, ingress)
@@ -115,8 +120,8 @@ class IngressController(Controller):
 
     def withdraw(self) -> None:
         """The add-on goes: no Ingress is answered any more."""
-        for ingress in self.ingresses:
-            if self._is_ours(ingress):
+        for ingress in filter(self._is_ours, self.ingresses):
+            with suppress(ApiError):  # one that is being changed or deleted
                 self._set_status(ingress, [])
 
     # certificates
