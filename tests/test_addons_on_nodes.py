@@ -89,8 +89,12 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
         yield made
 
 
-def until(cluster: Cluster, true: Callable[[], bool]) -> None:
-    assert cluster.wait(true, PATIENCE)
+def until(true: Callable[[], bool]) -> None:
+    """Wait outside of the cluster's lock: it goes on while it is asked."""
+    end = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def ask(cluster: Cluster, path: str, host: str = "shop.example") -> tuple[int, str]:
@@ -106,7 +110,7 @@ def ask(cluster: Cluster, path: str, host: str = "shop.example") -> tuple[int, s
 
 
 def test_each_path_leads_to_its_service_and_takes_turns_over_its_pods(cluster: Cluster) -> None:
-    until(cluster, lambda: ask(cluster, "echo")[0] == 200 and ask(cluster, "")[0] == 200)
+    until(lambda: ask(cluster, "echo")[0] == 200 and ask(cluster, "")[0] == 200)
     assert "Welcome to nginx" in ask(cluster, "")[1]
     names = re.findall(r"Hostname: ([\w-]+)", "".join(ask(cluster, "echo/x")[1] for _ in range(9)))
     pods = cluster.client.items("pods", "default", labelSelector="app=echo")
@@ -115,19 +119,19 @@ def test_each_path_leads_to_its_service_and_takes_turns_over_its_pods(cluster: C
 
 
 def test_what_every_pod_wrote_is_found_after_it_is_gone(cluster: Cluster) -> None:
-    until(cluster, lambda: ask(cluster, "find-me-later")[0] in (200, 404))
+    until(lambda: ask(cluster, "find-me-later")[0] in (200, 404))
     addon = cluster.addons.get("logging")
     assert isinstance(addon, LoggingAddon)
-    until(cluster, lambda: bool(addon.search("find-me-later")))
+    until(lambda: bool(addon.search("find-me-later")))
     pod = addon.search("find-me-later")[0].source
     assert pod.labels["app"] == "nginx" and pod.node in cluster.nodes
     cluster.kubectl.run(["delete", "pod", pod.pod, "--now"])
-    until(cluster, lambda: cluster.client.find("pods", pod.pod, "default") is None)
+    until(lambda: cluster.client.find("pods", pod.pod, "default") is None)
     assert addon.search("find-me-later", pod=pod.pod)
 
 
 def test_a_rollout_loses_no_request(cluster: Cluster) -> None:
-    until(cluster, lambda: ask(cluster, "echo")[0] == 200)
+    until(lambda: ask(cluster, "echo")[0] == 200)
     statuses: Counter[int] = Counter()
     stop = threading.Event()
 
@@ -170,6 +174,6 @@ def live_a_little(cluster: Cluster) -> None:
         cluster.kubectl.run(["run", "talker", "--image=busybox", "--", "sh", "-c", "echo hi; sleep 3600"])
         addon = cluster.addons.get("logging")
         assert isinstance(addon, LoggingAddon)
-        until(cluster, lambda: bool(addon.search("hi")))
+        until(lambda: bool(addon.search("hi")))
         cluster.stop()
         cluster.start()
