@@ -1,7 +1,7 @@
 """The k8snb command: what a newcomer types in a terminal before the first notebook is open.
 
-Interface: `main(argv)`, behind `k8snb quickstart`, `lab`, `up` and `cluster`; `run_chapter(path)` executes and checks
-any chapter.
+Interface: `main(argv)`, behind `k8snb quickstart`, `lab`, `up`, `cluster` and `kubectl`;
+`run_chapter(path)` executes and checks any chapter.
 The rule not to break: a chapter runs in a kernel of its own, as a page does; only `up` has a cluster in its process.
 
 A code cell's metadata says what the cell promises: `{"k8snb": {"step": 4, "expect": "1/1 +Running"}}`. `step` numbers
@@ -42,10 +42,14 @@ Cell = Any  # a notebook's cell: nbformat's own dict with attributes
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 if everything that was asked for came true, 1 if not, 2 if it could not be understood."""
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["cluster"]:
-        from k8snb import console
+    if words[:1] == ["kubectl"]:
+        from k8snb import terminal
 
-        return console.main(words[1:])
+        return terminal.run(words[1:])
+    if words[:1] == ["cluster"]:
+        from k8snb import cluster_console
+
+        return cluster_console.main(words[1:])
     arguments = _parser().parse_args(words)
     try:
         status: int = arguments.run(arguments)
@@ -83,6 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(run=serve)
 
     commands.add_parser("cluster", help="a cluster with a console, in the words of minikube: k8snb cluster -h")
+    commands.add_parser("kubectl", help="kubectl against any cluster that a kubeconfig names", add_help=False)
 
     lab = commands.add_parser("lab", help="open JupyterLab on a copy of the chapters that is yours to edit")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")

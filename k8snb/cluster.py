@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts, journal
-from k8snb.addons import DNS, Addons
+from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.boot import ControlPlane
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
-from k8snb.client.controller import Controller
+from k8snb.client.informer import Informers
+from k8snb.client.instances import RUNNING, STOPPED
 from k8snb.clock import Clock, RealClock
+from k8snb.collector import Collector
+from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
 from k8snb.cri import RuntimeFailure
 from k8snb.entrance import Entrance, uninterrupted
@@ -39,6 +43,7 @@ from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
 
 if TYPE_CHECKING:
+    from k8snb.client.https import HttpsTransport
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
@@ -49,14 +54,17 @@ class Cluster:
 
     `runtime` is auto, docker, process or simulated, or a ready `cri.Runtime`, which is closed with the cluster; `clock`
     a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
-    control plane has a node of its own. `store` makes its etcd; `profiles` are its scheduler's.
+    control plane has a node of its own, which runs the manifests in the directory `static_pods` by itself. `store`
+    makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
+    `schedulers` one leads and the others stand by.
     Raises ValueError for a runtime that is none.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
-        seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
-        profiles: Iterable[Profile] = (),
+        seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
+        store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
+        apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1,
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -74,14 +82,19 @@ class Cluster:
         self.store = store()
         self.identity = Identity(self.clock)
         self._seed = seed
+        self._counts = controller_managers, schedulers
         self._dice = random.Random(seed)
-        self.machines = Machines(self.pump, workers=nodes, cpus=cpus, memory=memory)
+        self.machines = Machines(
+            self.pump, workers=nodes, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods)
+        )
         self.provisioners = Provisioners()
         self.addons = Addons(self)
         self.resolver = ""
         self._host: Host | None = None
         self._plane: ControlPlane | None = None
+        self._collector = Collector()
         self.running = False
+        self.apiservers = ApiServers(self, apiservers, self._revision)
 
     # life
 
@@ -92,6 +105,7 @@ class Cluster:
         """
         if self.running:
             return
+        self._collector.relax()
         try:
             with self.pump.lock:
                 self._boot()
@@ -111,14 +125,15 @@ class Cluster:
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
         self._plane = ControlPlane(
-            self.store, self.pump, self._host, identity=self.identity, seed=self._seed, dice=self._dice,
-            profiles=self._profiles, provisioners=self.provisioners,
+            self.apiservers, self.store, self.pump, self._host, identity=self.identity, seed=self._seed,
+            dice=self._dice, counts=self._counts, profiles=self._profiles, provisioners=self.provisioners,
         )  # fmt: skip
         self._plane.start()
         self.running = True
         self.addons.start()
         for spec in self.machines.specs.values():
             self._switch_on(spec)
+        self._serve_pods(self._host)
 
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""
@@ -129,16 +144,22 @@ class Cluster:
 
     def _switch_off(self) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
-        for part in ("kubectl", "door", "_hooks"):
+        self._collector.restore()
+        for part in ("kubectl", "_over_https", "_hooks"):
             if part in self.__dict__:
                 getattr(self, part).close()
-        self.__dict__.pop("_hooks", None)
+        for part in ("_over_https", "_hooks"):
+            self.__dict__.pop(part, None)
+        if self._host is not None:
+            self._host.stop_listening()
+        for door in self.apiservers.doors:
+            door.close()
         self.addons.stop()
         self.pump.stop()
         with self.pump.lock:
             if self._plane is not None:
                 for node in self.nodes.values():
-                    self.machines.fall_silent(node, self._plane)
+                    self.machines.fall_silent(node, self)
                 self._plane.close()
             self.pump.clear()
             self.pump.paused = False
@@ -182,7 +203,7 @@ class Cluster:
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""
-        on = [name for name, node in self.nodes.items() if node.kubelet is not None]
+        on = [name for name, node in self.nodes.items() if node.on]
         found = [self.store.get(f"/registry/nodes/{name}") for name in on]
         return all(record is not None and _is_schedulable(record.value) for record in found)
 
@@ -206,7 +227,13 @@ class Cluster:
 
     @property
     def apiserver(self) -> ApiServer:
-        return self.control_plane.apiserver
+        """The apiserver that serves cells and the cluster's own parts."""
+        return self.apiservers.first
+
+    @property
+    def serving(self) -> bool:
+        """Whether any apiserver answers."""
+        return self.apiservers.serving is not None
 
     @property
     def context(self) -> Context:
@@ -214,7 +241,13 @@ class Cluster:
         return self.control_plane.context
 
     @property
-    def controllers(self) -> dict[str, Controller]:
+    def informers(self) -> Informers:
+        """Those that all nodes share."""
+        return self.control_plane.nodes
+
+    @property
+    def controllers(self) -> Mapping[str, Any]:
+        """The controllers at work in kube-controller-manager, by name."""
         return self.control_plane.controllers
 
     @property
@@ -224,6 +257,7 @@ class Cluster:
 
     @property
     def scheduler(self) -> Scheduler:
+        """The scheduler at work; while none is, the last one."""
         return self.control_plane.scheduler
 
     @property
@@ -240,10 +274,19 @@ class Cluster:
         """The API as the cluster's administrator."""
         return self.client_for(ADMIN)
 
-    @functools.cached_property
+    @property
     def door(self) -> Door:
-        """HTTPS for other processes."""
-        return Door(self.name, Entrance(self), lambda: self.apiserver, self._revision)
+        """HTTPS for other processes: the first apiserver's."""
+        return self.apiservers.doors[0]
+
+    def _serve_pods(self, host: Host) -> None:
+        """Answer where Service `kubernetes` leads to: on the first node, with a server that its first client starts."""
+        door = self.door
+        node = next(iter(self.nodes.values()), None)
+        if node is not None:
+            address = self.apiserver.allocator.address(1)
+            spot = host.listen_for_pods(node.network.node_ip, lambda sock: door.adopt(sock, address=address))
+            self.apiserver.answers_at(*spot)
 
     def _revision(self) -> int:
         """The newest revision that every watcher has been told of: under the lock none is half told."""
@@ -256,7 +299,10 @@ class Cluster:
         Raises OSError for a port that is taken.
         """
         self._must_run()
-        return self.door.open(port, address=self.apiserver.allocator.address(1))
+        address = self.apiserver.allocator.address(1)
+        for door in self.apiservers.doors[1:]:
+            door.open(address=address)
+        return self.door.open(port, address=address)
 
     @property
     def kubeconfig(self) -> str:
@@ -285,7 +331,18 @@ class Cluster:
         """kubectl's commands as methods, and `run` for a whole line."""
         from k8snb.kubectl import Kubectl
 
-        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now)
+        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now, server=lambda: self._over_https)
+
+    @functools.cached_property
+    def _over_https(self) -> HttpsTransport:
+        """This cluster as other processes see it: for what has a path and no kind. It opens the door."""
+        import yaml
+
+        from k8snb.client.https import HttpsTransport
+        from k8snb.client.kubeconfig import parse
+        from k8snb.client.restconfig import resolve
+
+        return HttpsTransport(resolve(parse(yaml.safe_load(self.kubeconfig))))
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""
@@ -303,7 +360,7 @@ class Cluster:
         """A URL for each port of a Service, as reached from here: its node ports, else its cluster IP."""
         service = self.client.get("services", name, namespace)
         spec = service["spec"]
-        node = next((node for node in self.machines.workers() if node.kubelet is not None), None)
+        node = next((node for node in self.machines.workers() if node.on), None)
         urls = []
         for port in spec.get("ports") or ():
             if port.get("nodePort") and node is not None:
@@ -343,6 +400,8 @@ class Cluster:
             ("kube-scheduler", state, ""),
             *([("coredns", state, f"at {self.resolver}" if self.resolver else "")] if dns else []),
         ]
+        components = self.components() if self.running else {}
+        rows = [(name, STOPPED if _stands_still(components.get(name)) else state, about) for name, state, about in rows]
         if self.pump.failure:
             rows.append(("pump", "Failed", self.pump.failure.strip().splitlines()[-1]))
         return [*rows, *(self._node_row(node) for node in self.nodes.values())]
@@ -350,7 +409,7 @@ class Cluster:
     def _node_row(self, node: Node) -> tuple[str, str, str]:
         record = self.store.get(f"/registry/nodes/{node.spec.name}")
         ready = record is not None and is_true(record.value, "Ready")
-        state = "Stopped" if node.kubelet is None or not self.running else "Ready" if ready else "NotReady"
+        state = "Stopped" if not node.on or not self.running else "Ready" if ready else "NotReady"
         parts = f"kubelet, kube-proxy, {self.runtime_name} runtime at {node.network.node_ip}"
         return (f"node {node.spec.name}", state, parts)
 
@@ -375,11 +434,13 @@ class Cluster:
         all, stand still as well. Returns how many do. Raises ValueError where the runtime cannot hold any.
         """
         with self.pump.lock:
-            self.pump.paused = True
+            before, self.pump.paused = self.pump.paused, True
         try:
             picks = namespaces.__contains__ if not everywhere else lambda namespace: True
             return self.machines.freeze(self.runtime, picks) if everywhere or namespaces else 0
         except RuntimeFailure as failure:
+            if not before:
+                self.unpause()
             raise ValueError(failure.message) from failure
 
     def unpause(self) -> int:
@@ -396,14 +457,58 @@ class Cluster:
                 pass
             return step
 
+    # components
+
+    def component(self, name: str) -> Component:
+        """A part of the cluster that can be stopped and started. Raises ValueError for a name that is none."""
+        components = self.components()
+        if name not in components:
+            raise ValueError(f'there is no component "{name}"; there are: {", ".join(components)}')
+        return components[name]
+
+    def components(self) -> dict[str, Component]:
+        """All of them by name, each controller and each node's agents as well."""
+        self._must_run()
+        return {component.name: component for component in self._components()}
+
+    def _components(self) -> Iterator[Component]:
+        lock = self.pump.lock
+        why = "everything that the cluster knows is there; %kcluster stop stops the whole cluster"
+        yield Component("etcd", f"revision {self.store.revision}", lock, lambda: RUNNING, why_not=why)
+        yield from self.apiservers.components(lock)
+        plane, machines = self.control_plane, self.machines
+        for instances in (plane.managers, plane.schedulers):
+            yield from instance_components(instances, f"{len(instances.program.parts)} parts", lock)
+        for addon in self.addons.working():
+            if isinstance(addon, Stoppable) and addon.single is not None:
+                yield single_component(addon.single, addon.about, lock)
+        for name, node in self.nodes.items():
+            rows = (("kubelet", lambda node: machines.start_kubelet(node, plane, self.host, self),
+                     lambda node: machines.stop_kubelet(node, self)),
+                    ("kube-proxy", lambda node: machines.start_proxy(node, plane), machines.stop_proxy))  # fmt: skip
+            for agent, start, stop in rows:
+                state = functools.partial(_agent_state, node, agent)
+                on, off = functools.partial(start, node), functools.partial(stop, node)
+                yield Component(f"{agent}/{name}", f"on node {name}", lock, state, on, off)
+
+    def bind(self, pod: str, node: str, namespace: str = "default") -> None:
+        """Do the scheduler's work for one pod. Raises ApiError for a pod that has a node, or is none."""
+        self.client.get("nodes", node)
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        self.client.create_subresource("pods", pod, "binding", binding, namespace)
+
     # machines
 
     def add_node(
-        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = ""
-    ) -> str:
-        """A new worker joins. Returns its name."""
+        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
+        disk: str = "", static_pods: str | Path = "",
+    ) -> str:  # fmt: skip
+        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
         self._must_run()
-        spec = self.machines.add(name, labels=labels or {}, cpus=cpus, memory=memory)
+        spec = self.machines.add(
+            name, labels=labels or {}, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods)
+        )
         with self.pump.lock:
             self._switch_on(spec)
         return spec.name
@@ -412,7 +517,7 @@ class Cluster:
         """Pull the plug: the node falls silent and its containers end. The node controller will notice."""
         node = self.machines.find(name)
         with self.pump.lock:
-            self.machines.fall_silent(node, self.control_plane)
+            self.machines.fall_silent(node, self)
         self.machines.end_pods(name, self.runtime)
 
     def partition_node(self, name: str) -> None:
@@ -434,7 +539,7 @@ class Cluster:
         """Switch a stopped node on again."""
         node = self.machines.find(name)
         self._must_run()
-        if node.kubelet is None:
+        if not node.on:
             with self.pump.lock:
                 self._switch_on(node.spec)
 
@@ -447,16 +552,25 @@ class Cluster:
         if self.client.find("nodes", name) is not None:
             self.client.delete("nodes", name)
 
-    def _switch_on(self, spec: NodeSpec) -> None:
-        self.machines.switch_on(spec, self.control_plane, self.host, lambda: self.resolver)
-
     def _must_run(self) -> None:
         if not self.running:
             raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
 
+    def _switch_on(self, spec: NodeSpec) -> None:
+        self.machines.switch_on(spec, self.control_plane, self.host, self)
+
 
 def _node_user(name: str) -> str:
     return f"system:node:{name}"
+
+
+def _stands_still(component: Component | None) -> bool:
+    return component is not None and component.state == STOPPED
+
+
+def _agent_state(node: Node, agent: str) -> str:
+    works = node.kubelet if agent == "kubelet" else node.proxy
+    return RUNNING if works is not None else STOPPED
 
 
 def _is_schedulable(node: Object) -> bool:

@@ -1,101 +1,120 @@
-"""The console: %kcluster's lines in a terminal, for a cluster that lives in this very process.
+"""The console: the terminal that kubectl was typed in, joined with a program in a container.
 
-Interface: `main(words)`, behind `k8snb cluster`; `Console(clusters)` carries lines out.
-The rule not to break: a line means what it means in a cell; when the console ends, so does every cluster of it.
-minikube's clusters are virtual machines or containers and outlive the command; `k8snb up` serves one without a console.
+Interface: `Console`: `talk(streams, …) -> exit code and message`, `note(text)`, `is_terminal`.
+The rule not to break: whatever happens, the terminal is left as it was found.
+Source: `kubectl/pkg/util/term`.
 """
 
 from __future__ import annotations
 
-import shlex
+import os
+import shutil
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Protocol
 
-from k8snb.apimachinery.errors import ApiError
-from k8snb.cluster import Cluster
-from k8snb.kubectl.output import KubectlError, Stream
-from k8snb.kubectl.refusals import refused
-from k8snb.notebook import kcluster
-from k8snb.notebook.clusters import Clusters
-
-PROMPT = "kcluster> "
-TERMINATED = 143  # what a shell answers for a program that SIGTERM ended
-LAST = ("exit", "quit")
-HERE = ("start", "config", "version")  # what makes sense before there is a cluster
-WELCOME = "type status, addons list, kubectl get nodes …; exit or Ctrl-D ends the cluster, which lives in this process"
+PIECE, MOST = 1 << 15, 1 << 20  # bytes that are read at a time, and that may be on their way
+FOREVER = 1e9
+DESCRIPTORS = {"stdout": 1, "stderr": 2}
 
 
-def main(words: Sequence[str]) -> int:
-    """Carry out a line; after `start`, those that are typed or piped in. 0 if all of them were carried out, else 1."""
-    console = Console(Clusters(Cluster))
-    line = kcluster.take_profile(list(words))[1]
-    if line and line[0] not in HERE and not {"-h", "--help"} & {*line}:
-        name = " ".join(line)
-        sys.stderr.write(
-            f"k8snb: a cluster lives in the process that started it: k8snb cluster start, then type {name}; "
-            f"in a notebook: %kcluster {name}\n"
-        )
-        return 1
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-    try:
-        good = console.run(list(words))
-        if good and console.clusters.names:
-            good = console.read()
-    finally:
-        console.clusters.close()
-    return 0 if good else 1
+class Streams(Protocol):
+    """A program's streams: what `remotecommand` opens."""
+
+    @property
+    def backlog(self) -> int: ...
+    def begin(self, listener: Any) -> None: ...
+    def write(self, data: bytes) -> None: ...
+    def write_eof(self) -> None: ...
+    def resize(self, columns: int, rows: int) -> None: ...
+    def close(self) -> None: ...
 
 
 class Console:
-    """Carries lines out and prints what they answer."""
+    """This process's stdin, stdout and stderr."""
 
-    def __init__(self, clusters: Clusters) -> None:
-        self.clusters = clusters
+    @property
+    def is_terminal(self) -> bool:
+        return sys.stdin.isatty()
 
-    def read(self) -> bool:
-        """Lines from standard input until its end, `exit` or Ctrl-C; whether all of them were carried out."""
-        interactive, good = sys.stdin.isatty(), True
-        if interactive:
-            print(WELCOME)
-        while (line := self._line(interactive)) is not None and line not in LAST:
-            try:
-                good &= self.run(shlex.split(line, comments=True))
-            except ValueError as error:
-                good = self._fail(f"error: {error}")
-        return good or interactive
+    def note(self, text: str) -> None:
+        """Say something beside what the program says."""
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
-    def _line(self, interactive: bool) -> str | None:
-        try:
-            return input(PROMPT if interactive else "").strip()
-        except (EOFError, KeyboardInterrupt):
-            return None
-
-    def run(self, words: Sequence[str]) -> bool:
-        """One line, also with `kcluster`, `%kcluster` or `minikube` before it; whether it was carried out."""
-        words = list(words[1:] if words[:1] and words[0] in ("kcluster", "%kcluster", "minikube") else words)
-        try:
-            answer = kcluster.run(self.clusters, words)
-        except KubectlError as error:
-            return self._fail(error.message)
-        except ApiError as error:
-            return self._fail(refused(error).message)
-        if isinstance(answer, Stream):
-            self._follow(answer)
-        else:
-            print(repr(answer), flush=True)
-        return True
-
-    def _follow(self, stream: Stream) -> None:
-        try:
-            for output in stream:
-                print(output.text, end="", flush=True)
-        except KeyboardInterrupt:
-            print()
-        finally:
-            stream.stop()
-
-    def _fail(self, message: str) -> bool:
+    def talk(
+        self, streams: Streams, wait: Callable[[Callable[[], bool], float], bool], *, stdin: bool, tty: bool
+    ) -> tuple[int, str]:  # fmt: skip
+        """Join the streams with this terminal until the program ends: its exit code, or why the connection broke."""
+        listener = _Listener()
         sys.stdout.flush()
-        sys.stderr.write(f"{message}\n")
-        return False
+        with _raw(streams) if tty else _plain():
+            streams.begin(listener)
+            if stdin:
+                threading.Thread(target=_feed, args=(streams, listener), name="k8snb-stdin", daemon=True).start()
+            try:
+                wait(lambda: listener.end is not None, FOREVER)
+            finally:
+                streams.close()
+        return listener.end or (0, "")
+
+
+class _Listener:
+    """Writes what the program says."""
+
+    def __init__(self) -> None:
+        self.end: tuple[int, str] | None = None
+        self.taken = threading.Event()
+
+    def output(self, stream: str, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            left = left[os.write(DESCRIPTORS[stream], left) :]
+
+    def drained(self) -> None:
+        self.taken.set()
+
+    def ended(self, code: int, message: str) -> None:
+        self.end = (code, message)
+        self.taken.set()
+
+
+def _feed(streams: Streams, listener: _Listener) -> None:
+    """Pass stdin on, as fast as the program reads."""
+    with suppress(OSError):
+        while listener.end is None and (data := os.read(0, PIECE)):
+            streams.write(data)
+            while streams.backlog > MOST and listener.end is None:
+                listener.taken.clear()
+                listener.taken.wait(1.0)
+    if listener.end is None:
+        streams.write_eof()
+
+
+@contextmanager
+def _plain() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def _raw(streams: Streams) -> Iterator[None]:
+    """The terminal passes every key on, and its size when that changes."""
+    import termios
+    import tty
+
+    def tell(*_: Any) -> None:
+        size = shutil.get_terminal_size()
+        streams.resize(size.columns, size.lines)
+
+    before = termios.tcgetattr(0)
+    handler = signal.signal(signal.SIGWINCH, tell)
+    try:
+        tty.setraw(0)
+        tell()
+        yield
+    finally:
+        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        signal.signal(signal.SIGWINCH, handler)

@@ -1,6 +1,6 @@
 """Machines: the nodes of a cluster, each with a kubelet and a kube-proxy while it is switched on.
 
-Interface: `Machines(…)`: `add`, `switch_on`, `switch_off`, `remove`; by name, `Node`s.
+Interface: `Machines(…)`: `add`, `switch_on`, `fall_silent`, `forget`; `freeze` and `thaw` what they run; `Node`.
 The rule not to break: a machine that is switched off keeps its name and its addresses, and nothing else.
 Real clusters have hosts here, on which kubeadm or a cloud provider installs the two agents.
 """
@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
+from k8snb.apiserver import ApiServer
 from k8snb.boot import ControlPlane
 from k8snb.cri import RUNNING, Freezer, Network, Runtime, RuntimeFailure
 from k8snb.hosts import Host
@@ -26,43 +28,56 @@ CONTROL_PLANE = "control-plane"
 CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
 
 
+class Ground(Protocol):
+    """What machines have to know of their cluster: who serves now, and where pods find its DNS."""
+
+    resolver: str
+
+    @property
+    def apiserver(self) -> ApiServer: ...
+
+
 @dataclass
 class Node:
-    """A machine of the cluster: its spec, its addresses, and its two agents while it is switched on."""
+    """A machine of the cluster: its spec, its addresses, whether it is `on`, and its two agents while they run."""
 
     spec: NodeSpec
     network: Network
+    on: bool = True
     kubelet: Kubelet | None = None
     proxy: KubeProxy | None = None
 
 
 class Machines:
-    """The machines of one cluster. `workers` counts those beside the control plane's own; `cpus` and `memory` are a
-    machine's size where its spec has none."""
+    """The machines of one cluster. `workers` counts those beside the control plane's own, which runs the manifests in
+    `static_pods` by itself; `cpus`, `memory` and `disk` are a machine's size where its spec has none."""
 
-    def __init__(self, pump: Pump, *, workers: int, cpus: str, memory: str) -> None:
+    def __init__(self, pump: Pump, *, workers: int, cpus: str, memory: str, disk: str, static_pods: str) -> None:
         self._pump = pump
-        self._cpus, self._memory = cpus, memory
-        self.specs = {spec.name: spec for spec in self._first(workers)}
+        self._cpus, self._memory, self._disk = cpus, memory, disk
+        self.specs = {spec.name: spec for spec in self._first(workers, static_pods)}
         self.nodes: dict[str, Node] = {}
         self.directories = PodDirectories()
         self.volume_plugins: dict[str, VolumePlugin] = dict(PLUGINS)
         self._frozen: list[str] = []
 
-    def _first(self, workers: int) -> Iterator[NodeSpec]:
+    def _first(self, workers: int, static_pods: str) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
-        labels = {CONTROL_PLANE_LABEL: ""}
-        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
+        yield NodeSpec(CONTROL_PLANE, labels={CONTROL_PLANE_LABEL: ""}, taints=(taint,), cpus=self._cpus,
+                       memory=self._memory, disk=self._disk, static_pods=static_pods)  # fmt: skip
         for number in range(1, workers + 1):
-            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
+            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory, disk=self._disk)
 
-    def add(self, name: str, *, labels: dict[str, str], cpus: str, memory: str) -> NodeSpec:
+    def add(
+        self, name: str, *, labels: dict[str, str], cpus: str, memory: str, disk: str, static_pods: str
+    ) -> NodeSpec:
         """The spec of one more worker; without a name, the first of `node-1`, `node-2`… that is free."""
         numbers = (number for number in range(1, len(self.specs) + 2) if f"node-{number}" not in self.specs)
         name = name or f"node-{next(numbers)}"
         if name in self.specs:
             raise ValueError(f'node "{name}" exists already')
-        spec = NodeSpec(name, labels=labels, cpus=cpus or self._cpus, memory=memory or self._memory)
+        spec = NodeSpec(name, labels=labels, cpus=cpus or self._cpus, memory=memory or self._memory,
+                        disk=disk or self._disk, static_pods=static_pods)  # fmt: skip
         self.specs[name] = spec
         return spec
 
@@ -77,28 +92,43 @@ class Machines:
 
     # switching, under the pump's lock
 
-    def switch_on(self, spec: NodeSpec, plane: ControlPlane, host: Host, dns: Callable[[], str]) -> None:
-        """Start a machine's agents. `dns()` is where its pods find the cluster's resolver."""
-        node = Node(spec, host.runtime.add_node(spec.name))
-        self.nodes[spec.name] = node
+    def switch_on(self, spec: NodeSpec, plane: ControlPlane, host: Host, ground: Ground) -> None:
+        node = self.nodes[spec.name] = Node(spec, host.runtime.add_node(spec.name))
+        self.start_kubelet(node, plane, host, ground)
+        self.start_proxy(node, plane)
+
+    def fall_silent(self, node: Node, ground: Ground) -> None:
+        """Switch a machine off; its containers go on."""
+        node.on = False
+        self.stop_kubelet(node, ground)
+        self.stop_proxy(node)
+
+    def start_kubelet(self, node: Node, plane: ControlPlane, host: Host, ground: Ground) -> None:
+        if node.kubelet is not None or not node.on:
+            return
         node.kubelet = Kubelet(
-            spec, plane.context, plane.nodes, runtime=host.runtime, executor=host.executor, dialer=host.dialer,
-            network=node.network, post=self._pump.post, dns=dns, directories=self.directories,
+            node.spec, plane.context, plane.nodes, runtime=host.runtime, executor=host.executor, dialer=host.dialer,
+            network=node.network, post=self._pump.post, dns=lambda: ground.resolver, directories=self.directories,
             volume_plugins=self.volume_plugins,
         )  # fmt: skip
-        node.proxy = KubeProxy(spec.name, node.network.node_ip, plane.rule_book)
-        plane.apiserver.connect_node(spec.name, node.kubelet)
+        ground.apiserver.connect_node(node.spec.name, node.kubelet)
         node.kubelet.start()
-        node.proxy.start()
 
-    def fall_silent(self, node: Node, plane: ControlPlane) -> None:
-        """End a machine's agents; its containers go on."""
-        if node.kubelet is None or node.proxy is None:
-            return
-        plane.apiserver.disconnect_node(node.spec.name)
-        node.kubelet.stop()
-        node.proxy.stop()
-        node.kubelet = node.proxy = None
+    def stop_kubelet(self, node: Node, ground: Ground) -> None:
+        kubelet, node.kubelet = node.kubelet, None
+        if kubelet is not None:
+            ground.apiserver.disconnect_node(node.spec.name)
+            kubelet.stop()
+
+    def start_proxy(self, node: Node, plane: ControlPlane) -> None:
+        if node.proxy is None and node.on:
+            node.proxy = KubeProxy(node.spec.name, node.network.node_ip, plane.rule_book)
+            node.proxy.start()
+
+    def stop_proxy(self, node: Node) -> None:
+        proxy, node.proxy = node.proxy, None
+        if proxy is not None:
+            proxy.stop()
 
     # without the lock: a runtime may take its time
 

@@ -195,6 +195,13 @@ def test_pause_takes_namespaces(notebook: Notebook) -> None:
     assert "exclude each other" in notebook.error("%kcluster pause -A -n default")
 
 
+def test_start_lets_a_paused_cluster_go_on(notebook: Notebook) -> None:
+    notebook.run("%%kapply" + POD)
+    notebook.run("%kcluster pause -A")
+    notebook.run("%kcluster start")
+    assert "is not paused" in notebook.run("%kcluster unpause").text
+
+
 # several clusters
 
 
@@ -261,6 +268,7 @@ def test_services_are_listed_with_ports_and_urls(notebook: Notebook) -> None:
     url = notebook.run("%kcluster service web --url")
     for line in ("%kcluster service list", "%kcluster service --list"):
         found = notebook.run(line).df.set_index("NAME")
+        assert f'<a href="{url}"' in notebook.run(line)._repr_html_()
         assert found["URL"]["web"] == url and found["TARGET PORT"]["kubernetes"] == "https/443"
     assert list(notebook.run("%kcluster service list -n kube-system").df["NAME"]) == ["kube-dns"]
     assert notebook.run("%kcluster service web --url --https").startswith("https://")

@@ -14,6 +14,7 @@ from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.cri.docker_engine import connected
 from k8snb.cri.process import ProcessRuntime
+from k8snb.cri.simulated import SimulatedRuntime
 
 NODE_PORT = 30080
 
@@ -121,6 +122,28 @@ def test_a_cluster_with_held_containers_stops_and_starts(cluster: Cluster) -> No
     cluster.settle()
     assert answers(cluster)
     assert cluster.unpause() == 0
+
+
+class Sluggish:
+    """A runtime of somebody's own, which has no call to hold a container."""
+
+    def __init__(self, runtime: SimulatedRuntime) -> None:
+        self._runtime = runtime
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("freeze_container", "thaw_container"):
+            raise AttributeError(name)
+        return getattr(self._runtime, name)
+
+
+def test_a_runtime_that_cannot_hold_containers_says_so_and_the_cluster_goes_on() -> None:
+    clock = VirtualClock()
+    runtime: Any = Sluggish(SimulatedRuntime(clock))
+    with Cluster(nodes=1, runtime=runtime, clock=clock, seed=1) as cluster:
+        with pytest.raises(ValueError, match="the simulated runtime cannot pause containers"):
+            cluster.pause(everywhere=True)
+        assert not cluster.pump.paused
+        assert cluster.pause() == 0
 
 
 @pytest.mark.process

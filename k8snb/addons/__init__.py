@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import User
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from k8snb.apiserver import ApiServer
     from k8snb.client import Client
     from k8snb.client.context import Context
+    from k8snb.client.informer import Informers
+    from k8snb.client.instances import Single
     from k8snb.clock import Clock
     from k8snb.controllers.provisioner import Provisioners
     from k8snb.hosts import Host
@@ -48,6 +50,8 @@ class Ground(Protocol):
 
     @property
     def running(self) -> bool: ...
+    @property
+    def informers(self) -> Informers: ...  # which all nodes share
     @property
     def context(self) -> Context: ...
     @property
@@ -79,6 +83,16 @@ class Addon(Protocol):
     def disable(self) -> None:
         """`stop`, and take away the objects that the add-on had made. Called without the pump's lock, in a cluster that
         runs; it takes `cluster.pump.lock` to touch a component."""
+
+
+@runtime_checkable
+class Stoppable(Protocol):
+    """An add-on with a component that `%kcluster component` stops and starts: `single`, and what to say `about` it."""
+
+    @property
+    def single(self) -> Single | None: ...
+    @property
+    def about(self) -> str: ...
 
 
 class Row(NamedTuple):
@@ -138,6 +152,10 @@ class Addons:
     def get(self, name: str) -> Addon | None:
         """The add-on while it is at work. Raises ValueError for a name that is none."""
         return self._working.get(self._row(name).name)
+
+    def working(self) -> list[Addon]:
+        """Those that are at work."""
+        return list(self._working.values())
 
     def is_enabled(self, name: str) -> bool:
         return self._row(name).name in self._on

@@ -7,15 +7,17 @@ Source: `cmd/kubeadm/app/phases/addons/dns` in the kubernetes repository, which 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from k8snb.addons import MANAGER
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object
-from k8snb.client.informer import Informers
+from k8snb.client.informer import LentInformers
+from k8snb.client.instances import Single
+from k8snb.client.process import Process
 from k8snb.coredns import CoreDNS, Zone
-from k8snb.hosts import Resolver
 
 if TYPE_CHECKING:
     from k8snb.addons import Ground
@@ -29,29 +31,39 @@ class Dns:
 
     def __init__(self) -> None:
         self.zone = Zone()
+        self.single: Single | None = None
         self._cluster: Ground | None = None
-        self._informers: Informers | None = None
-        self._resolver: Resolver | None = None
+
+    @property
+    def about(self) -> str:
+        return f"at {self._cluster.resolver}" if self._cluster is not None and self._cluster.resolver else ""
 
     def enable(self, cluster: Ground) -> None:
         self._cluster = cluster
-        account = cluster.context.client("system:serviceaccount:kube-system:coredns", "system:serviceaccounts")
-        self._informers = Informers(account, cluster.context)
-        self.zone = CoreDNS(cluster.context, self._informers).zone
-        self._informers.start()
-        self._resolver = cluster.host.serve_dns(self.zone, _service_address(cluster))
-        cluster.resolver = self._resolver.address
+        self.single = Single("coredns", cluster.context, self._begin)
+        self.single.start()
+
+    def _begin(self, process: Process) -> Callable[[], None]:
+        assert self._cluster is not None
+        cluster, informers = self._cluster, LentInformers(self._cluster.informers)
+        self.zone = CoreDNS(process.context, informers).zone
+        informers.start()
+        host = cluster.host
+        cluster.resolver = host.serve_dns(self.zone, _service_address(cluster))
+
+        def end() -> None:
+            informers.stop()
+            host.stop_dns()
+
+        return end
 
     def stop(self) -> None:
-        if self._cluster is None:
+        if self._cluster is None or self.single is None:
             return
-        self._cluster.resolver = ""
         with self._cluster.pump.lock:
-            if self._informers is not None:
-                self._informers.stop()
-        if self._resolver is not None:
-            self._resolver.close()
-        self._informers = self._resolver = None
+            self.single.stop()
+            self._cluster.resolver = ""
+        self.single = None
 
     def disable(self) -> None:
         self.stop()

@@ -1,7 +1,7 @@
 """metrics-server: what pods and nodes use now, asked of every kubelet again and again.
 
-Interface: `MetricsAddon`, an `Addon`; `MetricsServer(…)`: `start()`, `stop()`; its `pods(request)` and `nodes(request)`
-answer the API `metrics.k8s.io`.
+Interface: `MetricsAddon`, an `Addon`; `MetricsServer(…).start()`; its `pods(request)` and `nodes(request)` answer
+the API `metrics.k8s.io`.
 The rule not to break: a number is one that a runtime has given; a pod that nobody has measured yet is left out.
 Source: `kubernetes-sigs/metrics-server`, `pkg/scraper`, `pkg/api`. It keeps the newest two points of each container in
 memory, and so does a kubelet here.
@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, labels_of, name_of, uid_of
 from k8snb.client import Client, Request
-from k8snb.clock import Clock, Timer, timestamp
+from k8snb.client.instances import Single
+from k8snb.client.process import Process
+from k8snb.clock import Clock, timestamp
 from k8snb.executor import Executor
 
 if TYPE_CHECKING:
@@ -57,25 +59,32 @@ class Sample:
 class MetricsAddon:
     """A metrics-server for a cluster, behind its metrics API."""
 
+    about = "asks the kubelets"
+
     def __init__(self) -> None:
+        self.single: Single | None = None
         self._cluster: Ground | None = None
-        self._server: MetricsServer | None = None
 
     def enable(self, cluster: Ground) -> None:
-        self._cluster, apiserver = cluster, cluster.apiserver
-        account = cluster.context.client("system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts")
-        self._server = MetricsServer(account, cluster.host.executor, cluster.clock, nodes=lambda: apiserver.nodes)
-        apiserver.virtual |= {POD_METRICS: self._server.pods, NODE_METRICS: self._server.nodes}
-        self._server.start(FIRST)
+        self._cluster = cluster
+        self.single = Single("metrics-server", cluster.context, self._begin)
+        self.single.start()
+
+    def _begin(self, process: Process) -> Callable[[], None]:
+        assert self._cluster is not None
+        apiserver, context = self._cluster.apiserver, process.context
+        account = context.client("system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts")
+        executor = process.executor(self._cluster.host.executor)
+        server = MetricsServer(account, executor, context.clock, nodes=lambda: apiserver.nodes)
+        apiserver.virtual.update({POD_METRICS: server.pods, NODE_METRICS: server.nodes})
+        server.start(FIRST)
+        return apiserver.virtual.clear
 
     def stop(self) -> None:
-        if self._cluster is None or self._server is None:
-            return
-        with self._cluster.pump.lock:
-            self._server.stop()
-            for kind in (POD_METRICS, NODE_METRICS):
-                self._cluster.apiserver.virtual.pop(kind, None)
-        self._server = None
+        if self._cluster is not None and self.single is not None:
+            with self._cluster.pump.lock:
+                self.single.stop()
+        self.single = None
 
     def disable(self) -> None:
         self.stop()
@@ -94,16 +103,10 @@ class MetricsServer:
         self._samples: dict[str, Sample] = {}
         self._asking: set[str] = set()
         self._asked = float("-inf")
-        self._timer: Timer | None = None
 
     def start(self, delay: float = 0.0) -> None:
         """Ask after `delay` seconds, and go on asking."""
-        self._timer = self._clock.after(delay, self._scrape, background=True, label="metrics-server")
-
-    def stop(self) -> None:
-        """Ask no more."""
-        if self._timer is not None:
-            self._timer.cancel()
+        self._clock.after(delay, self._scrape, background=True, label="metrics-server")
 
     def _scrape(self) -> None:
         self.start(RESOLUTION)

@@ -264,6 +264,7 @@ class Provisioners:
             working.replace(provisioner)
         elif self._wiring is not None:
             self._put_to_work(*self._wiring, provisioner)
+            self._wiring[1].start()
 
     def rest(self, name: str) -> None:
         """Let one do no more until it is added again. What it made stays."""

@@ -74,7 +74,7 @@ class Clusters:
         return cluster
 
     def start(self, name: str = "", wishes: Wishes | None = None, *, wait: float = 0.0) -> Cluster:
-        """Make the cluster if there is none of this name, start it if it does not run, and mean it from now on.
+        """Make the cluster if there is none of this name, let it go on if it does not, and mean it from now on.
 
         Raises KubectlError for a cluster that exists and is another than asked for, ValueError where none can be had.
         """
@@ -88,6 +88,8 @@ class Clusters:
             cluster.addons.enable(addon)
         if not cluster.running:
             cluster.start(wait=wait)
+        elif cluster.pump.paused:
+            cluster.unpause()
         self._clusters[name] = cluster
         self.name = name
         return cluster

@@ -14,6 +14,7 @@ from k8snb.kubectl import completion, grammar
 from k8snb.kubectl.grammar import BOOL, INT, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output, Stream
 from k8snb.notebook import (
+    component,
     kcluster_addons,
     kcluster_dashboard,
     kcluster_life,
@@ -84,6 +85,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="node stop", usage="NAME", help="A node falls silent, as if it had lost its power.", words="nodes"),
     Command(name="node start", usage="NAME", help="A stopped node comes back.", words="nodes",
             missing=("delete-on-failure",)),
+    *component.COMMANDS,
     Command(name="addons", usage="list|enable|disable", help="What a cluster has besides its own components."),
     Command(name="addons list", usage="[-o json]", help="All add-ons, and which are enabled.", flags=(_OUTPUT,),
             missing=("docs",)),
@@ -160,6 +162,7 @@ _OWN_WORDS: Mapping[str, Callable[[Clusters], list[str]]] = {
     "-p": lambda clusters: clusters.names,
     "--addons": lambda clusters: _addons(clusters),
     "--node": lambda clusters: list(clusters.chosen.machines.specs),
+    **dict.fromkeys(("component stop", "component kill", "component start"), component.names),
     "addons enable": lambda clusters: _addons(clusters),
     "addons disable": lambda clusters: _addons(clusters),
     **dict.fromkeys(("config set", "config get", "config unset"), lambda clusters: sorted(PROPERTIES)),
@@ -247,6 +250,7 @@ _RUN: Mapping[str, Run] = {
     "node delete": kcluster_nodes.node_delete,
     "node stop": kcluster_nodes.node_stop,
     "node start": kcluster_nodes.node_start,
+    **component.RUN,
     "addons list": kcluster_addons.addons_list,
     "addons enable": kcluster_addons.addons_enable,
     "addons disable": kcluster_addons.addons_disable,

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.notebook.clusters import Clusters
-from k8snb.notebook.results import page
+from k8snb.notebook.results import link, page
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
@@ -28,12 +27,6 @@ class Url(str):
 
     def _repr_html_(self) -> str:
         return page(link(self))
-
-
-def link(url: str) -> str:
-    if not url.startswith(("http://", "https://")):
-        return escape(url)
-    return f'<a href="{escape(url)}" target="_blank" rel="noopener">{escape(url)}</a>'
 
 
 def columns(header: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:

@@ -15,8 +15,8 @@ from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.notebook.clusters import Clusters
-from k8snb.notebook.kcluster_answers import Url, link, running, table, word
-from k8snb.notebook.results import Result, page
+from k8snb.notebook.kcluster_answers import Url, running, table, word
+from k8snb.notebook.results import Result, link, page
 
 Visit = Callable[[str], tuple[int, str]]
 HTTP_ERROR = 400  # the first status that is a refusal
@@ -39,7 +39,8 @@ def service(clusters: Clusters, args: Arguments) -> Result | Url | Output:
 
 
 def _urls(args: Arguments, urls: Sequence[str]) -> list[str]:
-    return [url.replace("http://", "https://", 1) if args.on("https") else url for url in urls]
+    found = (url.replace("http://", "https://", 1) if args.on("https") else url for url in urls)
+    return list(dict.fromkeys(found))
 
 
 def service_list(clusters: Clusters, args: Arguments) -> Output:
