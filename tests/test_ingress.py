@@ -297,6 +297,12 @@ def test_without_the_add_on_an_ingress_is_stored_with_a_warning_that_says_how_to
     assert "%kcluster addons enable ingress" in str(cluster.kubectl.run(create).warnings)
 
 
+def test_every_apiserver_knows_that_the_add_on_is_at_work() -> None:
+    with Cluster(runtime="simulated", clock=VirtualClock(), nodes=1, apiservers=2) as made:
+        made.addons.enable("ingress")
+        assert all("ingresses.networking.k8s.io" in server.attended for server in made.apiservers.all)
+
+
 def test_an_ingress_leads_to_its_service_and_says_where(cluster: Cluster) -> None:
     cluster.addons.enable("ingress")
     serve(cluster, "web")
