@@ -18,7 +18,7 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import contexts, kcluster, kdraw, kstory, live, terminal
+from k8snb.notebook import contexts, kcluster, kdraw, klogs, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -87,7 +87,13 @@ class KubernetesMagics(Magics):
         if name in _OWN:
             return lambda words: _OWN[name](self.clusters, words)
         verb = [] if name == "kubectl" else [self._verbs[name]]
-        return lambda words: self.clusters.current.kubectl.complete([*verb, *words])
+
+        def complete(words: list[str]) -> Sequence[str]:
+            if klogs.asks_for_all([*verb, *words]):
+                return klogs.complete(self.clusters.current, words)
+            return self.clusters.current.kubectl.complete([*verb, *words])
+
+        return complete
 
     def _with_remarks(self, answer: Any, filled: dict[str, str]) -> Any:
         """The answer, with what the notebook's variables became and what went wrong in the cluster meanwhile."""
@@ -129,6 +135,8 @@ class KubernetesMagics(Magics):
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
         cluster, kubectl = self.clusters.contexts.kubectl_for(words)
+        if klogs.asks_for_all(words):
+            return klogs.search(cluster, words)
         if _edits(words) and getattr(self.shell, "kernel", None) is not None:
             return Editor(kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
