@@ -438,9 +438,18 @@ class Cluster:
             self._switch_on(spec)
         return name
 
-    def stop_node(self, name: str) -> None:
-        """Pull the plug: the node falls silent and its containers end. The node controller will notice."""
+    def stop_node(self, name: str, *, grace: float = 0.0, critical: float = 10.0) -> None:
+        """Pull the plug: the node falls silent and its containers end. The node controller will notice.
+
+        With `grace` the machine is shut down in good order: its pods have so many seconds to end, and critical ones
+        the last `critical` of them for themselves.
+        """
         node = self._node(name)
+        kubelet = node.kubelet
+        if grace > 0 and kubelet is not None:
+            with self.pump.lock:
+                kubelet.shut_down(grace, critical)
+            self.wait(kubelet.is_shut_down, grace)
         with self.pump.lock:
             self._fall_silent(node)
         for sandbox in self.runtime.list_pod_sandboxes(name):

@@ -153,7 +153,8 @@ def test_a_pod_knows_its_name_its_number_and_its_service() -> None:
 def test_a_pod_shares_the_containers_of_the_template() -> None:
     one = up()
     containers = one.get("statefulsets", "web")["spec"]["template"]["spec"]["containers"]
-    assert all(each["spec"]["containers"] is containers for each in one.pods())
+    container = containers[0]  # what a pod has of its own are the mounts, one with its token
+    assert all(each["spec"]["containers"][0][key] is container[key] for each in one.pods() for key in container)
 
 
 def test_ordinals_may_start_elsewhere() -> None:
@@ -363,7 +364,7 @@ def test_each_pod_has_claims_of_its_own_that_are_there_before_it() -> None:
     claim, first = one.get(CLAIMS, "data-web-0"), one.get("pods", "web-0")
     assert claim["metadata"]["labels"] == {"tier": "disk", "app": "web"}
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
-    assert first["spec"]["volumes"] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-0"}}]
+    assert first["spec"]["volumes"][0] == {"name": "data", "persistentVolumeClaim": {"claimName": "data-web-0"}}
     assert int(claim["metadata"]["resourceVersion"]) < int(first["metadata"]["resourceVersion"])
 
 
@@ -377,6 +378,7 @@ def test_a_claim_takes_the_place_of_a_volume_of_its_name() -> None:
     assert [list(volume)[1] for volume in one.get("pods", "web-0")["spec"]["volumes"]] == [
         "persistentVolumeClaim",
         "emptyDir",
+        "projected",
     ]
 
 

@@ -37,6 +37,7 @@ from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
 from k8snb.kubelet.server import KubeletServer, Reply
+from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
 from k8snb.kubelet.static_pods import StaticPods
 from k8snb.kubelet.stats import NodeStats
@@ -75,7 +76,7 @@ class Kubelet:
             self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
             configs=configs, volumes=volumes, events=events, capacity=lambda: self.node_status.capacity(),
         )  # fmt: skip
-        self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self.pleg.problem)
+        self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
         stats = NodeStats(runtime, context.clock.monotonic)
@@ -88,7 +89,10 @@ class Kubelet:
         )  # fmt: skip
         self._eviction.evict = self.workers.evict
         self._eviction.on_change = self.node_status.report
-        self.workers.refusal = self._eviction.refusal
+        self._shutdown = NodeShutdown(
+            self.workers, context.clock, state=self._state, report=lambda: self.node_status.report()
+        )  # fmt: skip
+        self.workers.refusal = self._refusal
         self.node_status.pressures = lambda: self._eviction.pressures
         self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
         self._pods.on_change(self._pod_changed)
@@ -139,6 +143,22 @@ class Kubelet:
             self.workers.update(new)
         elif old is not None:
             self.workers.removed(old)
+
+    def shut_down(self, grace: float, critical: float) -> None:
+        """End the pods in good order, before the machine is switched off."""
+        self._shutdown.begin(grace, critical)
+
+    def is_shut_down(self) -> bool:
+        """Whether nothing runs here any more."""
+        return self._shutdown.over()
+
+    def _problem(self) -> str:
+        return self._shutdown.problem() or self.pleg.problem()
+
+    def _refusal(self, pod: Object) -> tuple[str, str]:
+        """Why the node does not take a new pod: a reason and a message, both "" where it does."""
+        pressure = self._eviction.refusal(pod)
+        return self._shutdown.refusal(pod) if not pressure else ("Evicted", pressure)
 
     # the way to its containers, for the apiserver
 
