@@ -5,6 +5,7 @@ Upstream's rules are in `pkg/kubelet/nodeshutdown` of the kubernetes repository.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,3 +84,24 @@ def test_a_node_comes_back_after_a_shutdown_and_takes_pods(cluster: Cluster) -> 
     cluster.run_for(30)
     run(cluster, "next", "sleep", "1000000")
     assert cluster.client.get("pods", "next", "default")["status"]["phase"] == "Running"
+
+
+# what a node answers over HTTP
+
+
+def ask(cluster: Cluster, path: str) -> str:
+    """`kubectl get --raw /api/v1/nodes/node-1/proxy/…`, at the kubelet's own door."""
+    kubelet = cluster.nodes["node-1"].kubelet
+    assert kubelet is not None
+    reply = kubelet.get_http("GET", path)()
+    assert reply.status == 200
+    return b"".join(reply.body).decode()
+
+
+def test_a_node_tells_of_what_runs_and_of_what_is_in_force(cluster: Cluster) -> None:
+    """pkg/kubelet/server: /runningpods/, /metrics, /configz."""
+    run(cluster, "web", "sleep", "1000000")
+    run(cluster, "done", "true", restartPolicy="Never")
+    assert [item["metadata"]["name"] for item in json.loads(ask(cluster, "/runningpods/"))["items"]] == ["web"]
+    assert "kubelet_running_pods 1\n" in ask(cluster, "/metrics")
+    assert json.loads(ask(cluster, "/configz"))["kubeletconfig"]["imageGCHighThresholdPercent"] == 85

@@ -28,7 +28,7 @@ from k8snb.cri import (
 )
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState, reported
-from k8snb.kubelet.configs import Configs
+from k8snb.kubelet.configs import DOMAIN, Configs
 from k8snb.kubelet.eviction import EvictionManager
 from k8snb.kubelet.image_gc import ImageGC
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
@@ -59,6 +59,7 @@ class Kubelet:
         directories: PodDirectories | None = None, volume_plugins: Mapping[str, VolumePlugin] = PLUGINS,
     ) -> None:  # fmt: skip
         self.name = spec.name
+        self._spec = spec
         self._runtime = runtime
         self._clock = context.clock
         self._post = post
@@ -215,6 +216,16 @@ class Kubelet:
     def pods(self) -> list[tuple[Object, PodState]]:
         """The pods of the node, each with what the runtime has of it."""
         return [(pod, self._state(pod)) for pod in self.workers.pods()]
+
+    def configuration(self) -> Object:
+        """What of a KubeletConfiguration is in force here."""
+        return {
+            "staticPodPath": self._spec.static_pods, "maxPods": self._spec.pods, "clusterDomain": DOMAIN,
+            "nodeStatusUpdateFrequency": "10s", "nodeStatusReportFrequency": "5m0s", "nodeLeaseDurationSeconds": 40,
+            "imageMinimumGCAge": "2m0s", "imageGCHighThresholdPercent": 85, "imageGCLowThresholdPercent": 80,
+            "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%"},
+            "evictionPressureTransitionPeriod": "5m0s",
+        }  # fmt: skip
 
     def disks(self) -> dict[str, list[Path]]:
         """Where the emptyDirs of each pod lie on the node's disk, by uid."""
