@@ -71,18 +71,25 @@ class Kubelet:
             pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins,
         )  # fmt: skip
         configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes)
-        self._prober = prober = Prober(context.clock, executor, runtime, dialer)
+        self._prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.workers = PodWorkers(
-            self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
+            self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=self._prober,
             configs=configs, volumes=volumes, events=events, capacity=lambda: self.node_status.capacity(),
         )  # fmt: skip
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
-        stats = NodeStats(runtime, context.clock.monotonic)
+        self._guard(context, executor, events)
+        self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
+        self._listen()
+        configs.host_ip = network.node_ip
+
+    def _guard(self, context: Context, executor: Executor, events: EventRecorder) -> None:
+        """What measures the node, and takes it back from its pods."""
+        stats = NodeStats(self._runtime, context.clock.monotonic)
         self._server = KubeletServer(self, stats, context.clock)
-        collector = ImageGC(self.name, runtime, context.clock, executor, in_use=self.workers.images_in_use,
+        collector = ImageGC(self.name, self._runtime, context.clock, executor, in_use=self.workers.images_in_use,
                             events=events)  # fmt: skip
         self._eviction = EvictionManager(
             self, context.clock, executor, stats=stats, images=collector, capacity=self.node_status.capacity,
@@ -95,14 +102,15 @@ class Kubelet:
         )  # fmt: skip
         self.workers.refusal = self._refusal
         self.node_status.pressures = lambda: self._eviction.pressures
-        self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
+
+    def _listen(self) -> None:
+        """Who hears of whom."""
         self._pods.on_change(self._pod_changed)
         self.pleg.on_change = self.workers.changed
         self.pleg.on_health = self._health_changed
-        prober.on_change = self.workers.changed
-        prober.on_dead = self.workers.restart
-        prober.events = self.workers.events
-        configs.host_ip = network.node_ip
+        self._prober.on_change = self.workers.changed
+        self._prober.on_dead = self.workers.restart
+        self._prober.events = self.workers.events
 
     def start(self) -> None:
         self.node_status.start()
