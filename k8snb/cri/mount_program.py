@@ -1,6 +1,7 @@
 """The process runtime's mounts: a program that gives itself the file system of a container, then becomes its command.
 
-Interface: `python mount_program.py make MOUNTS VIEW READY FOLDER COMMAND…`, `… enter PID FOLDER COMMAND…`, `… try VIEW`.
+Interface: `python mount_program.py make MOUNTS VIEW READY FOLDER COMMAND…`, `… enter PID FOLDER COMMAND…`, and
+`… try VIEW`.
 MOUNTS is JSON: [[path on the machine, path in the container, read-only], …], outer paths first. VIEW is an empty
 directory, which becomes the container's `/`: the machine's own, with the mounts in their places. READY is a file that
 is made when others may enter.

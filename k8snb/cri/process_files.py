@@ -60,8 +60,8 @@ class Programs:
 class Place:
     """One container's files under `directory`; `root` stands for its `/`.
 
-    With `private` it gets a mount namespace: what is `bound` there is found at its own path, and `view` is its `/`. The file
-    `ready` is there when others may enter.
+    With `private` it gets a mount namespace: what is `bound` there is found at its own path, and `view` is its `/`. The
+    file `ready` is there when others may enter.
     """
 
     def __init__(self, directory: Path, entry: images.Entry, programs: Path, *, private: bool = False) -> None:
