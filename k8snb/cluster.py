@@ -139,6 +139,7 @@ class Cluster:
         build = self._own_host or hosts.HOSTS[self.runtime_name]
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
+        self._directories.on_made = self._host.remove_at_end
         self.apiserver = ApiServer(
             self.store, self.clock, dice=self._dice, service_cidr=self.runtime.service_cidr, identity=self.identity
         )

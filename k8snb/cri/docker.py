@@ -73,6 +73,7 @@ class Janitor(Protocol):
 
     def docker(self, label: str, socket: str = ...) -> None: ...
     def route(self, cidr: str) -> None: ...
+    def directory(self, path: Path) -> None: ...
     def close(self) -> None: ...
 
 
@@ -324,6 +325,11 @@ class DockerRuntime:
         self._pulled.discard(image)
 
     # the end
+
+    def remove_at_end(self, directory: Path) -> None:
+        """It goes with this process, however that ends."""
+        if self._janitor is not None:
+            self._janitor.directory(directory)
 
     def close(self) -> None:
         """Remove this cluster's containers, its network and its route. A second call does nothing.

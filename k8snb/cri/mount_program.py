@@ -1,10 +1,9 @@
 """The process runtime's mounts: a program that gives itself the file system of a container, then becomes its command.
 
-Interface: `python mount_program.py make MOUNTS VIEW READY FOLDER COMMAND…`, `… enter PID FOLDER COMMAND…`, and
+Interface: `python mount_program.py make MOUNTS VIEW FOLDER COMMAND…`, `… enter PID FOLDER COMMAND…`, and
 `… try VIEW`.
 MOUNTS is JSON: [[path on the machine, path in the container, read-only], …], outer paths first. VIEW is an empty
-directory, which becomes the container's `/`: the machine's own, with the mounts in their places. READY is a file that
-is made when others may enter.
+directory, which becomes the container's `/`: the machine's own, with the mounts in their places.
 The rule not to break: nothing of it is seen outside, and it ends with the last process inside: the kernel's mount
 namespace sees to that. The standard library only, because every container pays for the start.
 A real runtime (runc) does this with an image's own root.
@@ -39,10 +38,9 @@ def main(arguments: list[str]) -> int:
         process, folder, *command = rest
         enter(process)
     else:
-        mounts, view, ready, folder, *command = rest
+        mounts, view, folder, *command = rest
         become_private()
         build(view, json.loads(mounts))
-        os.close(os.open(ready, os.O_CREAT | os.O_WRONLY))
     os.chdir(folder)
     os.execv(command[0], command)
 

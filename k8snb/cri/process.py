@@ -226,7 +226,7 @@ class ProcessRuntime:
             container.state, container.started_at, container.process = RUNNING, self._clock.now(), process
             self._shim.attend(process)
         if container.place.private:
-            await_view(container, process)
+            await_view(process)
         if own_server:
             await_ports(container, process)
         container.opening = False
@@ -321,6 +321,10 @@ class ProcessRuntime:
             if any(images.identify(each.config.image) == identity for each in self._containers.values()):
                 raise RuntimeFailure("ImageInUse", f'image "{image}" is used by a container')
             self._images.remove(image)
+
+    def remove_at_end(self, directory: Path) -> None:
+        """It goes with this process, however that ends."""
+        self._janitor.directory(directory)
 
     def close(self) -> None:
         """End every container and remove every file."""

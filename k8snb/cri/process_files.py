@@ -60,15 +60,14 @@ class Programs:
 class Place:
     """One container's files under `directory`; `root` stands for its `/`.
 
-    With `private` it gets a mount namespace: what is `bound` there is found at its own path, and `view` is its `/`. The
-    file `ready` is there when others may enter.
+    With `private` it gets a mount namespace: what is `bound` there is found at its own path, and `view` is its `/`.
     """
 
     def __init__(self, directory: Path, entry: images.Entry, programs: Path, *, private: bool = False) -> None:
         self.directory, self.root = directory, directory / "rootfs"
         self.entry, self.programs = entry, programs
         self.notes: list[str] = []
-        self.private, self.view, self.ready = private, directory / "view", directory / "ready"
+        self.private, self.view = private, directory / "view"
         self.bound: list[Bound] = []
         self._paths: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None

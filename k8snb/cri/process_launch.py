@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from k8snb.cri import ExecResult, RuntimeFailure, images
+from k8snb.cri import ExecResult, RuntimeFailure, images, process_usage
 from k8snb.cri.janitor import Janitor
 from k8snb.cri.process_files import NotExecutableError
 from k8snb.cri.process_mounts import MountNamespaces
@@ -26,7 +26,7 @@ from k8snb.cri.process_streams import ExecSession, Terminal
 
 CANNOT_RUN = 127
 OPENING, OPENING_STEP = 2.0, 0.005  # seconds for a program to open its ports, and between two looks
-VIEWING = 30.0  # seconds for a mount namespace to be made
+VIEWING, SETTLING = 30.0, 0.25  # seconds for a mount namespace to be made, and for the program in it to begin
 STOP_PATIENCE = 30.0  # for the kernel to end what was killed
 
 Launched = tuple[subprocess.Popen[bytes], list[tuple[str, IO[bytes]]]]  # a program, and what it writes to
@@ -158,11 +158,15 @@ def explain(what: str, error: Exception) -> str:
     return f"OCI runtime {what}: unable to start container process: {text}"
 
 
-def await_view(container: Container, process: Process) -> None:
-    """A container in a mount namespace is there when others may enter it."""
-    for _ in range(int(VIEWING / OPENING_STEP)):
-        if container.place.ready.exists() or process.ended.wait(OPENING_STEP):
-            return
+def await_view(process: Process) -> None:
+    """A container in a mount namespace is there when its first process has become the container's own program.
+
+    The program then has a moment to get on its feet, until it first rests: in a namespace it takes longer to load.
+    """
+    for patience, goes_on in ((VIEWING, MountNamespaces.is_making), (SETTLING, process_usage.is_at_work)):
+        for _ in range(int(patience / OPENING_STEP)):
+            if process.ended.wait(OPENING_STEP) or not goes_on(process.pid):
+                break
 
 
 def await_ports(container: Container, process: Process) -> None:

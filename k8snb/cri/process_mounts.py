@@ -54,7 +54,15 @@ class MountNamespaces:
     @staticmethod
     def make(place: Place, folder: Path, words: Sequence[str]) -> list[str]:
         """The command line that makes the namespace and runs a command in it."""
-        return [*_words(), "make", json.dumps(place.bound), str(place.view), str(place.ready), str(folder), *words]
+        return [*_words(), "make", json.dumps(place.bound), str(place.view), str(folder), *words]
+
+    @staticmethod
+    def is_making(process: int) -> bool:
+        """Whether a process is still on its way into its namespace."""
+        try:
+            return PROGRAM.encode() in Path(f"/proc/{process}/cmdline").read_bytes()
+        except OSError:
+            return False
 
     @staticmethod
     def enter(process: int, folder: Path, words: Sequence[str]) -> list[str]:
