@@ -22,6 +22,7 @@ from k8snb.cri import (
     ContainerResources,
     ContainerStats,
     ContainerStatus,
+    Credential,
     ExecResult,
     Image,
     Network,
@@ -291,9 +292,9 @@ class DockerRuntime:
 
     # images
 
-    def pull_image(self, image: str) -> Image:
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
         here = self.image_status(image)
-        pull(self._url, image, silence=PULL_SILENCE)
+        pull(self._url, image, silence=PULL_SILENCE, credential=credential)
         found = self.image_status(image)
         if here is None:
             self._pulled.add(image)

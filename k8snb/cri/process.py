@@ -27,6 +27,7 @@ from k8snb.cri import (
     ContainerResources,
     ContainerStats,
     ContainerStatus,
+    Credential,
     ExecResult,
     Image,
     Network,
@@ -306,7 +307,7 @@ class ProcessRuntime:
 
     # images
 
-    def pull_image(self, image: str) -> Image:
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
         return self._images.pull(image)
 
     def image_status(self, image: str) -> Image | None:

@@ -64,7 +64,9 @@ class PodWorkers:
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
         self._statuses = StatusManager(client, context.clock, prober, configs)
-        self.images = ImageManager(runtime, context.clock, events=self.events, queue=self.queue, work=self._work)
+        self.images = ImageManager(
+            runtime, client, context.clock, events=self.events, queue=self.queue, work=self._work
+        )
         self._resizer = Resizer(
             runtime, context.clock, work=self._work, events=self.events, queue=self.queue, capacity=capacity,
             pods=self.pods,
