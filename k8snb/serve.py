@@ -46,6 +46,10 @@ class Door:
         self.port = 0
 
     @property
+    def is_open(self) -> bool:
+        return self._is_open
+
+    @property
     def url(self) -> str:
         return f"https://{HOST}:{self.port}"
 

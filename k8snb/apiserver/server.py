@@ -29,6 +29,7 @@ from k8snb.apiserver import (
     unattended,
     virtual,
 )
+from k8snb.apiserver.admission_serviceaccount import TokenMounts
 from k8snb.apiserver.aggregation import APISERVICE, Aggregation, local_status, register
 from k8snb.apiserver.allocators import ServiceAllocator
 from k8snb.apiserver.audit import Audit
@@ -73,6 +74,7 @@ class ApiServer:
         self.store = store
         self.clock = clock
         self.dice = dice
+        self.token_mounts = TokenMounts(dice)
         self.identity = identity or Identity(clock)
         self.authorizer = Authorizer(store)
         self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)

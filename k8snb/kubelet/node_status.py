@@ -75,8 +75,8 @@ class NodeStatus:
         self._clock = clock
         self._problem = problem
         self._stopped = False
-        self.pressures: Callable[[], Collection[str]] = tuple
         self._retries = False
+        self.pressures: Callable[[], Collection[str]] = tuple
 
     def start(self) -> None:
         self.report()

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, namespace_of, uid_of
+from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, namespace_of, revision_of, uid_of
 from k8snb.client import Client
 from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
@@ -28,7 +28,7 @@ from k8snb.kubelet.images import ImageManager, next_try
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.prober import Prober
 from k8snb.kubelet.resizer import Resizer
-from k8snb.kubelet.resizing import allocated
+from k8snb.kubelet.resizing import NOTHING, allocated
 from k8snb.kubelet.runtime_class import sandbox_maker
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.status_manager import StatusManager
@@ -87,6 +87,8 @@ class PodWorkers:
         worker = self._workers.get(uid_of(pod))
         if worker is None:
             self._workers[uid_of(pod)] = Worker(pod)
+        elif worker.pod is pod:
+            return  # what this kubelet has written itself, come back
         else:
             worker.pod = pod
             self._hurry(uid_of(pod), worker)
@@ -196,7 +198,10 @@ class PodWorkers:
         if not worker.is_busy:
             self._resizer.carry_out(uid, worker, resizing, grace=grace_of(worker))
         if not worker.gone:
+            before = worker.pod
             self._statuses.report(worker, state, resizing)
+            if worker.pod is not before and (is_over(worker.pod) or resizing is not NOTHING):
+                self.queue.add(uid, revision_of(worker.pod))
         if action is None and is_over(worker.pod):
             self._volumes.tear_down(worker.pod)
             if is_deleting(worker.pod):
