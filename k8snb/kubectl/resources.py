@@ -121,7 +121,7 @@ def select(session: Session, args: Arguments, *, names_only: bool = False) -> Se
 
     With `names_only`, a kind alone is refused unless a selector or `--all` comes with it.
     """
-    if args.texts("filename"):
+    if args.from_files:
         return _from_files(session, args)
     asked = wanted(session, args)
     by_selector = any(args.text(name) for name in ("selector", "field-selector")) or args.on("all")

@@ -18,10 +18,12 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.manifest import Document, ManifestError
 from k8snb.apimachinery.manifest_identity import check_identity
 from k8snb.apimachinery.meta import Object, get_path
+from k8snb.kubectl.formats import to_yaml
 from k8snb.kubectl.grammar import Arguments, nearest
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.refusals import mistaken
 from k8snb.kubectl.session import Session
+from k8snb.kustomize import Built, KustomizeError, build
 
 STDIN = "STDIN"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -73,7 +75,7 @@ def texts(session: Session, args: Arguments) -> Iterator[tuple[str, str]]:
     if args.texts("filename") and args.text("kustomize"):
         raise KubectlError("error: only one of -f or -k can be specified")
     if args.text("kustomize"):
-        raise KubectlError("error: -k: not implemented by k8snb")
+        yield from _kustomization(session, args.text("kustomize"))
     for name in args.texts("filename"):
         if name == "-":
             if session.stdin is None:
@@ -84,6 +86,24 @@ def texts(session: Session, args: Arguments) -> Iterator[tuple[str, str]]:
         else:
             for path in _files(name, recursive=args.on("recursive")):
                 yield str(path), path.read_text(encoding="utf-8")
+
+
+def _kustomization(session: Session, directory: str) -> Iterator[tuple[str, str]]:
+    """The objects of a kustomization, each as a source of its own."""
+    built = built_from(directory)
+    session.warnings += built.warnings
+    for obj in built.objects:
+        yield directory, to_yaml(obj)
+
+
+def built_from(directory: str) -> Built:
+    """What a kustomization describes. Raises KubectlError."""
+    if directory.startswith(("http://", "https://", "git@", "ssh://")) or "github.com/" in directory:
+        raise KubectlError(f"error: {directory}: remote kustomizations: not implemented by k8snb; download it first")
+    try:
+        return build(directory)
+    except KustomizeError as error:
+        raise KubectlError(f"error: {error}") from None
 
 
 def _files(name: str, *, recursive: bool) -> list[Path]:
