@@ -82,7 +82,7 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
         ("wait pod/x --timeout=5", "not a time such as 30s"),
         ("scale deploy web", 'required flag(s) "replicas" not set'),
         ("run web --image=busybox -it -- sh", "kubectl run --stdin: not implemented by k8snb"),
-        ("kustomize x", "kubectl kustomize: not implemented by k8snb"),
+        ("kustomize --enable-helm x", "kubectl kustomize --enable-helm: not implemented by k8snb"),
         ("proxy --port=1", "kubectl proxy: not implemented by k8snb"),
         ("get pods --token=jane", "kubectl get --token: not implemented by k8snb"),
         ("get pods --context=prod", "--context: not implemented by k8snb"),
