@@ -12,7 +12,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class RejectedError(KubectlError):
 
 
 class Draft:
-    """Objects that are being edited. `text` is what to show; `save` takes what came of it."""
+    """Objects that are being edited. `text` is what to show; `save` takes what came of it, and tells `on_saved`."""
 
     def __init__(self, session: Session, args: Arguments, found: Sequence[Found]) -> None:
         self._session, self._args = session, args
@@ -56,6 +56,7 @@ class Draft:
                                "allowed formats are: json,yaml")  # fmt: skip
         self._original = formats.render([each.object for each in found], self._sort, single=True)
         self.text = _NOTICE + self._original
+        self.on_saved: Callable[[Output], None] = lambda output: None
 
     @property
     def suffix(self) -> str:
@@ -81,6 +82,7 @@ class Draft:
             raise self._rejected(typed, complaints, refused(failure).message)
         output = results.output()
         output.text = "".join(lines) + output.text or UNCHANGED
+        self.on_saved(output)
         return output
 
     def _read(self, typed: str) -> list[Object]:

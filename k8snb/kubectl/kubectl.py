@@ -19,6 +19,7 @@ from k8snb.clock import RealClock
 from k8snb.kubectl import completion, edit, help, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.grammar import Arguments, Command, parse
+from k8snb.kubectl.history import Change, change_of
 from k8snb.kubectl.impersonation import impersonating
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
@@ -35,7 +36,8 @@ class Kubectl:
 
     `namespace` is the one that commands work in unless `-n` names another. `wait(until, timeout)` lets the cluster run
     until something is true; `clock_now` gives the cluster's time; `open_url` fetches the text of a manifest's URL;
-    `editor(text, suffix)` lets the user change a text, in $KUBE_EDITOR unless something else is given.
+    `editor(text, suffix)` lets the user change a text, in $KUBE_EDITOR unless something else is given. `on_change` is
+    told of every command that changed something.
     """
 
     def __init__(
@@ -47,16 +49,19 @@ class Kubectl:
         clock_now: Callable[[], float] | None = None,
         open_url: Callable[[str], str] | None = None,
         editor: Callable[[str, str], str] | None = None,
+        on_change: Callable[[Change], None] | None = None,
     ) -> None:
         self.client, self.namespace = client, namespace
         self._wait = wait or look_once
         self._now, self._open_url = clock_now or RealClock().now, open_url or sources.fetch
         self.editor = editor or edit.in_terminal
+        self.on_change = on_change or (lambda change: None)
         self._open: list[Open] = []
 
     def run(self, argv: str | Sequence[str], stdin: str | None = None) -> Output:
         """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError."""
-        args = parse(split(argv), COMMANDS)
+        words = split(argv)
+        args = parse(words, COMMANDS)
         if args.on("help") or not args.command.name:
             return Output(text=help.page(args.command, ROWS))
         run = args.command.run
@@ -69,17 +74,27 @@ class Kubectl:
         except (ApiError, KubectlError) as error:
             failure = refused(error) if isinstance(error, ApiError) else error
             failure.warnings = [*session.client.take_warnings(), *session.warnings]
+            done = Output(text="".join(f"{line}\n" for line in failure.applied))
+            self._tell(change_of(args, words, stdin, output=done, at=self._now(), failed=True))
             raise failure from None
+        self._tell(change_of(args, words, stdin, output=output, at=self._now()))
         output.warnings = [*session.client.take_warnings(), *session.warnings, *output.warnings]
         return output
 
     def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Draft:
         """What `edit …` would show in an editor, for one that saves later. Raises KubectlError."""
-        args = parse(split(argv), COMMANDS)
+        words = split(argv)
+        args = parse(words, COMMANDS)
         try:
-            return edit.begin(self._session(args, stdin), args)
+            draft = edit.begin(self._session(args, stdin), args)
         except ApiError as error:
             raise refused(error) from None
+        draft.on_saved = lambda output: self._tell(change_of(args, words, stdin, output=output, at=self._now()))
+        return draft
+
+    def _tell(self, change: Change | None) -> None:
+        if change is not None:
+            self.on_change(change)
 
     def close(self) -> None:
         """Stop what commands have left open: forwarded ports, proxies."""

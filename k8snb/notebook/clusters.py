@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from k8snb.kubectl.history import Change
 from k8snb.kubectl.output import KubectlError
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class Clusters:
         self._clusters: dict[str, Cluster] = {}
         self._failures: dict[str, bool] = {}  # what went wrong in a component → whether it was told
         self.name = DEFAULT
+        self.changes: list[Change] = []  # of this session, on all clusters
 
     @property
     def names(self) -> list[str]:
@@ -65,6 +67,7 @@ class Clusters:
                                "runtime is chosen once; or %kcluster delete it first")  # fmt: skip
         if not cluster.running:
             cluster.start(wait=wait)
+        cluster.kubectl.on_change = self.changes.append
         self._clusters[name] = cluster
         self.name = name
         return cluster

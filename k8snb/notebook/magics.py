@@ -6,6 +6,7 @@ The rule not to break: a magic returns an object and prints nothing; its words a
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
-from k8snb.notebook import kcluster, kdraw, live
+from k8snb.notebook import bookkeeping, kcluster, kdraw, live
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -27,7 +28,7 @@ from k8snb.notebook.results import Result
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-NO_EXPAND = "--no-expand"
+NO_EXPAND, OUT = "--no-expand", "--out"
 Magic = Callable[..., Any]
 
 
@@ -42,6 +43,7 @@ class KubernetesMagics(Magics):
         self._verbs = {name: command.name for command in ROWS for name in names_of(command)}
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
+        made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
         self.magics = {"line": made, "cell": dict(made)}
 
     # making
@@ -58,6 +60,10 @@ class KubernetesMagics(Magics):
     def _kdraw(self) -> Magic:
         return self._magic(lambda words, cell: kdraw.draw(self.clusters.current, words), _about(kdraw.COMMAND))
 
+    def _own(self, name: str) -> Magic:
+        acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
+        return self._magic(lambda words, cell: acts[name](self.clusters, words), bookkeeping.about(name))
+
     def _magic(self, act: Callable[[list[str], str | None], Any], doc: str) -> Magic:
         """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line."""
 
@@ -66,7 +72,8 @@ class KubernetesMagics(Magics):
         def magic(line: str, cell: str | None = None) -> Any:
             with readable(cell):
                 words, body, filled = self._read(line, cell)
-                return self._with_remarks(act(words, body), filled)
+                words, name = taken_name(words, is_cell=cell is not None)
+                return self._kept(self._with_remarks(act(words, body), filled), name)
 
         magic.__doc__ = doc
         return magic
@@ -85,6 +92,12 @@ class KubernetesMagics(Magics):
             hints = [f"from the notebook: {text}"] if filled else []
             answer.output.hints = [*answer.output.hints, *hints]
             answer.output.warnings = [*answer.output.warnings, *self.clusters.take_failures()]
+        return answer
+
+    def _kept(self, answer: Any, name: str) -> Any:
+        """The answer, which the notebook has under a name from now on if one was given."""
+        if name:
+            self.shell.push({name: answer})
         return answer
 
     # running
@@ -130,7 +143,29 @@ class KubernetesMagics(Magics):
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kcluster": kcluster.complete,
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+    "khistory": lambda clusters, words: bookkeeping.complete("history", clusters.current, words),
+    "kexport": lambda clusters, words: bookkeeping.complete("export", clusters.current, words),
 }
+
+
+def taken_name(words: list[str], *, is_cell: bool) -> tuple[list[str], str]:
+    """The words without `--out NAME`, or without `NAME <<` at the end of a cell magic's line, and the name.
+
+    Raises KubectlError for a name that Python does not allow.
+    """
+    plain, name = _before_dashes(words), None
+    rest = words[len(plain) :]
+    if is_cell and len(plain) > 1 and plain[-1] == "<<":
+        plain, name = plain[:-2], plain[-2]
+    for place, word in enumerate(plain):
+        if word == OUT or word.startswith(f"{OUT}="):
+            has_value = "=" in word
+            name = word.partition("=")[2] if has_value else (plain[place + 1 : place + 2] or [""])[0]
+            plain = plain[:place] + plain[place + (1 if has_value else 2) :]
+            break
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise KubectlError(f'error: {OUT} takes a name for the answer, and "{name}" is none that Python allows')
+    return [*plain, *rest], name or ""
 
 
 def names_of(command: Command) -> list[str]:
