@@ -163,7 +163,11 @@ def begin(session: Session, args: Arguments) -> Draft:
 
 
 def run(session: Session, args: Arguments) -> Output:
-    draft = begin(session, args)
+    return until_saved(session, begin(session, args))
+
+
+def until_saved(session: Session, draft: Draft) -> Output:
+    """Edit and save, and edit again what was refused, for as long as something is typed."""
     while True:
         shown = draft.text
         edited = session.edit(shown, draft.suffix)

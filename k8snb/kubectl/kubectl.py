@@ -16,7 +16,7 @@ from typing import Any
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, edit, help, sources
+from k8snb.kubectl import completion, edit, help, last_applied, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.grammar import Arguments, Command, parse
 from k8snb.kubectl.history import Change, change_of
@@ -82,11 +82,15 @@ class Kubectl:
         return output
 
     def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Draft:
-        """What `edit …` would show in an editor, for one that saves later. Raises KubectlError."""
+        """What `edit …` or `apply edit-last-applied …` would show in an editor, for one that saves later.
+
+        Raises KubectlError.
+        """
         words = split(argv)
         args = parse(words, COMMANDS)
         try:
-            draft = edit.begin(self._session(args, stdin), args)
+            begin = edit.begin if args.command.name == "edit" else last_applied.begin
+            draft = begin(self._session(args, stdin), args)
         except ApiError as error:
             raise refused(error) from None
         draft.on_saved = lambda output: self._tell(change_of(args, words, stdin, output=output, at=self._now()))

@@ -123,11 +123,7 @@ class KubernetesMagics(Magics):
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
         cluster = self.clusters.current
-        if (
-            words[:1] == ["edit"]
-            and getattr(self.shell, "kernel", None) is not None
-            and not {"-h", "--help"} & {*words}
-        ):
+        if edits(words) and getattr(self.shell, "kernel", None) is not None and not {"-h", "--help"} & {*words}:
             return Editor(cluster.kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
         if _goes_on(words):
@@ -192,6 +188,11 @@ def _with_body(words: list[str], cell: str | None) -> list[str]:
     if not reads_files(plain):
         raise KubectlError(f"error: kubectl {plain[0]} takes no body: write it on one line, with % instead of %%")
     return [*plain, "-f", "-", *words[len(plain) :]]
+
+
+def edits(words: Sequence[str]) -> bool:
+    """Whether the line opens an editor."""
+    return words[:1] == ["edit"] or words[:2] == ["apply", "edit-last-applied"]
 
 
 def reads_files(words: Sequence[str]) -> bool:
