@@ -12,12 +12,14 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
 from k8snb.apimachinery.errors import Postponed
 from k8snb.clock import Clock, RealClock, VirtualClock
+
+Guard = Callable[[], AbstractContextManager[Callable[[], None]]]  # yields what is called between two items
 
 LONGEST_WAIT = 0.5  # seconds after which a waiting thread looks for itself
 TOLD_EVERY = 0.01  # seconds between two tellings of progress while the pump is busy
@@ -79,7 +81,7 @@ class Pump:
         self._told = 0.0  # when those who wait were last told of progress
         self.failure: str | None = None
         self.on_failure: Callable[[str, str], None] = _print_failure
-        self.guard: Callable[[], AbstractContextManager[None]] = nullcontext  # around each item
+        self.guard: Guard = _unguarded  # around items
         self._ready: deque[Item] = deque()
         self._inbox: deque[Callable[[], None]] = deque()
         self._thread: threading.Thread | None = None
@@ -144,10 +146,7 @@ class Pump:
             raise RuntimeError("settle() needs a virtual clock: in real time, wait for a condition instead")
         end = clock.monotonic() + limit
         while True:
-            while self.step():
-                if until and until():
-                    return True
-            if until and until():
+            if self._run_ready(until):
                 return True
             waited_for = clock.next_due(foreground=until is None)
             if waited_for is None or waited_for > end:
@@ -163,13 +162,21 @@ class Pump:
             raise RuntimeError("run_for() needs a virtual clock")
         end = clock.monotonic() + seconds
         while True:
-            while self.step():
-                pass
+            self._run_ready()
             due = clock.next_due()
             if due is None or due > end:
                 clock.advance_to(end)
                 return
             clock.advance_to(due)
+
+    def _run_ready(self, until: Callable[[], bool] | None = None) -> bool:
+        """Run all that is ready or due now, or until `until()`. Whether that came true."""
+        with self.guard() as between:
+            while self._step() is not None:
+                between()
+                if until is not None and until():
+                    return True
+            return until is not None and until()
 
     # the daemon thread
 
@@ -254,6 +261,11 @@ class Pump:
             return None
         callback = timer.callback
         return Item(timer.label or "clock", TIMER, lambda: callback())
+
+
+@contextmanager
+def _unguarded() -> Iterator[Callable[[], None]]:
+    yield lambda: None
 
 
 def _print_failure(component: str, details: str) -> None:

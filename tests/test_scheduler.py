@@ -452,6 +452,7 @@ class Odd(Plugin):
     """A learner's own rule."""
 
     name = "Odd"
+    local = True
     asked = 0
 
     def filter(self, pod: Object, node: NodeInfo) -> str | None:
@@ -488,5 +489,5 @@ def test_old_news_of_a_pod_that_is_being_bound_is_ignored() -> None:
     one = lab()
     waiting = one.client.create("pods", pod("a"))
     one.run()
-    one.controller._pod_changed(None, waiting)
+    one.controller.handlers.pod_changed(None, waiting)
     assert len(one.controller.queue) == 0

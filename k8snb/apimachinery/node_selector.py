@@ -1,6 +1,7 @@
 """Node selectors: on which nodes a pod may run by `nodeSelector` and required node affinity.
 
-Interface: `admits(spec, name, labels)` for a pod's spec, `matches_term` for one term of a node selector.
+Interface: `admits(spec, name, labels)` for a pod's spec, `matches_any` for a node selector, `matches_term` for one term
+of it.
 The rule not to break: pure; a node is its name and its labels.
 Source: `component-helpers/scheduling/corev1/nodeaffinity` in the kubernetes repository.
 """
@@ -21,10 +22,13 @@ def admits(spec: Object, name: str, labels: Mapping[str, str]) -> bool:
     wanted: Mapping[str, str] = spec.get("nodeSelector") or {}
     if not wanted.items() <= labels.items():
         return False
-    required = get_path(spec, f"affinity.nodeAffinity.{REQUIRED}")
-    if required is None:
-        return True
-    return any(matches_term(term, name, labels) for term in required.get("nodeSelectorTerms") or ())
+    affinity = spec.get("affinity")
+    return not affinity or matches_any(get_path(affinity, f"nodeAffinity.{REQUIRED}"), name, labels)
+
+
+def matches_any(selector: Object | None, name: str, labels: Mapping[str, str]) -> bool:
+    """Whether a node meets one of the terms of a node selector; without a selector every node does."""
+    return selector is None or any(matches_term(term, name, labels) for term in selector.get("nodeSelectorTerms") or ())
 
 
 def matches_term(term: Object, name: str, labels: Mapping[str, str]) -> bool:

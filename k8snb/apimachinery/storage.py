@@ -23,7 +23,7 @@ from k8snb.apimachinery.meta import (
     namespace_of,
     uid_of,
 )
-from k8snb.apimachinery.node_selector import matches_term
+from k8snb.apimachinery.node_selector import matches_any
 from k8snb.apimachinery.quantity import Quantity, parse
 from k8snb.apimachinery.selectors import from_label_selector
 
@@ -200,8 +200,7 @@ def _is_free_for(volume: Object, claim: Object) -> bool:
 
 def reaches(volume: Object, place: Place) -> bool:
     """Whether a volume's node affinity lets a node have it."""
-    terms = get_path(volume, "spec.nodeAffinity.required.nodeSelectorTerms")
-    return terms is None or any(matches_term(term, place.name, place.labels) for term in terms)
+    return matches_any(get_path(volume, "spec.nodeAffinity.required"), place.name, place.labels)
 
 
 def allows(storage_class: Object, place: Place) -> bool:

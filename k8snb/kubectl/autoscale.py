@@ -73,7 +73,7 @@ COMMANDS = (
             *flags.WRITING,
         ),
         missing=("save-config",),
-        words="resources",
+        words="resources:deployments,replicasets,statefulsets,replicationcontrollers",
         examples=("kubectl autoscale deployment web --min=2 --max=10 --cpu-percent=80",),
     ),
 )  # fmt: skip

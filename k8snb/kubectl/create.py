@@ -17,7 +17,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.manifest import Document
 from k8snb.apimachinery.meta import Object, get_path, labels_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
-from k8snb.kubectl import flags, generators
+from k8snb.kubectl import flags, generators, raw
 from k8snb.kubectl.grammar import ARRAY, INT, STRINGS, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.hints import service_hints
 from k8snb.kubectl.output import KubectlError, Output
@@ -46,6 +46,8 @@ def without_last_applied(obj: Object) -> Object:
 
 def from_files(session: Session, args: Arguments) -> Output:
     """`create -f`."""
+    if args.text("raw"):
+        return raw.create(session, args)
     if args.words:
         raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.from_files:
@@ -262,8 +264,8 @@ COMMANDS = (
         help="Create objects from manifests, or with a generator.",
         group=_GROUP,
         run=from_files,
-        flags=(*flags.FILES, flags.SELECTOR, *_MAKING),
-        missing=("edit", "raw", "windows-line-endings"),
+        flags=(*flags.FILES, flags.SELECTOR, *_MAKING, raw.FLAG),
+        missing=("edit", "windows-line-endings"),
         examples=("kubectl create -f pod.yaml", "kubectl create -f -", "kubectl create -f web/ --dry-run=server"),
     ),
     generator("deployment", "Create a Deployment that runs an image.", deployment,

@@ -44,7 +44,7 @@ def run(session: Session, args: Arguments) -> Output:
         if selection.errors:
             raise KubectlError("\n".join(error.message for error in selection.errors))
         where = "" if args.on("all-namespaces") else f" in {session.namespace} namespace."
-        return Output(text=f"No resources found{where}\n")
+        return Output(text=f"No resources found{where}\n", notices=f"No resources found{where}\n")
     pages = [page(session, args, each.object) for each in found]
     errors = [error.message for error in selection.errors]
     objects = [each.object for each in found]
@@ -184,9 +184,9 @@ COMMANDS = (
             flags.SELECTOR,
             flags.ALL_NAMESPACES,
             *flags.FILES,
+            flags.CHUNK_SIZE,
             Flag("show-events", BOOL, "End with the events about the object.", default=True),
         ),
-        missing=("chunk-size",),
         words="resources",
         examples=("kubectl describe pod web", "kubectl describe deployment/web", "kubectl describe pods -l app=nginx"),
     ),

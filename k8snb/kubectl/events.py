@@ -108,7 +108,7 @@ COMMANDS = (
         run=run,
         flags=(
             flags.ALL_NAMESPACES,
-            Flag("for", help="Only events about TYPE/NAME."),
+            Flag("for", help="Only events about TYPE/NAME.", values=(":resources",)),
             Flag("types", STRINGS, "Only events of these types.", values=("Normal", "Warning")),
             *flags.PRINTING,
             flags.NO_HEADERS,

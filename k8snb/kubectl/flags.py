@@ -37,6 +37,11 @@ NO_HEADERS = Flag("no-headers", BOOL, "Leave the line of column names out.")
 SHOW_LABELS = Flag("show-labels", BOOL, "Show all labels in a last column.")
 RESOURCE_VERSION = Flag("resource-version", help="Only if the object is at this resourceVersion.")
 OVERRIDES = Flag("overrides", help="JSON that is merged over the generated object.")
+OVERRIDE_TYPE = Flag("override-type", help="How --overrides is read: as a merge patch, a strategic or a JSON one.",
+                     default="merge", values=("json", "merge", "strategic"))  # fmt: skip
+LOCAL = Flag("local", BOOL, "Change what -f names and print it; the cluster is not asked.")
+CHUNK_SIZE = Flag("chunk-size", INT, "How many objects of a long list are asked for at a time; 0: all.", default=500)
+SUBRESOURCE = Flag("subresource", help="The part of the object that is meant.", values=("status", "scale", "resize"))
 CASCADE = Flag("cascade", help="What becomes of dependents: background, foreground or orphan.", default="background",
                bare="background", values=("background", "foreground", "orphan"))  # fmt: skip
 GRACE_PERIOD = Flag("grace-period", INT, "Seconds that a pod gets to end; 0 needs --force.", default=-1)

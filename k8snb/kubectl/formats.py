@@ -7,94 +7,23 @@ Source: `cli-runtime/pkg/genericclioptions` and `kubectl/pkg/cmd/get/customcolum
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from functools import cmp_to_key
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from k8snb.apimachinery import jsonpath
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, name_of
+from k8snb.apimachinery.yaml_text import to_yaml as to_yaml
 from k8snb.kubectl import templates
 from k8snb.kubectl.output import KubectlError, columns_text
-from k8snb.printers import go_format
 
 STRUCTURED = ("json", "yaml", "name", *templates.JSONPATH, *templates.GO)
 COLUMNS = ("custom-columns", "custom-columns-file")
 
 
-class _Dumper(yaml.SafeDumper):
-    """YAML in block style, without aliases, quoting as Kubernetes' tools do."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012  what stands in quotes is decided below
-
-
-# What goyaml.v2 would read as something else than a string: such a text stands in quotes.
-_NO_STRING = re.compile(
-    r"|~|null|Null|NULL|y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"
-    r"|[-+]?(?:\.[0-9][0-9_]*|[0-9][0-9_]*(?:\.[0-9_]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
-    r"|[-+]?0(?:b[01_]+|o[0-7_]+|x[0-9a-fA-F_]+)|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?"
-    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]*)?.*)?"
-)
-
-
-def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in text else '"' if _NO_STRING.fullmatch(text) else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
-
-
-def _plain(show: Callable[[Any], str]) -> Callable[[yaml.SafeDumper, Any], yaml.ScalarNode]:
-    return lambda dumper, value: dumper.represent_scalar("tag:yaml.org,2002:str", show(value))
-
-
-def _mapping(dumper: yaml.SafeDumper, value: dict[str, Any]) -> yaml.MappingNode:
-    keys = sorted(value) if all(map(str.isalpha, value)) else sorted(value, key=cmp_to_key(_compare))
-    return dumper.represent_mapping("tag:yaml.org,2002:map", [(key, value[key]) for key in keys])
-
-
-def _compare(one: str, other: str) -> int:
-    """goyaml.v2's order of keys: letters after all else, runs of digits as numbers."""
-    place = next((place for place, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]), None)
-    if place is None:
-        return len(one) - len(other)
-    left, right = one[place], other[place]
-    if left.isalpha() or right.isalpha():
-        return (left > right) - (left < right) if left.isalpha() and right.isalpha() else 1 if left.isalpha() else -1
-    zeros = "0" in (left, right) and re.search(r"[1-9]\d*$", one[:place]) is not None
-    numbers = [_digits(text, place) for text in (one, other)]
-    keys = [(int(f"{'1' if zeros else ''}{digits or 0}"), len(digits), text[place])
-            for digits, text in zip(numbers, (one, other), strict=True)]  # fmt: skip
-    return (keys[0] > keys[1]) - (keys[0] < keys[1])
-
-
-def _digits(text: str, place: int) -> str:
-    found = re.compile(r"[0-9]*").match(text, place)
-    return found[0] if found else ""
-
-
-_Dumper.add_representer(str, _string)
-_Dumper.add_representer(dict, _mapping)
-_Dumper.add_representer(float, _plain(go_format.float_text))
-_Dumper.add_representer(int, _plain(str))
-_Dumper.add_representer(bool, _plain(lambda value: "true" if value else "false"))
-_Dumper.add_representer(type(None), _plain(lambda value: "null"))
-
-
-def to_yaml(value: Any) -> str:
-    """An object as `kubectl get -o yaml` prints it: keys sorted, lists not indented."""
-    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=80, allow_unicode=True,
-                          sort_keys=False)  # fmt: skip
-    return text
-
-
-def to_json(value: Any) -> str:
-    return templates.json_text(value, indent=4) + "\n"
+def to_json(value: Any, *, sort: bool = True) -> str:
+    return templates.json_text(value, indent=4, sort=sort) + "\n"
 
 
 def kind_name(obj: Object) -> str:

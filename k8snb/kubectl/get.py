@@ -15,7 +15,7 @@ from typing import Any
 from k8snb.apimachinery import jsonpath, meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import namespace_of
-from k8snb.kubectl import flags, formats
+from k8snb.kubectl import flags, formats, raw
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table
@@ -27,10 +27,14 @@ from k8snb.printers import columns as printers
 
 
 def run(session: Session, args: Arguments) -> Output:
+    if args.text("raw"):
+        return raw.get(session, args)
     if not args.words and not args.from_files:
         raise KubectlError(
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
-            "supported resources.\n\nerror: Required resource not specified."
+            'supported resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for a '
+            "detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and "
+            "examples"
         )
     if args.on("watch") or args.on("watch-only"):
         return watch(session, args, show)
@@ -71,10 +75,11 @@ def _tables(session: Session, args: Arguments, selection: Selection) -> Output:
     shown = [table for kind in selection.kinds if (table := make_table(session, args, kind, selection)).rows]
     objects = [row.object for table in shown for row in table.rows]
     text = "\n".join(table.text for table in shown)
+    notices = ""
     if not shown and not selection.errors and not args.on("ignore-not-found"):
-        text = nothing_found(session, args, selection.kinds) + "\n"
+        text = notices = nothing_found(session, args, selection.kinds) + "\n"
     hints = pod_hints([obj for obj in objects if obj.get("kind") == "Pod"])
-    return Output(text=text, objects=objects, tables=shown, hints=hints, format=args.text("output"))
+    return Output(text=text, objects=objects, tables=shown, hints=hints, format=args.text("output"), notices=notices)
 
 
 def nothing_found(session: Session, args: Arguments, kinds: Sequence[Kind]) -> str:
@@ -154,6 +159,9 @@ _FLAGS = (
     flags.MANAGED_FIELDS,
     flags.MISSING_KEYS,
     flags.TEMPLATE,
+    raw.FLAG,
+    flags.CHUNK_SIZE,
+    flags.SUBRESOURCE,
 )
 
 COMMANDS = (
@@ -164,7 +172,7 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("chunk-size", "raw", "server-print", "subresource"),
+        missing=("server-print",),
         words="resources",
         examples=(
             "kubectl get pods",

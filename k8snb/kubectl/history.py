@@ -77,7 +77,8 @@ def change_of(
     """What a command changed; None where that is nothing."""
     name = args.command.name
     technique = technique_of(name, from_files=args.from_files)
-    if technique is None or not changes(name) or (args.text("dry-run") or NONE) != NONE:
+    tried = (args.text("dry-run") or NONE) != NONE or args.on("local")
+    if technique is None or not changes(name) or tried:
         return None
     done = tuple(line for line in _done(args, output) if not line.endswith(" unchanged"))
     if not done:

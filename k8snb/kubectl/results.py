@@ -41,7 +41,11 @@ class Results:
 
     def add(self, obj: Object, done: str) -> None:
         """`deployment.apps/web` was `created`."""
-        self.add_line(obj, f"{formats.resource_name(obj)} {done}{_SUFFIX[dry_run(self.args)]}")
+        self.add_line(obj, f"{formats.resource_name(obj)} {done}{self._suffix}")
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.args.on("local") else _SUFFIX[dry_run(self.args)]
 
     def add_line(self, obj: Object, line: str) -> None:
         self.objects.append(obj)

@@ -323,7 +323,7 @@ def _command(name: str, help: str, run: Callable[[Session, Arguments], Output], 
              examples: tuple[str, ...]) -> Command:  # fmt: skip
     return Command(
         name=f"rollout {name}", usage="(TYPE NAME | TYPE/NAME) [flags]", help=help, group=_GROUP, run=run,
-        flags=(*own, *_CHOOSING), words="resources", examples=examples,
+        flags=(*own, *_CHOOSING), words="resources:deployments,daemonsets,statefulsets", examples=examples,
     )  # fmt: skip
 
 

@@ -201,9 +201,8 @@ COMMANDS = (
             Flag("list", BOOL, "Only show the variables."),
             Flag("resolve", BOOL, "With --list, show the values behind references."),
             Flag("overwrite", BOOL, "Change variables that have a value.", default=True),
-            *flags.FILES, flags.SELECTOR, flags.ALL, *flags.WRITING,
+            *flags.FILES, flags.SELECTOR, flags.ALL, flags.LOCAL, *flags.WRITING,
         ),
-        missing=("local",),
         words="resources",
         examples=(
             "kubectl set env deployment/web STAGE=production",

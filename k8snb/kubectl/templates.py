@@ -32,10 +32,10 @@ def format_of(args: Arguments) -> str:
     return f"{format or GO[0]}={template}"
 
 
-def json_text(value: Any, indent: int | None = None) -> str:
+def json_text(value: Any, indent: int | None = None, *, sort: bool = True) -> str:
     """JSON as Go writes it: keys sorted, and no character that HTML minds."""
     separators = (",", ":") if indent is None else None
-    text = json.dumps(value, indent=indent, sort_keys=True, ensure_ascii=False, separators=separators)
+    text = json.dumps(value, indent=indent, sort_keys=sort, ensure_ascii=False, separators=separators)
     return text.translate(_ESCAPES)
 
 

@@ -115,7 +115,7 @@ def _lines_first(results: Results) -> Output:
 
 
 def _timed_out(found: Found) -> KubectlError:
-    return KubectlError(f"error: timed out waiting for the condition on {found.kind.qualified}/{found.name}")
+    return KubectlError(f"error: timed out waiting for the condition on {found.kind.plural}/{found.name}")
 
 
 def _some(selection: Selection) -> Selection:
@@ -159,8 +159,7 @@ def _created(session: Session, args: Arguments, timeout: float) -> Output:
         try:
             results.add(session.client.get(each.kind, each.name, each.namespace), "condition met")
         except ApiError:
-            what = f"{each.kind.qualified}/{each.name}"
-            results.fail(KubectlError(f"error: timed out waiting for the condition on {what}"))
+            results.fail(KubectlError("error: timed out waiting for the condition"))
     return _lines_first(results)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery import quantity
@@ -20,6 +20,7 @@ from k8snb.cri import Network, Runtime
 
 LEASE_SECONDS = 40
 HEARTBEAT = 10.0  # seconds between two renewals of the lease
+RETRY = 1.0  # seconds until a status that could not be written is written again
 REPORT = 300.0  # seconds between two reports of an unchanged status
 LEASES = "kube-node-lease"
 VERSION = "v1.33.0"  # the release whose API the nodes speak
@@ -28,20 +29,28 @@ CONDITIONS = (
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
+UNDER_PRESSURE = {
+    "MemoryPressure": ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+}
 READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """How a node presents itself. Empty `cpus` and `memory`: what the machine has."""
+    """How a node presents itself. Empty `cpus` and `memory`: what the machine has; empty `disk`: 100Gi. `static_pods`
+    is a directory with manifests of pods that the node runs by itself.
+    """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Object] = ()
     cpus: str = ""
     memory: str = ""
+    disk: str = ""
     pods: int = 110
     unschedulable: bool = False
+    static_pods: str = ""
 
 
 def machine_memory() -> int:
@@ -66,6 +75,8 @@ class NodeStatus:
         self._clock = clock
         self._problem = problem
         self._stopped = False
+        self._retries = False
+        self.pressures: Callable[[], Collection[str]] = tuple
 
     def start(self) -> None:
         self.report()
@@ -102,7 +113,9 @@ class NodeStatus:
         conditions = list(get_path(node, "status.conditions") or ())
         problem = self._problem()
         ready = ("Ready", "False", "KubeletNotReady", problem) if problem else READY
-        for sort, status, reason, message in (*CONDITIONS, ready):
+        under = {sort: (sort, *UNDER_PRESSURE[sort]) for sort in self.pressures()}
+        usual = [under.get(row[0], row) for row in CONDITIONS]
+        for sort, status, reason, message in (*usual, ready):
             entry = {"type": sort, "status": status, "reason": reason, "message": message, "lastHeartbeatTime": now}
             conditions = with_condition(conditions, entry, now)
         capacity = self.capacity()
@@ -125,7 +138,7 @@ class NodeStatus:
             "cpu": self._spec.cpus or str(os.cpu_count() or 1),
             "memory": self._spec.memory or f"{machine_memory() // 1024}Ki",
             "pods": str(self._spec.pods),
-            "ephemeral-storage": "100Gi",
+            "ephemeral-storage": self._spec.disk or "100Gi",
         }
         return {name: quantity.canonical(amount) for name, amount in capacity.items()}
 
@@ -157,8 +170,19 @@ class NodeStatus:
         except Postponed as waiting:
             waiting.then(self.report)
         except ApiError as error:
-            if error.code not in (403, 404, 409):
-                raise
+            self._tolerate(error)
+            if error.passing and not self._retries:
+                self._retries = True
+                self._later(RETRY, self._retry)
+
+    def _retry(self) -> None:
+        self._retries = False
+        self.report()
+
+    def _tolerate(self, error: ApiError) -> None:
+        """What another heartbeat may see to: somebody else was first, or the server is not well."""
+        if error.code not in (403, 404, 409) and not error.passing:
+            raise error
 
     def _renew(self) -> None:
         if self._stopped:
@@ -172,8 +196,7 @@ class NodeStatus:
         except Postponed:
             return  # the next heartbeat finds the answer there
         except ApiError as error:
-            if error.code not in (403, 404, 409):
-                raise
+            self._tolerate(error)
 
     def _renew_lease(self) -> None:
         name = self._spec.name

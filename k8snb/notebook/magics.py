@@ -14,10 +14,12 @@ from IPython.core.magic import Magics, magics_class, no_var_expand, output_can_b
 
 from k8snb.kubectl import help
 from k8snb.kubectl.commands import COMMANDS, ROWS
+from k8snb.kubectl.dialogue import Dialogue
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
-from k8snb.notebook import bookkeeping, kcluster, kdraw, live
+from k8snb.kubectl.proxy import Proxy
+from k8snb.notebook import bookkeeping, kcluster, kdraw, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -130,10 +132,12 @@ class KubernetesMagics(Magics):
             words, ending = live.take_ending(words)
             ending.blocking = "logs" in words[:3]
             words = _with_events(words)
-        answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell)
+        answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
+        if isinstance(answer, Dialogue):
+            return terminal.converse(answer)
         if isinstance(answer, Stream):
             return live.follow(self.shell, cluster, answer, ending)
-        return Forwarded(answer) if isinstance(answer, Forwarding) else Result(answer)
+        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer)
 
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
@@ -166,7 +170,7 @@ def taken_name(words: list[str], *, is_cell: bool) -> tuple[list[str], str]:
 
 def names_of(command: Command) -> list[str]:
     """`kget`; for a verb with a dash also the name with an underscore. Subcommands have no magic of their own."""
-    if not command.name or " " in command.name:
+    if not command.name or " " in command.name or command.hidden:
         return []
     return list(dict.fromkeys([f"k{command.name}", f"k{command.name.replace('-', '_')}"]))
 

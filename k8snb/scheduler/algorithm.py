@@ -1,12 +1,12 @@
 """kube-scheduler's algorithm: filter the nodes, score those that are left, choose.
 
-Interface: `Algorithm(cache, dice).choose(pod, now)` answers a `Result`.
+Interface: `Algorithm(cache, dice).choose(pod, now)` answers a `Result`; `join`, `leave` for plug-ins.
 The rule not to break: it reads the cache and writes nothing.
 Source: `pkg/scheduler/schedule_one.go` in the kubernetes repository.
 
 Pods of one template share answers: what local plug-ins say about a node holds for the next pod of the template until
-the node changes (`generation`), so that a hundred equal pods cost one evaluation of every node and one more for each
-pod placed.
+the node changes. Where all others can tell which nodes are alike, the best one is found by the template's ranking, out
+of all nodes; else nodes are looked at one by one, a share of them in a large cluster, as upstream does it.
 """
 
 from __future__ import annotations
@@ -16,67 +16,41 @@ import itertools
 import random
 from array import array
 from collections import Counter
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from k8snb.apimachinery.meta import Object, key_of, uid_of
 from k8snb.scheduler.cache import Cache, NodeInfo, group_of
-from k8snb.scheduler.decision import KEPT_NODES, Column, Decision
+from k8snb.scheduler.decision import KEPT_NODES, Column, Decision, Field, Scores
 from k8snb.scheduler.default_preemption import priority_of
-from k8snb.scheduler.framework import Cycle, Plugin, Unresolvable
+from k8snb.scheduler.framework import SKIP, Cycle, Plugin, Unresolvable
 from k8snb.scheduler.nominator import Nominator
 from k8snb.scheduler.plugins import PLUGINS, Made, Profile, Row
-from k8snb.scheduler.requests import Request, request_of
+from k8snb.scheduler.ranking import Group, Judged, Ranking, Result, Verdict, told
+from k8snb.scheduler.requests import request_of
+from k8snb.scheduler.standings import Scorer, Scorers, stand
+from k8snb.scheduler.template import Refused, Template, Templates, view_of
 
 MIN_FEASIBLE, MIN_PERCENTAGE = 100, 5
-KEPT_TEMPLATES = 64
 NO_NODES = "no nodes available to schedule pods"
 
 
-class Verdict(NamedTuple):
-    """What the local plug-ins say about a template on a node, at one generation of that node."""
-
-    generation: int
-    plugin: str = ""
-    reasons: tuple[str, ...] = ()
-    resolvable: bool = False  # whether it may be for pods that are in the way
-    parts: tuple[int, ...] = ()  # scores before weighing, in the order of the local scorers
-
-
-@dataclass(slots=True)
-class Template:
-    """Pods with the same spec and owner, and what has been found out about them."""
-
-    spec: Object
-    request: Request
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
-    refused_at: int = -1  # generation of the cache at which no node was left
-    refusal: Result | None = None
-
-
-class Result(NamedTuple):
-    """`node` is "" where none was left; `refused_by` then names the plug-ins that refused."""
+class Outcome(NamedTuple):
+    """What came of looking at the nodes. `refused` has the verdicts on all of them where no node was left."""
 
     node: str
-    request: Request
-    decision: Decision
-    refused_by: frozenset[str] = frozenset()
-    resolvable: tuple[str, ...] = ()  # the nodes that refused for what is on them
+    left: Field
+    told: dict[str, tuple[str, str]]
+    counts: Counter[str]
+    refused: Mapping[str, Verdict]
 
 
-class Scored(NamedTuple):
-    """A plug-in's scores of the nodes that are left."""
+class Panel(NamedTuple):
+    """The plug-ins that a pod is the business of, beside the local filters."""
 
-    plugin: str
-    weight: int
-    raw: list[int]
-    normal: list[int]
-
-
-class Scorer(NamedTuple):
-    plugin: Plugin
-    weight: int
+    filters: list[Plugin]
+    telling: set[str]  # whose scores can make a difference
 
 
 class Algorithm:
@@ -92,147 +66,162 @@ class Algorithm:
         self._cache = cache
         self._random = dice
         self._nominator = Nominator() if nominator is None else nominator
-        self.plugins: list[Plugin] = []
-        self._filters: list[Plugin] = []
-        self._shared_filters: list[Plugin] = []
-        self._local: list[Scorer] = []
-        self._shared: list[Scorer] = []
-        self._templates: dict[str, Template] = {}
+        self._templates = Templates(cache)
         self._next_start = 0
-        for made in (profile or Profile(plugins=tuple(rows))).made():
-            self.join(made)
+        self._use((profile or Profile(plugins=tuple(rows))).made())
+
+    def _use(self, made: Sequence[Made]) -> None:
+        self._made = list(made)
+        self.plugins = [row.plugin for row in made]
+        self._filters = [row.plugin for row in made if row.filters and row.plugin.local]
+        self._shared_filters = [row.plugin for row in made if row.filters and not row.plugin.local]
+        self._local = [Scorer(row.plugin, row.weight) for row in made if row.weight and row.plugin.local]
+        self._shared = [Scorer(row.plugin, row.weight) for row in made if row.weight and not row.plugin.local]
+        self._having: dict[str, list[Plugin]] = {}
+        self._pinning = self.having("pinned")
+        self._beginning = self.having("begin")
+        self._templates.clear()
 
     def join(self, made: Made) -> None:
         """Put a plug-in to work, after those that are there."""
-        plugin, filters, weight = made
-        self.plugins.append(plugin)
-        if filters:
-            (self._filters if plugin.local else self._shared_filters).append(plugin)
-        if weight:
-            (self._local if plugin.local else self._shared).append(Scorer(plugin, weight))
-        self._templates.clear()
+        self._use([*self._made, made])
+
+    def leave(self, name: str) -> None:
+        """Let a plug-in go."""
+        self._use([made for made in self._made if made.plugin.name != name])
+
+    def having(self, point: str) -> list[Plugin]:
+        """The plug-ins that have something to say at an extension point."""
+        found = self._having.get(point)
+        if found is None:
+            found = self._having[point] = [plugin for plugin in self.plugins if plugin.has(point)]
+        return found
 
     def choose(self, pod: Object, now: float) -> Result:
         """The best node for a pod, or why there is none."""
-        template = self._template(pod)
         concerned = [plugin for plugin in self._shared_filters if plugin.concerns(pod)]
-        shared = not concerned and not self._nominator
-        if shared and template.refusal is not None and template.refused_at == self._cache.generation:
-            return template.refusal._replace(decision=_about(pod, now, template.refusal.decision))
+        for plugin in self._pinning:
+            names = plugin.pinned(pod)
+            if names is not None:
+                return self._choose_among(names, plugin, pod, concerned, now)
+        template = self._templates.of(pod)
+        lonely = not concerned and not self._nominator
+        if lonely and template.refused is not None and template.refused.generation == self._cache.generation:
+            result = template.refused.result
+            return result._replace(decision=_about(pod, now, result.decision))
         cycle = Cycle(pod, template.request, group_of(pod), self._cache)
-        hopeless = self._pre_filter(cycle, concerned)
+        panel, hopeless = self._panel(cycle, concerned)
         if hopeless is not None and self._cache.nodes:
-            return self._hopeless(pod, template, hopeless, now)
-        telling = {plugin.name for plugin in self.plugins if plugin.begin(cycle)}
-        refused: dict[str, Verdict] = {}
-        feasible = self._on_nominated(cycle, concerned, template)
-        if not feasible:
-            feasible, refused = self._filter(pod, template, concerned)
-        if self._nominator:
-            self._make_way(cycle, concerned, feasible, refused)
-        if not feasible:
-            result = self._refused(pod, template, refused, now)
-            if shared:
-                template.refusal, template.refused_at = result, self._cache.generation
-            return result
-        columns = self._score(pod, feasible, template, telling)
-        totals = _totals(columns, len(feasible))
-        best = max(totals)
-        winner = self._random.choice([at for at, total in enumerate(totals) if total == best])
-        decision = _decided(pod, now, feasible, columns, totals, winner, refused)
-        return Result(feasible[winner].name, template.request, decision)
+            return self._hopeless(cycle, hopeless, now)
+        result = self._result(cycle, self._look(cycle, template, panel), now)
+        if lonely and not result.node:
+            template.refused = Refused(self._cache.generation, result)
+        return result
+
+    def _choose_among(
+        self, names: frozenset[str], pinning: Plugin, pod: Object, concerned: list[Plugin], now: float
+    ) -> Result:
+        """The same where only some nodes can do; of the others it is said who ruled them out."""
+        template = Template(view_of(pod["spec"]), request_of(pod))
+        cycle = Cycle(pod, template.request, group_of(pod), self._cache)
+        panel, hopeless = self._panel(cycle, concerned)
+        if hopeless is not None and self._cache.nodes:
+            return self._hopeless(cycle, hopeless, now)
+        nodes = [node for name in sorted(names) if (node := self._cache.node(name)) is not None]
+        outcome = self._one_by_one(cycle, template, panel, nodes)
+        others = len(self._cache.nodes) - len(nodes)
+        if others:
+            outcome.counts[f"node(s) didn't satisfy plugin(s) [{pinning.name}]"] += others
+        result = self._result(cycle, outcome, now)
+        return result if result.node else result._replace(refused_by=result.refused_by | {pinning.name})
 
     def refusal(self, pod: Object, node: NodeInfo) -> tuple[str, ...]:
         """Why one node will not do, all looked at anew; () where it will."""
         cycle = Cycle(pod, request_of(pod), group_of(pod), self._cache)
         concerned = [plugin for plugin in self._shared_filters if plugin.concerns(pod)]
-        for plugin in self.plugins:
-            plugin.begin(cycle)
-        verdict = self._pre_filter(cycle, concerned) or _first_refusal(pod, node, [*self._filters, *concerned])
+        panel, verdict = self._panel(cycle, concerned)
+        verdict = verdict or _first_refusal(pod, node, [*self._filters, *panel.filters])
         return verdict.reasons if verdict else ()
 
-    # nominated pods
+    # the plug-ins
 
-    def _on_nominated(self, cycle: Cycle, concerned: list[Plugin], template: Template) -> list[NodeInfo]:
-        """The node where room was made for this pod, if it fits there by now: then no other is looked at."""
-        node = self._cache.node(self._nominator.node_of(key_of(cycle.pod)))
-        if node is None or _first_refusal(cycle.pod, node, [*self._filters, *concerned]):
-            return []
-        template.verdicts[node.name] = self._judge(cycle.pod, node)
-        return [node]
-
-    def _make_way(
-        self, cycle: Cycle, concerned: list[Plugin], feasible: list[NodeInfo], refused: dict[str, Verdict]
-    ) -> None:
-        """Take out the nodes that would not do if the pods were there that room was made for."""
-        pod = cycle.pod
-        for node in list(feasible):
-            others = [other for other in self._nominator.on(node.name) if _goes_first(other, pod)]
-            if not others:
-                continue
-            verdict = self._with_others(cycle, concerned, node, others)
-            if verdict is not None:
-                feasible.remove(node)
-                refused[node.name] = verdict
-
-    def _with_others(
-        self, cycle: Cycle, concerned: list[Plugin], node: NodeInfo, others: list[Object]
-    ) -> Verdict | None:
-        waiting = [other for other in others if not self._cache.counts(key_of(other), uid_of(other))]
-        for other in waiting:
-            self._cache.place(key_of(other), other, node.name)
-        try:
-            return self._pre_filter(cycle, concerned) or _first_refusal(cycle.pod, node, [*self._filters, *concerned])
-        finally:
-            for other in waiting:
-                self._cache.displace(key_of(other))
-            self._pre_filter(cycle, concerned)
-
-    # templates
-
-    def _template(self, pod: Object) -> Template:
-        """What is known about pods like this one. Only pods of one controller can be alike."""
-        group, spec = group_of(pod), pod["spec"]
-        known = self._templates.get(group) if group else None
-        if known is not None and (known.spec is spec or known.spec == spec):
-            return known
-        template = Template(spec, request_of(pod))
-        if group:
-            self._templates.pop(group, None)
-            self._templates[group] = template
-            if len(self._templates) > KEPT_TEMPLATES:
-                self._templates.pop(next(iter(self._templates)))
-        return template
-
-    # filter
+    def _panel(self, cycle: Cycle, concerned: list[Plugin]) -> tuple[Panel, Verdict | None]:
+        """Who is to be asked; and why no node will do, from the first plug-in that says so."""
+        filters, hopeless = self._pre_filter(cycle, concerned)
+        if hopeless is not None:
+            return Panel([], set()), hopeless
+        silent = {plugin.name for plugin in self._beginning if not plugin.begin(cycle)}
+        telling = {plugin.name for plugin, _ in (*self._local, *self._shared)} - silent
+        return Panel(filters, telling), None
 
     @staticmethod
-    def _pre_filter(cycle: Cycle, concerned: list[Plugin]) -> Verdict | None:
-        """Why no node will do, from the first plug-in that says so."""
+    def _pre_filter(cycle: Cycle, concerned: list[Plugin]) -> tuple[list[Plugin], Verdict | None]:
+        filters = []
         for plugin in concerned:
             reason = plugin.pre_filter(cycle)
+            if reason is SKIP:
+                continue
             if reason:
-                return Verdict(0, plugin.name, (reason,) if isinstance(reason, str) else reason)
-        return None
+                assert not isinstance(reason, type(SKIP))
+                return [], Verdict(0, plugin.name, (reason,) if isinstance(reason, str) else reason)
+            filters.append(plugin)
+        return filters, None
 
-    def _hopeless(self, pod: Object, template: Template, verdict: Verdict, now: float) -> Result:
-        text = ", ".join(verdict.reasons)
-        nodes = [node.name for node in self._cache.nodes]
-        decision = Decision(
-            key_of(pod),
-            uid_of(pod),
-            now,
-            message=f"0/{len(nodes)} nodes are available: {text}.",
-            refusals=dict.fromkeys(_first(nodes), (verdict.plugin, text)),
-            counts=Counter({text: len(nodes)}),
-        )
-        return Result("", template.request, decision, frozenset((verdict.plugin,)))
+    # looking at the nodes
+
+    def _look(self, cycle: Cycle, template: Template, panel: Panel) -> Outcome:
+        if not self._nominator:
+            found = self._by_rank(cycle, template.ranking, panel) if cycle.group else None
+            return found or self._one_by_one(cycle, template, panel, self._cache.nodes)
+        nominated = self._cache.node(self._nominator.node_of(key_of(cycle.pod)))
+        if nominated is not None and not _first_refusal(cycle.pod, nominated, [*self._filters, *panel.filters]):
+            return self._one_by_one(cycle, template, panel, [nominated])
+        return self._one_by_one(cycle, template, panel, self._cache.nodes)
+
+    def _by_rank(self, cycle: Cycle, ranking: Ranking, panel: Panel) -> Outcome | None:
+        """The best of all nodes, by the template's ranking; None where some plug-in has to see each node."""
+        pod, telling = cycle.pod, panel.telling
+        shared = [scorer for scorer in self._shared if scorer.plugin.name in telling]
+        sharing = [*panel.filters, *(plugin for plugin, _ in shared if plugin not in panel.filters)]
+        alike = [plugin.alike_by(pod) for plugin in sharing]
+        if None in alike:
+            return None
+        local = [(at, scorer) for at, scorer in enumerate(self._local) if scorer.plugin.name in telling]
+        plain = [(at, scorer) for at, scorer in local if not scorer.plugin.normalizes]
+        normalizing = [(at, scorer) for at, scorer in local if scorer.plugin.normalizes]
+
+        def judge(node: NodeInfo) -> Judged:
+            verdict = self._judge(pod, node)
+            if verdict.reasons:
+                return Judged(verdict)
+            parts = verdict.parts
+            score = sum([parts[at] * scorer.weight for at, scorer in plain])
+            apart = (*[parts[at] for at, _ in normalizing], *[plugin.likeness(node) for plugin in sharing])
+            return Judged(verdict, score, apart)
+
+        names = tuple([scorer.plugin.name for _, scorer in local])
+        signature = (names, tuple([plugin.name for plugin in sharing]), tuple(alike))
+        ranking.refresh(self._cache, signature, judge, dice=self._random)
+        return _best_of(ranking, pod, panel.filters, Scorers(plain, normalizing, shared))
+
+    def _one_by_one(self, cycle: Cycle, template: Template, panel: Panel, nodes: Sequence[NodeInfo]) -> Outcome:
+        feasible, refused = self._filter(cycle.pod, template, panel, nodes)
+        if self._nominator:
+            self._make_way(cycle, panel.filters, feasible, refused)
+        counts = Counter(reason for verdict in refused.values() for reason in verdict.reasons)
+        if not feasible:
+            return Outcome("", Scores(), told(refused), counts, refused)
+        columns = self._score(cycle.pod, feasible, template, panel.telling)
+        totals = _totals(columns, len(feasible))
+        best = max(totals)
+        winner = self._random.choice([at for at, total in enumerate(totals) if total == best])
+        return Outcome(feasible[winner].name, _kept(feasible, columns, totals, winner), told(refused), counts, refused)
 
     def _filter(
-        self, pod: Object, template: Template, concerned: list[Plugin]
+        self, pod: Object, template: Template, panel: Panel, nodes: Sequence[NodeInfo]
     ) -> tuple[list[NodeInfo], dict[str, Verdict]]:
         """The nodes that are left, as many as are worth scoring, and the verdict on each that is not."""
-        nodes, wanted = self._cache.nodes, feasible_to_find(len(self._cache.nodes))
+        wanted = feasible_to_find(len(nodes))
         start = self._next_start % len(nodes) if nodes else 0
         feasible: list[NodeInfo] = []
         refused: dict[str, Verdict] = {}
@@ -241,8 +230,8 @@ class Algorithm:
             verdict = verdicts.get(node.name)
             if verdict is None or verdict.generation != node.generation:
                 verdict = verdicts[node.name] = self._judge(pod, node)
-            if concerned and not verdict.reasons:
-                verdict = _first_refusal(pod, node, concerned) or verdict
+            if panel.filters and not verdict.reasons:
+                verdict = _first_refusal(pod, node, panel.filters) or verdict
             if verdict.reasons:
                 refused[node.name] = verdict
                 continue
@@ -256,22 +245,9 @@ class Algorithm:
         refusal = _first_refusal(pod, node, self._filters)
         if refusal is not None:
             return refusal
-        return Verdict(node.generation, parts=tuple(scorer.plugin.score(pod, node) for scorer in self._local))
+        return Verdict(node.generation, parts=tuple([scorer.plugin.score(pod, node) for scorer in self._local]))
 
-    def _refused(self, pod: Object, template: Template, refused: dict[str, Verdict], now: float) -> Result:
-        counts = Counter(reason for verdict in refused.values() for reason in verdict.reasons)
-        kept = {node: (refused[node].plugin, ", ".join(refused[node].reasons)) for node in _first(refused)}
-        decision = Decision(
-            key_of(pod), uid_of(pod), now, message=message_of(len(refused), counts), refusals=kept, counts=counts
-        )
-        by = frozenset(verdict.plugin for verdict in refused.values())
-        resolvable = tuple(name for name, verdict in refused.items() if verdict.resolvable)
-        by = by or frozenset(plugin.name for plugin in self.plugins)
-        return Result("", template.request, decision, by, resolvable)
-
-    # score
-
-    def _score(self, pod: Object, nodes: list[NodeInfo], template: Template, telling: set[str]) -> list[Scored]:
+    def _score(self, pod: Object, nodes: list[NodeInfo], template: Template, telling: set[str]) -> list[Column]:
         """The scores of each plug-in that can tell these nodes apart."""
         columns = []
         parts = [template.verdicts[node.name].parts for node in nodes]
@@ -282,6 +258,86 @@ class Algorithm:
             if plugin.name in telling:
                 columns.append(_scored(plugin, weight, plugin.score_all(pod, nodes)))
         return columns
+
+    # nominated pods
+
+    def _make_way(
+        self, cycle: Cycle, filters: list[Plugin], feasible: list[NodeInfo], refused: dict[str, Verdict]
+    ) -> None:
+        """Take out the nodes that would not do if the pods were there that room was made for."""
+        for node in list(feasible):
+            others = [other for other in self._nominator.on(node.name) if _goes_first(other, cycle.pod)]
+            if not others:
+                continue
+            verdict = self._with_others(cycle, filters, node, others)
+            if verdict is not None:
+                feasible.remove(node)
+                refused[node.name] = verdict
+
+    def _with_others(self, cycle: Cycle, filters: list[Plugin], node: NodeInfo, others: list[Object]) -> Verdict | None:
+        waiting = [other for other in others if not self._cache.counts(key_of(other), uid_of(other))]
+        for other in waiting:
+            self._cache.place(key_of(other), other, node.name)
+        try:
+            asked, verdict = self._pre_filter(cycle, filters)
+            return verdict or _first_refusal(cycle.pod, node, [*self._filters, *asked])
+        finally:
+            for other in waiting:
+                self._cache.displace(key_of(other))
+            self._pre_filter(cycle, filters)
+
+    # telling
+
+    def _result(self, cycle: Cycle, outcome: Outcome, now: float) -> Result:
+        node, left, told_, counts, refused = outcome
+        pod = cycle.pod
+        message = "" if node else message_of(len(self._cache.nodes), counts)
+        decision = Decision(key_of(pod), uid_of(pod), now, node, message, told_, left, counts)
+        if node:
+            return Result(node, cycle.request, decision)
+        by = frozenset(verdict.plugin for verdict in refused.values())
+        by = by or frozenset(plugin.name for plugin in self.plugins)
+        return Result("", cycle.request, decision, by, tuple(name for name, each in refused.items() if each.resolvable))
+
+    def _hopeless(self, cycle: Cycle, verdict: Verdict, now: float) -> Result:
+        text = ", ".join(verdict.reasons)
+        nodes = [node.name for node in self._cache.nodes]
+        decision = Decision(
+            key_of(cycle.pod),
+            uid_of(cycle.pod),
+            now,
+            message=f"0/{len(nodes)} nodes are available: {text}.",
+            refusals=dict.fromkeys(nodes[:KEPT_NODES], (verdict.plugin, text)),
+            counts=Counter({text: len(nodes)}),
+        )
+        return Result("", cycle.request, decision, frozenset((verdict.plugin,)))
+
+
+def _best_of(ranking: Ranking, pod: Object, filters: list[Plugin], scorers: Scorers) -> Outcome:
+    """Ask one node of each group. A group that is refused is refused with all its nodes."""
+    left: list[Group] = []
+    refused: list[tuple[Group, Verdict]] = []
+    counts, told_ = Counter(ranking.counts), ranking.told
+    for group in ranking.groups.values():
+        verdict = _first_refusal(pod, group[0].node, filters) if filters else None
+        if verdict is None:
+            left.append(group)
+        else:
+            counts.update(dict.fromkeys(verdict.reasons, len(group)))
+            refused.append((group, verdict))
+    if not left:
+        each = {**ranking.refused, **_by_name(refused)}
+        return Outcome("", Scores(), told(each), counts, each)
+    if refused and len(told_) < KEPT_NODES:
+        told_ = {**told_, **told(_by_name(refused, KEPT_NODES - len(told_)))}
+    winner, standings = stand(left, pod, scorers)
+    return Outcome(winner.name, standings, told_, counts, {})
+
+
+def _by_name(refused: list[tuple[Group, Verdict]], most: int | None = None) -> dict[str, Verdict]:
+    """The verdict on each node, or on the first of them."""
+    each = ((member.name, verdict) for group, verdict in refused for member in group)
+    return dict(itertools.islice(each, most))
 
 
 def _first_refusal(pod: Object, node: NodeInfo, filters: Iterable[Plugin]) -> Verdict | None:
@@ -299,15 +355,25 @@ def _goes_first(nominated: Object, pod: Object) -> bool:
     return uid_of(nominated) != uid_of(pod) and priority_of(nominated) >= priority_of(pod)
 
 
-def _scored(plugin: Plugin, weight: int, scores: list[int]) -> Scored:
-    return Scored(plugin.name, weight, scores, plugin.normalize(scores) if plugin.normalizes else scores)
+def _scored(plugin: Plugin, weight: int, scores: list[int]) -> Column:
+    return Column(plugin.name, weight, scores, plugin.normalize(scores) if plugin.normalizes else scores)
 
 
-def _totals(columns: list[Scored], nodes: int) -> list[int]:
+def _totals(columns: list[Column], nodes: int) -> list[int]:
     if not columns:
         return [0] * nodes
     weighed = [[score * weight for score in normal] if weight != 1 else normal for _, weight, _, normal in columns]
     return list(map(sum, zip(*weighed, strict=True)))
+
+
+def _kept(nodes: list[NodeInfo], columns: list[Column], totals: list[int], winner: int) -> Scores:
+    """The scores of the best nodes, packed."""
+    kept: Collection[int] = range(len(nodes))
+    if len(nodes) > KEPT_NODES:
+        kept = {winner, *heapq.nlargest(KEPT_NODES - 1, kept, key=totals.__getitem__)}
+    packed = (Column(name, weight, array("q", [raw[at] for at in kept]), array("q", [normal[at] for at in kept]))
+              for name, weight, raw, normal in columns)  # fmt: skip
+    return Scores(tuple(nodes[at].name for at in kept), tuple(packed))
 
 
 def feasible_to_find(nodes: int) -> int:
@@ -326,37 +392,6 @@ def message_of(nodes: int, counts: Counter[str]) -> str:
     return f"0/{nodes} nodes are available: {', '.join(reasons)}."
 
 
-def _first(names: Iterable[str]) -> list[str]:
-    return list(names)[:KEPT_NODES]
-
-
 def _about(pod: Object, now: float, like: Decision) -> Decision:
     """The same decision about another pod."""
     return replace(like, key=key_of(pod), uid=uid_of(pod), time=now)
-
-
-def _decided(
-    pod: Object,
-    now: float,
-    nodes: list[NodeInfo],
-    columns: list[Scored],
-    totals: list[int],
-    winner: int,
-    refused: dict[str, Verdict],
-) -> Decision:
-    kept: Collection[int] = range(len(nodes))
-    if len(nodes) > KEPT_NODES:
-        kept = {winner, *heapq.nlargest(KEPT_NODES - 1, kept, key=totals.__getitem__)}
-    return Decision(
-        key_of(pod),
-        uid_of(pod),
-        now,
-        nodes[winner].name,
-        refusals={node: (refused[node].plugin, ", ".join(refused[node].reasons)) for node in _first(refused)},
-        nodes=tuple(nodes[at].name for at in kept),
-        columns=tuple(
-            Column(name, weight, array("q", [raw[at] for at in kept]), array("q", [normal[at] for at in kept]))
-            for name, weight, raw, normal in columns
-        ),
-        counts=Counter(reason for verdict in refused.values() for reason in verdict.reasons),
-    )

@@ -10,7 +10,9 @@ each pod.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from k8snb.apimachinery.meta import Object, controller_of, labels_of, name_of, namespace_of, uid_of
@@ -19,14 +21,15 @@ from k8snb.scheduler.pod_index import PodIndex, Shape, shape_of
 from k8snb.scheduler.requests import Amounts, HostPort, Request, amounts, request_of
 
 ZONE = "topology.kubernetes.io/zone"
+KEPT_GONE = 1000  # nodes that have gone and are still told of
 
 
 class NodeInfo:
     """A node and the sum of its pods. Read-only for plug-ins. `node` is the Node object."""
 
     __slots__ = (
-        "allocatable", "cpu", "generation", "groups", "labels", "max_pods", "memory", "name", "node", "placed", "pods",
-        "ports", "requested", "taints", "unschedulable", "zone",
+        "allocatable", "cpu", "generation", "groups", "images", "labels", "max_pods", "memory", "name", "node",
+        "placed", "pods", "ports", "requested", "shapes", "taints", "unschedulable", "zone",
     )  # fmt: skip
 
     def __init__(self, name: str) -> None:
@@ -45,6 +48,8 @@ class NodeInfo:
         self.placed: dict[str, Placed] = {}
         self.ports: Counter[HostPort] = Counter()
         self.groups: Counter[str] = Counter()  # pods by controller
+        self.shapes: Counter[Shape] = Counter()  # pods by what selectors see of them
+        self.images: dict[str, int] = {}  # bytes, by every name that an image on the node has
         self.generation = 0
 
     def __repr__(self) -> str:
@@ -68,6 +73,13 @@ class NodeInfo:
         status = node.get("status") or {}
         self.allocatable = amounts(status.get("allocatable") or status.get("capacity"))
         self.max_pods = self.allocatable.pop("pods", 0)
+        images = status.get("images") or ()
+        self.images = {name: image.get("sizeBytes") or 0 for image in images for name in image.get("names") or ()}
+
+    def _count_shape(self, shape: Shape, sign: int) -> None:
+        self.shapes[shape] += sign
+        if not self.shapes[shape]:
+            del self.shapes[shape]
 
     def _count(self, request: Request, group: str, sign: int) -> None:
         for resource, amount in request.needed.items():
@@ -98,12 +110,23 @@ class Cache:
     def __init__(self) -> None:
         self.nodes: list[NodeInfo] = []  # those whose Node object is there
         self.generation = 0
-        self.node_generation = 0  # changes with the nodes themselves, not with their pods
         self.index = PodIndex()
         self.mild_taints = 0  # nodes with a taint of effect PreferNoSchedule
         self.zone_groups: Counter[tuple[str, str]] = Counter()  # pods by (controller, zone)
+        self.images: Counter[str] = Counter()  # nodes that have an image
         self._infos: dict[str, NodeInfo] = {}
         self._placed: dict[str, Placed] = {}
+        self._changes: dict[str, NodeInfo] = {}  # the latest last
+        self._known_since = 0  # the generation from which on all changes are known
+
+    def changed_since(self, generation: int) -> Iterable[NodeInfo] | None:
+        """The nodes that have changed after a generation, also those that have gone; None where that is not known.
+
+        The cache must not be changed while somebody goes over them.
+        """
+        if generation < self._known_since:
+            return None
+        return itertools.takewhile(lambda info: info.generation > generation, reversed(self._changes.values()))
 
     # nodes
 
@@ -116,10 +139,9 @@ class Cache:
         if info.node is None:
             self.nodes.append(info)
         self._move_zone(info, labels_of(node).get(ZONE, ""))
-        self.mild_taints -= info.has_mild_taint
+        self._tell_of(info, -1)
         info._set_node(node)
-        self.node_generation += 1
-        self.mild_taints += info.has_mild_taint
+        self._tell_of(info, 1)
         self._touch(info)
 
     def remove_node(self, name: str) -> None:
@@ -127,12 +149,19 @@ class Cache:
         if info is None or info.node is None:
             return
         self._move_zone(info, "")
-        self.mild_taints -= info.has_mild_taint
-        info.node, info.taints = None, []
+        self._tell_of(info, -1)
+        info.node, info.taints, info.images = None, [], {}
         self.nodes.remove(info)
-        self.node_generation += 1
         self._touch(info)
         self._drop_if_empty(info)
+
+    def _tell_of(self, info: NodeInfo, sign: int) -> None:
+        """What is counted over all nodes."""
+        self.mild_taints += sign * info.has_mild_taint
+        for image in info.images:
+            self.images[image] += sign
+            if not self.images[image]:
+                del self.images[image]
 
     def _move_zone(self, info: NodeInfo, zone: str) -> None:
         """A node that changes its zone takes its pods along."""
@@ -161,7 +190,10 @@ class Cache:
         if shape != known.shape:
             self.index.count(known.shape, known.node, -1)
             self.index.count(shape, known.node, 1)
-            self._touch(self._info(known.node))
+            info = self._info(known.node)
+            info._count_shape(known.shape, -1)
+            info._count_shape(shape, 1)
+            self._touch(info)
         renewed = known._replace(pod=pod, shape=shape)
         self._placed[key] = self._info(known.node).placed[key] = renewed
 
@@ -184,6 +216,7 @@ class Cache:
         else:
             info.placed.pop(key, None)
         self.index.count(placed.shape, placed.node, sign)
+        info._count_shape(placed.shape, sign)
         info._count(placed.request, placed.group, sign)
         if placed.group:
             self.zone_groups[placed.group, info.zone] += sign
@@ -201,6 +234,11 @@ class Cache:
     def _touch(self, info: NodeInfo) -> None:
         self.generation += 1
         info.generation = self.generation
+        self._changes.pop(info.name, None)
+        self._changes[info.name] = info
+        if len(self._changes) > 2 * len(self._infos) + KEPT_GONE:
+            self._changes = {name: known for name, known in self._changes.items() if name in self._infos}
+            self._known_since = self.generation
 
     def _drop_if_empty(self, info: NodeInfo) -> None:
         if info.node is None and not info.pods:

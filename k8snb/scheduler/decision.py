@@ -7,11 +7,10 @@ Real Kubernetes logs this at verbosity 10 and forgets it.
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 KEPT_DECISIONS = 10_000
 KEPT_NODES = 25
@@ -26,18 +25,37 @@ class Score(NamedTuple):
 
 
 class Column(NamedTuple):
-    """A plug-in's scores of the nodes of a decision, packed: a decision about a large cluster takes about 2 kB."""
+    """A plug-in's scores of the nodes of a decision."""
 
     plugin: str
     weight: int
-    raw: array[int]
-    normal: array[int]
+    raw: Sequence[int]
+    normal: Sequence[int]
+
+
+class Field(Protocol):
+    """The nodes that were left, the 25 best of them at most, and their scores. It takes 2 or 3 kB."""
+
+    @property
+    def nodes(self) -> tuple[str, ...]: ...
+    @property
+    def columns(self) -> tuple[Column, ...]: ...
+
+
+class Scores(NamedTuple):
+    """A `Field` as a table."""
+
+    nodes: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+
+NOTHING_LEFT = Scores()
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One attempt to find a node. `node` is "" where there was none; `refusals` is {node: (plug-in, reason)}, `columns`
-    the scores of `nodes`, each of at most 25 nodes; `counts` has all refusals: {reason: nodes}."""
+    """One attempt to find a node. `node` is "" where there was none; `refusals` is {node: (plug-in, reason)}, of at
+    most 25 nodes; `counts` has all refusals: {reason: nodes}."""
 
     key: str
     uid: str
@@ -45,15 +63,25 @@ class Decision:
     node: str = ""
     message: str = ""
     refusals: dict[str, tuple[str, str]] = field(default_factory=dict)
-    nodes: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = ()
+    left: Field = NOTHING_LEFT
     counts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes whose scores are kept: at most 25."""
+        return self.left.nodes
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The scores of `nodes`."""
+        return self.left.columns
 
     @property
     def scores(self) -> dict[str, dict[str, int]]:
         """{node: {plug-in: weighed score}}"""
+        columns = self.columns
         return {
-            node: {column.plugin: column.normal[at] * column.weight for column in self.columns}
+            node: {column.plugin: column.normal[at] * column.weight for column in columns}
             for at, node in enumerate(self.nodes)
         }
 

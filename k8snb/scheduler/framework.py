@@ -3,14 +3,14 @@
 Interface: subclass `Plugin` and override `filter` or `score`; a row in `plugins.PLUGINS` puts it to work.
 The rule not to break: a plug-in decides by the pod and the node it is given, and changes neither.
 Source: `staging/src/k8s.io/kube-scheduler/framework` in the kubernetes repository. Of its extension points k8snb has
-PreEnqueue, PreFilter and PreScore (`begin`, `pre_filter`), Filter, PostFilter, Score, NormalizeScore (`normalize`),
-Reserve, Permit and PreBind (both are `pre_bind`, where a pod may wait) and PostBind. QueueSort and Bind it has not: the
-queue is by priority, then age, and all pods are bound in the same way.
+PreEnqueue, PreFilter and PreScore (`pre_filter`, `pinned`, `begin`), Filter, PostFilter, Score, NormalizeScore
+(`normalize`), Reserve, Permit, PreBind, Bind and PostBind. QueueSort it has not: the queue is by priority, then age.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import enum
+from collections.abc import Callable, Collection, Hashable, Sequence
 from typing import ClassVar, NamedTuple, Protocol
 
 from k8snb.apimachinery.meta import Object
@@ -22,6 +22,15 @@ from k8snb.scheduler.cache import Cache, NodeInfo
 from k8snb.scheduler.requests import Request
 
 Reason = str | tuple[str, ...] | None  # why not; several reasons where a node lacks several things
+
+
+class Skip(enum.Enum):
+    """A plug-in has nothing to say about a pod: its filter is not asked."""
+
+    SKIP = enum.auto()
+
+
+SKIP = Skip.SKIP
 
 
 class Unresolvable(str):
@@ -83,21 +92,35 @@ class Handle(Protocol):
         """What a pod waited for in `pre_bind` may be there now."""
         ...
 
+    def allow(self, key: str, plugin: str) -> None:
+        """A plug-in lets a pod go on that it made wait in `permit`."""
+        ...
+
+    def reject(self, key: str, plugin: str, why: str) -> None:
+        """A plug-in sends back a pod that it made wait in `permit`."""
+        ...
+
 
 class Plugin:
     """A rule of the scheduler. What is not overridden has no opinion.
 
-    `local`: filter and score depend on nothing but the pod's template and the node, so that pods of one template
-    share the answers until the node changes. The others are asked for each pod that concerns them. `wakes_on`: what
-    may change this plug-in's mind about a pod that it refused. `resolvable`: whether it may refuse because of pods that
-    are in the way; an `Unresolvable` reason says of one refusal that it is not so.
+    `local`: filter and score read nothing but the node and, of the pod, the fields that `template.view_of` names
+    (requests, ports, images, selectors, affinity, tolerations), so that equal pods share the answers until the node
+    changes. The others are asked for each pod that concerns them. `wakes_on`: what may change this plug-in's mind about
+    a pod that it refused. `resolvable`: whether it may refuse because of pods that are in the way; an `Unresolvable`
+    reason says of one refusal that it is not so.
     """
 
     name: ClassVar[str]
-    local: ClassVar[bool] = True
+    local: ClassVar[bool] = False
     resolvable: ClassVar[bool] = True
     normalizes: ClassVar[bool] = False
     wakes_on: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def has(cls, point: str) -> bool:
+        """Whether this plug-in has something of its own at an extension point."""
+        return getattr(cls, point) is not getattr(Plugin, point)
 
     def connect(self, handle: Handle) -> None:
         """Called once, before the first pod; for plug-ins that look at more than pods and nodes."""
@@ -114,13 +137,29 @@ class Plugin:
         """Whether what happened to another pod (placed, gone, other labels) can help one that was refused."""
         return True
 
-    def pre_filter(self, cycle: Cycle) -> Reason:
+    def pinned(self, pod: Object) -> frozenset[str] | None:
+        """The names of the only nodes that can do; None where it does not go by names."""
+        return None
+
+    def pre_filter(self, cycle: Cycle) -> Reason | Skip:
         """Why no node at all will do; None where that depends on the node. Of plug-ins that are not local."""
         return None
 
     def begin(self, cycle: Cycle) -> bool:
         """Look at a pod before any node. Returns whether its score can make a difference between nodes."""
         return True
+
+    def alike_by(self, pod: Object) -> Hashable | None:
+        """By what this plug-in tells nodes apart for a pod; None where each node has to be asked.
+
+        Of plug-ins that are not local, after `pre_filter` and `begin`. Nodes of the same `likeness` are filtered and
+        scored alike then, until this answer is another one. The likeness of a node changes with the node only.
+        """
+        return None
+
+    def likeness(self, node: NodeInfo) -> Hashable:
+        """What `alike_by` speaks of, of one node."""
+        return node.name
 
     def filter(self, pod: Object, node: NodeInfo) -> Reason:
         """Why the pod cannot run on the node; None when it can."""
@@ -138,20 +177,39 @@ class Plugin:
         """The scores of all nodes that are left; for plug-ins that are faster in one go."""
         return [self.score(pod, node) for node in nodes]
 
+    def score_alike(self, pod: Object, nodes: Sequence[NodeInfo], numbers: Sequence[int]) -> list[int]:
+        """The same where each node stands for a number of nodes of its likeness."""
+        return self.score_all(pod, nodes)
+
     def normalize(self, scores: list[int]) -> list[int]:
-        """Scores of all nodes that are left, brought to 0 … 100. Override together with `normalizes`."""
+        """Scores of all nodes that are left, brought to 0 … 100. Override together with `normalizes`.
+
+        Of nodes with one score one may stand for all.
+        """
         return scores
 
     def reserve(self, pod: Object, node: NodeInfo) -> None:
-        """The node was chosen: keep there what the pod needs. Of plug-ins that are not local. Raises Rejected."""
+        """The node was chosen: keep there what the pod needs. Raises Rejected."""
 
     def unreserve(self, pod: Object, node: str) -> None:
         """The pod does not get the node after all; also called where nothing was reserved."""
+
+    def permit(self, pod: Object, node: NodeInfo) -> float:
+        """How many seconds the pod has to wait at most for `Handle.allow`; 0 where it may go on. Raises Rejected.
+
+        A pod that is not allowed in time is sent back.
+        """
+        return 0.0
 
     def pre_bind(self, pod: Object, node: NodeInfo) -> bool:
         """Make ready what the pod needs on its node. Whether it is ready; otherwise `Handle.resume` brings the pod
         here again. Raises Rejected, or ApiError."""
         return True
+
+    def bind(self, pod: Object, node: NodeInfo) -> bool:
+        """Bind the pod in a way of one's own. Whether that was done; otherwise the next one is asked, and in the end
+        the scheduler itself. Raises Rejected, or ApiError."""
+        return False
 
     def post_bind(self, pod: Object, node: str) -> None:
         """The pod is bound; nothing can be changed about it."""

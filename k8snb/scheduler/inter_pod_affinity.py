@@ -22,10 +22,12 @@ from k8snb.scheduler.framework import (
     POD_GONE,
     POD_LABELS,
     POD_PLACED,
+    SKIP,
     Cycle,
     Handle,
     Plugin,
     Reason,
+    Skip,
     Unresolvable,
 )
 from k8snb.scheduler.pod_index import Places
@@ -59,7 +61,6 @@ class State:
 
 class InterPodAffinity(Plugin):
     name = "InterPodAffinity"
-    local = False
     normalizes = True
     wakes_on = frozenset((NODE_ADDED, NODE_LABELS, POD_GONE, POD_PLACED, POD_LABELS))
 
@@ -87,7 +88,7 @@ class InterPodAffinity(Plugin):
 
     # filter
 
-    def pre_filter(self, cycle: Cycle) -> Reason:
+    def pre_filter(self, cycle: Cycle) -> Reason | Skip:
         pod, index = cycle.pod, cycle.cache.index
         own = Own(self._terms(pod, AFFINITY, REQUIRED), self._terms(pod, ANTI_AFFINITY, REQUIRED))
         state = self._state = State(own)
@@ -103,7 +104,7 @@ class InterPodAffinity(Plugin):
                 if self._means_shape(term, places):
                     _add(state.away, term.key, places, cycle.cache)
         state.is_first = not state.near and all(self._means(term, pod) for term in own.near)
-        return None
+        return None if own.near or own.away or state.kept_away_by else SKIP
 
     def filter(self, pod: Object, node: NodeInfo) -> Reason:
         state, labels = self._state, node.labels

@@ -12,6 +12,7 @@ from k8snb.scheduler.framework import NODE_ADDED, Plugin, Reason
 
 class NodeName(Plugin):
     name = "NodeName"
+    local = True
     resolvable = False
     wakes_on = frozenset((NODE_ADDED,))
 

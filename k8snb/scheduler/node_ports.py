@@ -15,6 +15,7 @@ EVERY_ADDRESS = "0.0.0.0"
 
 class NodePorts(Plugin):
     name = "NodePorts"
+    local = True
     wakes_on = frozenset((NODE_ADDED, POD_GONE))
     _wanted: tuple[HostPort, ...] = ()
 

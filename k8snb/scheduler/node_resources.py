@@ -1,11 +1,15 @@
 """NodeResourcesFit and NodeResourcesBalancedAllocation: pods are packed by what they request, not by what they use.
 
-Interface: two plug-ins. The first refuses nodes that lack something and prefers the emptier ones (LeastAllocated);
-the second prefers nodes whose CPU and memory would fill up evenly.
+Interface: two plug-ins. The first refuses nodes that lack something and prefers the emptier ones, or what its argument
+`scoring_strategy` says; `ignored_resources` and `ignored_resource_groups` are extended resources that it does not look
+at. The second prefers nodes whose CPU and memory would fill up evenly.
 Source: `pkg/scheduler/framework/plugins/noderesources` in the kubernetes repository.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from k8snb.apimachinery.meta import Object
 from k8snb.scheduler.cache import NodeInfo
@@ -20,42 +24,60 @@ from k8snb.scheduler.framework import (
     Unresolvable,
 )
 from k8snb.scheduler.requests import Request
+from k8snb.scheduler.scoring_strategy import strategy
 
 NOTHING = Request({}, 0, 0, ())
 
 
 class NodeResourcesFit(Plugin):
     name = "NodeResourcesFit"
+    local = True
     wakes_on = frozenset((NODE_ADDED, NODE_ALLOCATABLE, POD_GONE))
-    _request = NOTHING
+
+    def __init__(
+        self, *, scoring_strategy: Mapping[str, Any] | None = None, ignored_resources: Collection[str] = (),
+        ignored_resource_groups: Collection[str] = (),
+    ) -> None:  # fmt: skip
+        self._strategy = strategy(scoring_strategy)
+        self._ignored = frozenset(ignored_resources)
+        self._ignored_groups = frozenset(ignored_resource_groups)
+        self._request = NOTHING
+        self._counts: tuple[tuple[str, int, int], ...] = ()  # resource, its weight, what the pod asks for
 
     def begin(self, cycle: Cycle) -> bool:
-        self._request = cycle.request
+        request = self._request = cycle.request
+        asked = {**request.needed, "cpu": request.cpu, "memory": request.memory}
+        weights = self._strategy.weights.items()
+        self._counts = tuple([(name, weight, asked[name]) for name, weight in weights if name in asked])
         return True
+
+    def _is_ignored(self, resource: str) -> bool:
+        group, _, name = resource.partition("/")
+        return bool(name) and (resource in self._ignored or group in self._ignored_groups)
 
     def filter(self, pod: Object, node: NodeInfo) -> Reason:
         lacking: list[str] = [] if node.pods < node.max_pods else ["Too many pods"]
         requested, allocatable = node.requested, node.allocatable
         for resource, amount in self._request.needed.items():
             if amount and amount > allocatable.get(resource, 0) - requested.get(resource, 0):
+                if self._is_ignored(resource):
+                    continue
                 reason = f"Insufficient {resource}"
                 lacking.append(Unresolvable(reason) if amount > allocatable.get(resource, 0) else reason)
         return tuple(lacking) or None
 
     def score(self, pod: Object, node: NodeInfo) -> int:
-        """How much of CPU and memory would stay free, on average, in per cent."""
-        request, allocatable = self._request, node.allocatable
-        cpu, memory = allocatable.get("cpu", 0), allocatable.get("memory", 0)
-        parts = [
-            (whole - asked) * MAX_SCORE // whole if asked <= whole else 0
-            for whole, asked in ((cpu, node.cpu + request.cpu), (memory, node.memory + request.memory))
-            if whole
-        ]
-        return sum(parts) // len(parts) if parts else 0
+        """How full or empty the node would be; a resource that the pod does not ask for does not count."""
+        requested, allocatable = node.requested, node.allocatable
+        there = {**requested, "cpu": node.cpu, "memory": node.memory}
+        return self._strategy.score(
+            [(weight, there.get(name, 0) + asked, allocatable.get(name, 0)) for name, weight, asked in self._counts]
+        )
 
 
 class NodeResourcesBalancedAllocation(Plugin):
     name = "NodeResourcesBalancedAllocation"
+    local = True
     _request = NOTHING
 
     def begin(self, cycle: Cycle) -> bool:

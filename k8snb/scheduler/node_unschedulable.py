@@ -15,6 +15,7 @@ TAINT = {"key": UNSCHEDULABLE, "effect": NO_SCHEDULE}
 
 class NodeUnschedulable(Plugin):
     name = "NodeUnschedulable"
+    local = True
     resolvable = False
     wakes_on = frozenset((NODE_ADDED, NODE_TAINTS))
 

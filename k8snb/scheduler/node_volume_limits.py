@@ -28,7 +28,6 @@ NODE = "node"
 
 class NodeVolumeLimits(Plugin):
     name = "NodeVolumeLimits"
-    local = False
     wakes_on = frozenset((NODE_ADDED, POD_GONE, CLAIM_CHANGED, VOLUME_CHANGED, CSI_CHANGED))
 
     def connect(self, handle: Handle) -> None:

@@ -4,7 +4,8 @@ Interface: `PLUGINS`, `Profile`.
 The rule not to break: the cheap and likely refusals come first; a score of weight 0 is not asked for.
 Source: `pkg/scheduler/framework/plugins/registry.go` and `apis/config/v1/default_plugins.go` in the kubernetes
 repository.
-Upstream's ImageLocality and DynamicResources are not implemented by k8snb.
+Upstream's PrioritySort and DefaultBinder are the queue and the scheduler themselves. DynamicResources, in Kubernetes
+1.33 off by default, is not implemented by k8snb.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from k8snb.scheduler.default_preemption import DefaultPreemption
 from k8snb.scheduler.framework import Plugin
+from k8snb.scheduler.image_locality import ImageLocality
 from k8snb.scheduler.inter_pod_affinity import InterPodAffinity
 from k8snb.scheduler.node_affinity import NodeAffinity
 from k8snb.scheduler.node_name import NodeName
@@ -35,6 +37,7 @@ class Row(NamedTuple):
     plugin: type[Plugin]
     filters: bool
     weight: int
+    is_at_work: bool = True
 
 
 PLUGINS: tuple[Row, ...] = (
@@ -52,6 +55,7 @@ PLUGINS: tuple[Row, ...] = (
     Row(NodeResourcesBalancedAllocation, filters=False, weight=1),
     Row(PodTopologySpread, filters=True, weight=2),
     Row(InterPodAffinity, filters=True, weight=2),
+    Row(ImageLocality, filters=False, weight=1),
     Row(DefaultPreemption, filters=False, weight=0),
 )
 
@@ -59,7 +63,8 @@ PLUGINS: tuple[Row, ...] = (
 class Profile(NamedTuple):
     """One of the schedulers in the scheduler: pods choose it by `spec.schedulerName`.
 
-    `args` are keyword arguments for plug-ins, by their names: `{"NodeAffinity": {"added_affinity": …}}`.
+    `args` are keyword arguments for plug-ins, by their names: `{"NodeAffinity": {"added_affinity": …}}`. What a
+    configuration file of kube-scheduler says, `configuration.profiles_of` makes profiles of.
     """
 
     scheduler_name: str = DEFAULT

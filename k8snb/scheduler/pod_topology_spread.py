@@ -10,13 +10,15 @@ belong together by default through Services and the selectors of controllers; he
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from k8snb.apimachinery.meta import Object, labels_of, namespace_of
-from k8snb.apimachinery.selectors import Selector, from_label_selector
+from k8snb.apimachinery.node_selector import admits
+from k8snb.apimachinery.selectors import from_label_selector
 from k8snb.apimachinery.taints import NO_EXECUTE, NO_SCHEDULE, untolerated
 from k8snb.scheduler.cache import Cache, NodeInfo
 from k8snb.scheduler.framework import (
@@ -27,13 +29,15 @@ from k8snb.scheduler.framework import (
     POD_GONE,
     POD_LABELS,
     POD_PLACED,
+    SKIP,
     Cycle,
     Plugin,
     Reason,
+    Skip,
     Unresolvable,
 )
-from k8snb.scheduler.node_affinity import meets_required
 from k8snb.scheduler.pod_terms import with_label_keys
+from k8snb.scheduler.topology_tally import Rule, Tally
 
 NODE_SKEW, ZONE_SKEW = 3, 5
 HOSTNAME = "kubernetes.io/hostname"
@@ -41,50 +45,45 @@ HARD, SOFT = "DoNotSchedule", "ScheduleAnyway"
 UNEVEN = "node(s) didn't match pod topology spread constraints"
 NO_LABEL = Unresolvable(f"{UNEVEN} (missing required label)")
 IGNORED = -1  # the raw score of a node without the labels that the wishes name
-KEPT = 64  # templates whose nodes are remembered
+FORBIDDING = (NO_SCHEDULE, NO_EXECUTE)
+KEPT_NODES, FEWEST_KEPT = 250_000, 8  # nodes that are counted for templates, over all of them
+MOST_DOMAINS = 256  # more sorts of nodes than that are not worth being told apart
 
 
-class Rule(NamedTuple):
-    """A constraint, ready to count by."""
+class _Likeness(NamedTuple):
+    """By what nodes are alike for one rule: the number of pods where each is a domain of its own, else the label."""
 
-    key: str
-    max_skew: int
-    min_domains: int
-    selector: Selector
-    own: int  # 1 where it counts the pod itself
-    affinity: bool  # whether nodes out of the pod's reach by affinity are left out
-    taints: bool
+    tally: Tally
+    by_count: bool
 
 
-class Counted(NamedTuple):
-    """A rule with the pods in each domain, and the fewest."""
+class Counting(NamedTuple):
+    """The constraints of one sort of a pod, and what they count; kept for the next pod of its controller."""
 
-    rule: Rule
-    pods: Counter[str]
-    fewest: int
+    listed: Sequence[Object]
+    labels: dict[str, str]
+    scope: tuple[object, ...]  # what decides which nodes take part
+    rules: list[Rule]
+    tallies: list[Tally]
 
 
-class Eligible(NamedTuple):
-    """The nodes that take part for a template: {node: its value of each rule's key}, at one state of the nodes."""
-
-    generation: int
-    spec: Object
-    nodes: list[dict[str, str]]  # in the order of the rules
+NO_COUNTING = Counting((), {}, (), [], [])
 
 
 class PodTopologySpread(Plugin):
     name = "PodTopologySpread"
-    local = False
     normalizes = True
     wakes_on = frozenset((NODE_ADDED, NODE_LABELS, NODE_TAINTS, POD_GONE, POD_PLACED, POD_LABELS))
 
-    def __init__(self, *, default_constraints: Sequence[Object] | None = None) -> None:
+    def __init__(self, *, default_constraints: Sequence[Object] | None = None, defaulting_type: str = "System") -> None:
+        if default_constraints and defaulting_type == "System":
+            raise ValueError("defaultConstraints: when .defaultingType is System, no default constraints may be given")
         self._defaults = default_constraints
+        self._by_system = defaulting_type == "System"
         self._group = ""
         self._cache = Cache()
-        self._hard: list[Counted] = []
-        self._soft: list[Rule] = []
-        self._eligible: dict[tuple[str, str], Eligible] = {}
+        self._hard = self._soft = NO_COUNTING
+        self._kept: dict[tuple[str, str], Counting] = {}
 
     def concerns(self, pod: Object) -> bool:
         return bool(pod["spec"].get("topologySpreadConstraints") or self._defaults)
@@ -92,86 +91,94 @@ class PodTopologySpread(Plugin):
     def hint(self, pod: Object, event: str, other: Object) -> bool:
         if namespace_of(pod) != namespace_of(other):
             return False
-        return any(rule.selector.matches(labels_of(other)) for rule in self._rules(pod, HARD))
+        rules = _rules(self._listed(pod), labels_of(pod), HARD)
+        return any(rule.selector.matches(labels_of(other)) for rule in rules)
 
-    def _rules(self, pod: Object, sort: str) -> list[Rule]:
-        labels = labels_of(pod)
-        listed = pod["spec"].get("topologySpreadConstraints") or self._defaults or ()
-        return [_rule(each, labels) for each in listed if each["whenUnsatisfiable"] == sort]
+    def _listed(self, pod: Object) -> Sequence[Object]:
+        return pod["spec"].get("topologySpreadConstraints") or self._defaults or ()
 
     # filter
 
-    def pre_filter(self, cycle: Cycle) -> Reason:
-        rules = self._rules(cycle.pod, HARD)
-        self._hard = []
-        for rule, pods in zip(rules, self._counts(cycle, rules, HARD), strict=True):
-            fewest = min(pods.values(), default=0) if len(pods) >= rule.min_domains else 0
-            self._hard.append(Counted(rule, pods, fewest))
-        return None
+    def pre_filter(self, cycle: Cycle) -> Reason | Skip:
+        self._hard = self._counting(cycle, HARD)
+        return None if self._hard.rules else SKIP
 
     def filter(self, pod: Object, node: NodeInfo) -> Reason:
-        for rule, pods, fewest in self._hard:
+        for rule, tally in zip(self._hard.rules, self._hard.tallies, strict=True):
             domain = node.labels.get(rule.key)
             if domain is None:
                 return NO_LABEL
-            if pods.get(domain, 0) + rule.own - fewest > rule.max_skew:
+            if tally.pods.get(domain, 0) + rule.own - tally.fewest > rule.max_skew:
                 return UNEVEN
         return None
 
     # counting
 
-    def _counts(self, cycle: Cycle, rules: list[Rule], sort: str) -> list[Counter[str]]:
-        """The pods in every domain of each rule; a domain without any is there, too."""
-        counts = []
-        for rule, nodes in zip(rules, self._domains(cycle, rules, sort), strict=True):
-            pods: Counter[str] = Counter(dict.fromkeys(nodes.values(), 0))
-            for places in cycle.cache.index.matching(namespace_of(cycle.pod), rule.selector):
-                for name, number in () if places.shape.terminating else places.nodes.items():
-                    if name in nodes:
-                        pods[nodes[name]] += number
-            counts.append(pods)
-        return counts
-
-    def _domains(self, cycle: Cycle, rules: list[Rule], sort: str) -> list[dict[str, str]]:
-        """The nodes that take part, by rule; remembered for a template until a node itself changes."""
-        key, spec, generation = (sort, cycle.group), cycle.pod["spec"], cycle.cache.node_generation
-        known = self._eligible.pop(key, None) if cycle.group else None
-        if known is None or known.generation != generation or not (known.spec is spec or known.spec == spec):
-            known = Eligible(generation, spec, _eligible(cycle.pod, cycle.cache.nodes, rules))
+    def _counting(self, cycle: Cycle, sort: str) -> Counting:
+        """The pods in every domain of each rule, as they are now."""
+        pod, key = cycle.pod, (sort, cycle.group)
+        spec, labels, listed = pod["spec"], labels_of(pod), self._listed(pod)
+        scope = spec.get("nodeSelector"), spec.get("affinity"), spec.get("tolerations")
+        known = self._kept.pop(key, None) if cycle.group else None
+        if known is None or known.listed != listed or known.labels != labels or known.scope != scope:
+            rules = _rules(listed, labels, sort)
+            same = known is not None and known.rules == rules and known.scope == scope
+            tallies = known.tallies if known is not None and same else _tallies(pod, rules)
+            known = Counting(listed, labels, scope, rules, tallies)
         if cycle.group:
-            self._eligible[key] = known
-            if len(self._eligible) > KEPT:
-                self._eligible.pop(next(iter(self._eligible)))
-        return known.nodes
+            self._kept[key] = known
+            if len(self._kept) > max(KEPT_NODES // max(len(cycle.cache.nodes), 1), FEWEST_KEPT):
+                self._kept.pop(next(iter(self._kept)))
+        for tally in known.tallies:
+            tally.refresh(cycle.cache)
+        return known
+
+    # which nodes are alike
+
+    def alike_by(self, pod: Object) -> Hashable | None:
+        """Nodes with the same labels that the rules name; by host name, with the same number of pods."""
+        tallies = [*self._hard.tallies, *self._soft.tallies]
+        self._alike = [_Likeness(tally, tally.rule.key == HOSTNAME and tally.is_by_node) for tally in tallies]
+        if any(tally.domains > MOST_DOMAINS and not by_count for tally, by_count in self._alike):
+            return None
+        return (*self._alike, self._group if not self._soft.rules else "")
+
+    def likeness(self, node: NodeInfo) -> Hashable:
+        found = [tally.pods.get(node.labels.get(HOSTNAME, "")) if by_count else node.labels.get(tally.rule.key)
+                 for tally, by_count in self._alike]  # fmt: skip
+        default = () if self._soft.rules else (node.zone, node.groups.get(self._group, 0))
+        return (*found, *default, HOSTNAME in node.labels)
 
     # score
 
     def begin(self, cycle: Cycle) -> bool:
         self._cache, self._group = cycle.cache, cycle.group
-        self._soft = []
         if not self.concerns(cycle.pod):
-            return bool(cycle.group)
-        self._soft = self._rules(cycle.pod, SOFT)
-        if self._soft:
-            self._pods = self._counts(cycle, self._soft, SOFT)
-        return bool(self._soft)
+            self._hard = self._soft = NO_COUNTING
+            return bool(cycle.group) and self._by_system
+        self._soft = self._counting(cycle, SOFT)
+        return bool(self._soft.rules)
 
     def score_all(self, pod: Object, nodes: Sequence[NodeInfo]) -> list[int]:
+        return self.score_alike(pod, nodes, [1] * len(nodes))
+
+    def score_alike(self, pod: Object, nodes: Sequence[NodeInfo], numbers: Sequence[int]) -> list[int]:
         """The pods in the node's domains, weighed so that few large zones count as much as many nodes. Low is good."""
-        return self._by_wishes(nodes) if self._soft else self._by_default(nodes)
+        return self._by_wishes(nodes, numbers) if self._soft.rules else self._by_default(nodes, numbers)
 
-    def _by_wishes(self, nodes: Sequence[NodeInfo]) -> list[int]:
-        rules = self._soft
-        taking_part = [node for node in nodes if all(rule.key in node.labels for rule in rules)]
-        sizes = [len(taking_part) if rule.key == HOSTNAME else len({node.labels[rule.key] for node in taking_part})
+    def _by_wishes(self, nodes: Sequence[NodeInfo], numbers: Sequence[int]) -> list[int]:
+        rules, tallies = self._soft.rules, self._soft.tallies
+        takes_part = [all(rule.key in node.labels for rule in rules) for node in nodes]
+        hosts = sum(itertools.compress(numbers, takes_part))
+        taking_part = list(itertools.compress(nodes, takes_part))
+        sizes = [hosts if rule.key == HOSTNAME else len({node.labels[rule.key] for node in taking_part})
                  for rule in rules]  # fmt: skip
-        parts = [(rule, pods, math.log(size + 2)) for rule, pods, size in zip(rules, self._pods, sizes, strict=True)]
-        names = {node.name for node in taking_part}
-        return [_wish(node, parts) if node.name in names else IGNORED for node in nodes]
+        parts = [(tally, math.log(size + 2)) for tally, size in zip(tallies, sizes, strict=True)]
+        return [_wish(node, parts) if counts else IGNORED for node, counts in zip(nodes, takes_part, strict=True)]
 
-    def _by_default(self, nodes: Sequence[NodeInfo]) -> list[int]:
+    def _by_default(self, nodes: Sequence[NodeInfo], numbers: Sequence[int]) -> list[int]:
         group = self._group
-        weight = math.log(len(nodes) + 2)
+        weight = math.log(sum(numbers) + 2)
         in_zone = self._zone_scores({node.zone for node in nodes})
         return [int(node.groups.get(group, 0) * weight + in_zone[node.zone]) for node in nodes]
 
@@ -194,6 +201,10 @@ class PodTopologySpread(Plugin):
         return [0 if score == IGNORED else MAX_SCORE * (high + low - score) // high for score in scores]
 
 
+def _rules(listed: Sequence[Object], labels: dict[str, str], sort: str) -> list[Rule]:
+    return [_rule(each, labels) for each in listed if each["whenUnsatisfiable"] == sort]
+
+
 def _rule(constraint: Object, labels: dict[str, str]) -> Rule:
     selector = from_label_selector(with_label_keys(constraint, labels))
     return Rule(
@@ -207,20 +218,21 @@ def _rule(constraint: Object, labels: dict[str, str]) -> Rule:
     )
 
 
-def _eligible(pod: Object, nodes: Sequence[NodeInfo], rules: list[Rule]) -> list[dict[str, str]]:
+def _tallies(pod: Object, rules: list[Rule]) -> list[Tally]:
+    return [Tally(rule, namespace_of(pod), functools.partial(_takes_part, pod["spec"], rules, rule)) for rule in rules]
+
+
+def _takes_part(spec: Object, rules: list[Rule], rule: Rule, node: NodeInfo) -> bool:
     """A node takes part where it has the labels that all the rules name, and what a rule honors does not forbid it."""
-    labelled = [node for node in nodes if all(rule.key in node.labels for rule in rules)]
-    near = {node.name for node in labelled if meets_required(pod, node)} if rules else set()
-    tolerations = pod["spec"].get("tolerations") or ()
-    hard = (NO_SCHEDULE, NO_EXECUTE)
-    open_nodes = {node.name for node in labelled if not node.taints or not untolerated(node.taints, tolerations, hard)}
-    return [
-        {node.name: node.labels[rule.key] for node in labelled
-         if (not rule.affinity or node.name in near) and (not rule.taints or node.name in open_nodes)}
-        for rule in rules
-    ]  # fmt: skip
+    if any(each.key not in node.labels for each in rules):
+        return False
+    if rule.affinity and not admits(spec, node.name, node.labels):
+        return False
+    return not (rule.taints and node.taints and untolerated(node.taints, spec.get("tolerations") or (), FORBIDDING))
 
 
-def _wish(node: NodeInfo, parts: list[tuple[Rule, Counter[str], float]]) -> int:
-    total = sum(pods.get(node.labels[rule.key], 0) * weight + rule.max_skew - 1 for rule, pods, weight in parts)
+def _wish(node: NodeInfo, parts: list[tuple[Tally, float]]) -> int:
+    total = sum(
+        tally.pods.get(node.labels[tally.rule.key], 0) * weight + tally.rule.max_skew - 1 for tally, weight in parts
+    )
     return int(total + 0.5)

@@ -5,11 +5,12 @@ Interface: `Scheduler(context, informers)`, `start()`; `why(pod)` tells why a po
 The rule not to break: it writes nothing but bindings, the condition PodScheduled, the node nominated, and events, and
 deletes only whom DefaultPreemption chose; whether a pod then runs is the kubelet's business. A pod that is being bound
 counts on its node already (assumed), or two pods would take one place.
-Source: `pkg/scheduler/{scheduler,schedule_one,eventhandlers}.go` in the kubernetes repository.
+Source: `pkg/scheduler/{scheduler,schedule_one}.go` in the kubernetes repository.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
@@ -18,9 +19,7 @@ from k8snb.apimachinery.meta import (
     Object,
     condition,
     get_path,
-    is_deleting,
     key_of,
-    labels_of,
     name_of,
     namespace_of,
     revision_of,
@@ -31,32 +30,26 @@ from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
 from k8snb.pump import SYNC, Item
-from k8snb.scheduler.algorithm import Algorithm, Result
+from k8snb.scheduler.algorithm import Algorithm
 from k8snb.scheduler.binding_cycle import BindingCycles
 from k8snb.scheduler.cache import Cache
 from k8snb.scheduler.decision import Decision, Decisions
 from k8snb.scheduler.default_preemption import priority_of
+from k8snb.scheduler.eventhandlers import EventHandlers
 from k8snb.scheduler.framework import (
-    NODE_ADDED,
-    NODE_ALLOCATABLE,
-    NODE_LABELS,
-    NODE_TAINTS,
-    POD_GONE,
-    POD_LABELS,
-    POD_PLACED,
     Attempt,
     Nomination,
     Plugin,
 )
+from k8snb.scheduler.guard import Guarded, PluginFailure
 from k8snb.scheduler.nominator import Nominator
 from k8snb.scheduler.plugins import DEFAULT, Made, Profile
 from k8snb.scheduler.queue import QueuedPod, SchedulingQueue
+from k8snb.scheduler.ranking import Result
 
 NAME = DEFAULT
 USER = "system:kube-scheduler"
-
-# What a pod may ask for that only a plug-in k8snb does not have would look at.
-NOT_IMPLEMENTED = ("resourceClaims",)
+Joined = tuple[Plugin, int, str]  # a plug-in of somebody's own, its weight, and the profile that it joined
 
 
 class Scheduler:
@@ -64,7 +57,10 @@ class Scheduler:
 
     name = NAME
 
-    def __init__(self, context: Context, informers: Informers, *, profiles: Iterable[Profile] = (Profile(),)) -> None:
+    def __init__(
+        self, context: Context, informers: Informers, *, profiles: Iterable[Profile] = (Profile(),),
+        joined: Iterable[Joined] = (),
+    ) -> None:  # fmt: skip
         self.context = context
         self.clock = context.clock
         self.client = context.client(USER, "system:authenticated")
@@ -73,19 +69,20 @@ class Scheduler:
         self.decisions = Decisions()
         self.informers = informers
         self.nominator = Nominator()
-        self._algorithms = {
-            profile.scheduler_name: Algorithm(self.cache, context.random, profile=profile, nominator=self.nominator)
+        dice = random.Random(context.random.getrandbits(64))
+        self.algorithms = {
+            profile.scheduler_name: Algorithm(self.cache, dice, profile=profile, nominator=self.nominator)
             for profile in profiles
         }
         self._wakes_on: dict[str, list[str]] = {}
-        self.queue = SchedulingQueue(self.clock, self._ready, self._wakes)
+        self.queue = SchedulingQueue(self.clock, self._ready, self.wakes)
         self.binding = BindingCycles(self)
-        self.pods = informers.get("pods")
-        self.pods.on_change(self._pod_changed)
-        self.nodes = informers.get("nodes")
-        self.nodes.on_change(self._node_changed)
+        self.handlers = EventHandlers(self)
         for plugin in self._plugins():
             plugin.connect(self)
+        self.joined: list[Joined] = []
+        for plugin, weight, scheduler_name in joined:
+            self.register(plugin, weight=weight, scheduler_name=scheduler_name)
 
     def start(self) -> None:
         """Nothing to do: the informers bring the work."""
@@ -100,7 +97,7 @@ class Scheduler:
 
     def algorithm_of(self, pod: Object) -> Algorithm:
         """How nodes are chosen for a pod of one of this scheduler's profiles."""
-        return self._algorithms[pod["spec"].get("schedulerName", NAME)]
+        return self.algorithms[pod["spec"].get("schedulerName", NAME)]
 
     def register(self, plugin: Plugin | type[Plugin], *, weight: int = 1, scheduler_name: str = NAME) -> None:
         """Let a plug-in of one's own join, after those that are there; what waits is then tried again.
@@ -112,41 +109,64 @@ class Scheduler:
 
             cluster.scheduler.register(EvenNodes)
 
-        `weight` is that of its score, if it has one. Raises ValueError for a name that is taken or no profile.
+        `weight` is that of its score, if it has one. What it raises or answers wrongly is told in the pod's events.
+        Raises ValueError for a plug-in without a name, a name that is taken, or no profile.
         """
         made = plugin() if isinstance(plugin, type) else plugin
-        algorithm = self._algorithms.get(scheduler_name)
-        if algorithm is None:
-            raise ValueError(f'there is no profile "{scheduler_name}"; there are: {", ".join(self._algorithms)}')
+        algorithm = self._algorithm_named(scheduler_name)
+        if not getattr(made, "name", ""):
+            kind = type(made).__name__
+            raise ValueError(f'the plug-in {kind} needs a name: write name = "{kind}" into its class')
         if made.name in (known.name for known in algorithm.plugins):
-            raise ValueError(f'a plug-in named "{made.name}" is at work already')
-        kind = type(made)
-        scores = kind.score is not Plugin.score or kind.score_all is not Plugin.score_all
-        row = Made(made, kind.filter is not Plugin.filter, weight if scores else 0)
+            raise ValueError(f'a plug-in named "{made.name}" is at work already: unregister("{made.name}") lets it go')
+        scores = any(made.has(point) for point in ("score", "score_all"))
+        self.joined.append((made, weight, scheduler_name))
+        row = Made(Guarded(made), made.has("filter") or made.has("pre_filter"), weight if scores else 0)
         self.context.schedule(Item(NAME, SYNC, lambda: self._join(algorithm, row)))
 
+    def unregister(self, name: str, *, scheduler_name: str = NAME) -> None:
+        """Let a plug-in go that had joined by `register`; what waits is then tried again. Raises ValueError."""
+        algorithm = self._algorithm_named(scheduler_name)
+        own = [plugin.name for plugin in algorithm.plugins if isinstance(plugin, Guarded)]
+        if name not in own:
+            raise ValueError(f'no plug-in named "{name}" has joined; there are: {", ".join(own) or "none"}')
+        self.context.schedule(Item(NAME, SYNC, lambda: self._leave(algorithm, name)))
+
+    def _algorithm_named(self, scheduler_name: str) -> Algorithm:
+        algorithm = self.algorithms.get(scheduler_name)
+        if algorithm is None:
+            raise ValueError(f'there is no profile "{scheduler_name}"; there are: {", ".join(self.algorithms)}')
+        return algorithm
+
     def _join(self, algorithm: Algorithm, row: Made) -> str:
-        algorithm.join(row)
-        self._wakes_on.clear()
         row.plugin.connect(self)
-        self.queue.wake_all()
+        algorithm.join(row)
+        self._look_anew()
         return row.plugin.name
 
+    def _leave(self, algorithm: Algorithm, name: str) -> str:
+        algorithm.leave(name)
+        self.joined = [row for row in self.joined if row[0].name != name]
+        self._look_anew()
+        return name
+
+    def _look_anew(self) -> None:
+        """Other rules: what waits may go on, also what had to stay out of the queue."""
+        self._wakes_on.clear()
+        self.queue.wake_all()
+        self.handlers.look_anew()
+
     def _plugins(self) -> list[Plugin]:
-        return [plugin for algorithm in self._algorithms.values() for plugin in algorithm.plugins]
+        return [plugin for algorithm in self.algorithms.values() for plugin in algorithm.plugins]
 
     def happened(self, event: str, pods: Collection[str] | None = None) -> None:
         self.queue.happened(event, pods)
 
-    def _befell(self, event: str, other: Object) -> None:
-        """Something happened to a pod: the plug-ins that refused others say whom that can help (queueing hints)."""
-        hopeful = [
-            key for key, waiting, refused_by in self.queue.refused(self._wakes(event))
-            if any(plugin.hint(waiting, event, other) for plugin in self.algorithm_of(waiting).plugins
-                   if plugin.name in refused_by and event in plugin.wakes_on)
-        ]  # fmt: skip
-        if hopeful:
-            self.queue.happened(event, hopeful)
+    def allow(self, key: str, plugin: str) -> None:
+        self.binding.allow(key, plugin)
+
+    def reject(self, key: str, plugin: str, why: str) -> None:
+        self.binding.reject(key, plugin, why)
 
     def resume(self, key: str) -> None:
         if self.binding.waits(key):
@@ -155,79 +175,13 @@ class Scheduler:
     def _ready(self) -> None:
         self.context.schedule(Item(NAME, SYNC, self.schedule_one))
 
-    def _wakes(self, event: str) -> list[str]:
+    def wakes(self, event: str) -> list[str]:
+        """The names of the plug-ins that an event matters to."""
         names = self._wakes_on.get(event)
         if names is None:
             names = sorted({plugin.name for plugin in self._plugins() if event in plugin.wakes_on})
             self._wakes_on[event] = names
         return names
-
-    # what the informers tell
-
-    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
-        pod = new or old
-        assert pod is not None
-        key = key_of(pod)
-        if new is None or get_path(new, "status.phase") in ("Succeeded", "Failed"):
-            self._gone(key, pod)
-        elif new["spec"].get("nodeName"):
-            self._placed(key, old, new)
-        elif self.cache.counts(key, uid_of(new)):
-            return  # older news: its binding is done, and the informer has yet to say so
-        elif self._is_mine(new):
-            self._wait(old, new)
-        else:
-            self.nominator.forget(key)
-            self.queue.remove(key)
-
-    def _gone(self, key: str, pod: Object) -> None:
-        self.binding.forget(key)
-        self.queue.remove(key)
-        self.nominator.forget(key)
-        if self.cache.displace(key):
-            self._befell(POD_GONE, pod)
-
-    def _placed(self, key: str, old: Object | None, new: Object) -> None:
-        self.queue.remove(key)
-        self.nominator.forget(key)
-        self.cache.place(key, new, new["spec"]["nodeName"])
-        if old is None or not old["spec"].get("nodeName"):
-            self._befell(POD_PLACED, new)
-        elif labels_of(old) != labels_of(new):
-            self._befell(POD_LABELS, new)
-
-    def _is_mine(self, pod: Object) -> bool:
-        """Whether this scheduler is asked for the pod, and may look for a node for it."""
-        algorithm = self._algorithms.get(pod["spec"].get("schedulerName", NAME))
-        if algorithm is None or is_deleting(pod):
-            return False
-        return not any(plugin.pre_enqueue(pod) for plugin in algorithm.plugins)
-
-    def _wait(self, old: Object | None, new: Object) -> None:
-        if old is None or not self.queue.place_of(key_of(new)):
-            self.nominator.nominate(new, get_path(new, "status.nominatedNodeName", ""))
-            self.queue.add(new)
-            self._warn(new)
-            return
-        matters = old["spec"] != new["spec"] or labels_of(old) != labels_of(new)
-        self.queue.update(new, matters=matters)
-
-    def _warn(self, pod: Object) -> None:
-        """Nothing is silently left out."""
-        for path in NOT_IMPLEMENTED:
-            if get_path(pod["spec"], path):
-                message = f"spec.{path}: not implemented by k8snb; the pod is scheduled as if it were not there"
-                self.events.event(pod, WARNING, "NotImplemented", message)
-
-    def _node_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is None:
-            self.cache.remove_node(name_of(old or {"metadata": {}}))
-            return
-        if old is not None and _scheduling_view(old) == _scheduling_view(new):
-            return
-        self.cache.set_node(new)
-        for event in _node_events(old, new):
-            self.queue.happened(event)
 
     # the loop
 
@@ -246,13 +200,17 @@ class Scheduler:
                 self.binding.begin(queued, result)
             else:
                 self._refuse(queued, result)
+        except PluginFailure as failure:
+            self.events.event(pod, WARNING, "FailedScheduling", str(failure))
+            self._tell(pod, str(failure), self.nominator.node_of(key_of(pod)), reason="SchedulerError")
+            self.queue.gave_up(queued, ())
         finally:
             self.client.cause = 0
         return key_of(pod)
 
     def bind(self, queued: QueuedPod, node: str) -> bool:
         """Write the binding. Returns whether the apiserver took it, or is about to decide."""
-        pod, key = queued.pod, key_of(queued.pod)
+        pod = queued.pod
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
@@ -267,9 +225,13 @@ class Scheduler:
         except ApiError as error:
             self.give_back(queued, "" if error.code == 404 else f"binding rejected: {error.message}")
             return False
+        return self.bound(queued, node)
+
+    def bound(self, queued: QueuedPod, node: str) -> bool:
+        """The pod has its node. Always True."""
+        key = key_of(queued.pod)
         self.queue.remove(key)
-        message = f"Successfully assigned {key} to {node}"
-        self.events.event(pod, NORMAL, "Scheduled", message)
+        self.events.event(queued.pod, NORMAL, "Scheduled", f"Successfully assigned {key} to {node}")
         return True
 
     def _bind_later(self, queued: QueuedPod, node: str) -> None:
@@ -298,7 +260,7 @@ class Scheduler:
         nominated = self.nominator.node_of(key_of(pod))
         algorithm = self.algorithm_of(pod)
         attempt = Attempt(pod, nominated, result.resolvable, lambda node: algorithm.refusal(pod, node))
-        for plugin in algorithm.plugins if self.cache.nodes else ():
+        for plugin in algorithm.having("post_filter") if self.cache.nodes else ():
             nomination = plugin.post_filter(attempt)
             if nomination is not None:
                 return nomination
@@ -312,17 +274,17 @@ class Scheduler:
                 self._patch(other, {"nominatedNodeName": None})
         self.nominator.nominate(pod, node)
 
-    def _tell(self, pod: Object, message: str, nominated: str) -> None:
+    def _tell(self, pod: Object, message: str, nominated: str, *, reason: str = "Unschedulable") -> None:
         """The condition PodScheduled=False, with the reason for people and tools, and the node room is made on."""
         old = condition(pod, "PodScheduled") or {}
         was_false = old.get("status") == "False"
         change: Object = {}
-        if not was_false or old.get("message") != message or old.get("reason") != "Unschedulable":
+        if not was_false or old.get("message") != message or old.get("reason") != reason:
             moment = old.get("lastTransitionTime") if was_false else timestamp(self.clock.now())
             entry = {
                 "type": "PodScheduled",
                 "status": "False",
-                "reason": "Unschedulable",
+                "reason": reason,
                 "message": message,
                 "lastTransitionTime": moment,
             }
@@ -339,25 +301,5 @@ class Scheduler:
         except Postponed as waiting:
             waiting.then(lambda: self._patch(pod, status))
         except ApiError as error:
-            if error.code not in (404, 409):
+            if error.code not in (404, 409) and not error.passing:
                 raise
-
-
-def _scheduling_view(node: Object) -> tuple[object, ...]:
-    """All of a node that scheduling depends on; a heartbeat changes none of it."""
-    spec, status = node.get("spec") or {}, node.get("status") or {}
-    return (
-        node["metadata"].get("labels"),
-        spec.get("taints"),
-        spec.get("unschedulable"),
-        status.get("allocatable"),
-        status.get("capacity"),
-    )
-
-
-def _node_events(old: Object | None, new: Object) -> list[str]:
-    if old is None:
-        return [NODE_ADDED]
-    was, now = _scheduling_view(old), _scheduling_view(new)
-    events = {0: NODE_LABELS, 1: NODE_TAINTS, 2: NODE_TAINTS, 3: NODE_ALLOCATABLE, 4: NODE_ALLOCATABLE}
-    return sorted({event for at, event in events.items() if was[at] != now[at]})

@@ -15,6 +15,7 @@ HARD = (NO_SCHEDULE, NO_EXECUTE)
 
 class TaintToleration(Plugin):
     name = "TaintToleration"
+    local = True
     resolvable = False
     normalizes = True
     wakes_on = frozenset((NODE_ADDED, NODE_TAINTS))

@@ -78,7 +78,6 @@ class Plan(NamedTuple):
 class VolumeBinding(Plugin):
     name = "VolumeBinding"
     resolvable = False
-    local = False
     wakes_on = frozenset((NODE_ADDED, NODE_LABELS, CLAIM_CHANGED, VOLUME_CHANGED, CLASS_CHANGED, CSI_CHANGED, POD_GONE))
 
     def connect(self, handle: Handle) -> None:

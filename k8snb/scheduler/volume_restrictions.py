@@ -17,7 +17,6 @@ CONFLICT = "node has pod using PersistentVolumeClaim with the same name and Read
 
 class VolumeRestrictions(Plugin):
     name = "VolumeRestrictions"
-    local = False
     wakes_on = frozenset((NODE_ADDED, POD_GONE, CLAIM_CHANGED))
 
     def connect(self, handle: Handle) -> None:

@@ -34,7 +34,6 @@ TOPOLOGY = {  # labels of volumes, and what stands for each on nodes that have n
 class VolumeZone(Plugin):
     name = "VolumeZone"
     resolvable = False
-    local = False
     wakes_on = frozenset((NODE_ADDED, NODE_LABELS, CLAIM_CHANGED, VOLUME_CHANGED, CLASS_CHANGED))
 
     def connect(self, handle: Handle) -> None:
