@@ -3,8 +3,8 @@
 Interface: `to_yaml(value)`.
 The rule not to break: it is what kubectl prints, byte for byte, and reads back as the same value wherever manifests are
 read.
-Source: `sigs.k8s.io/yaml` and goyaml.v2, which sort keys, do not indent lists, fold what is longer than 80 characters and
-quote what could be taken for something else than a string.
+Source: `sigs.k8s.io/yaml` and goyaml.v2, which sort keys, do not indent lists, fold what is longer than 80 characters
+and quote what could be taken for something else than a string.
 """
 
 from __future__ import annotations

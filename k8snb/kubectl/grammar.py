@@ -113,7 +113,7 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
 MISSING_EVERYWHERE = (
     "cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule",
 )  # fmt: skip
-_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "q": ("quiet",), "v": ("v",)}
+_SHORT_OF_MISSING = {"k": ("kustomize",), "i": ("stdin", "interactive"), "t": ("tty",), "q": ("quiet",), "v": ("v",)}
 
 
 @dataclass
