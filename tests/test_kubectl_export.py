@@ -235,3 +235,11 @@ def test_an_export_replaces_an_earlier_one_and_nothing_else(cluster: Cluster, tm
     with pytest.raises(KubectlError, match=r"holds files that no export wrote \(mine\.yaml\): name another directory"):
         write(exported(cluster.client), tmp_path)
     assert (tmp_path / "mine.yaml").exists()
+
+
+def test_kubectl_exports_as_a_method(cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(KubectlError, match="there is nothing to export"):
+        cluster.kubectl.export(tmp_path / "out")
+    cluster.kubectl.run("create configmap a")
+    assert list(cluster.kubectl.export(tmp_path / "out").manifests) == ["10-default.configmap.a.yaml"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["10-default.configmap.a.yaml"]

@@ -83,6 +83,8 @@ def file_name(kind: Kind, obj: Object) -> str:
 
 def write(export: Export, directory: Path) -> None:
     """The manifests as files; those of an earlier export there are replaced. Raises KubectlError."""
+    if not export.manifests:
+        raise KubectlError("error: there is nothing to export: nobody but the cluster itself made an object there")
     if directory.exists() and not directory.is_dir():
         raise KubectlError(f"error: {directory} is a file: name a directory")
     directory.mkdir(parents=True, exist_ok=True)

@@ -11,15 +11,17 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, edit, help, last_applied, sources
+from k8snb.kubectl import completion, edit, export, help, last_applied, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
+from k8snb.kubectl.export import Export
 from k8snb.kubectl.grammar import Arguments, Command, parse
 from k8snb.kubectl.history import Change, change_of
 from k8snb.kubectl.impersonation import impersonating
@@ -118,6 +120,21 @@ class Kubectl:
     def _tell(self, change: Change | None) -> None:
         if change is not None:
             self.on_change(change)
+
+    def export(
+        self, directory: str | Path, *, namespaces: Sequence[str] = (), selector: str = "", secrets: bool = False
+    ) -> Export:
+        """Write the live state into a directory as manifests that `apply -f` makes it from again. Raises KubectlError.
+
+        Everything that users made, or of some namespaces alone; Secrets only where they are asked for.
+        """
+        found = export.exported(self.client, namespaces=namespaces, selector=selector, secrets=secrets)
+        if not found.manifests:
+            raise KubectlError(
+                "error: there is nothing to export: nobody but the cluster itself has made an object there"
+            )
+        export.write(found, Path(directory).expanduser())
+        return found
 
     def close(self) -> None:
         """Stop what commands have left open: forwarded ports, proxies."""

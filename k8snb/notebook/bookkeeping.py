@@ -8,12 +8,11 @@ Real kubectl has neither: a history is a shell's, or that of a repository with t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.meta import name_of, namespace_of
 from k8snb.kubectl import completion, flags, grammar, help
-from k8snb.kubectl.export import SECRET, Export, exported, write
+from k8snb.kubectl.export import SECRET, Export
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.history import table
 from k8snb.kubectl.manifests import OWNED, RECORD, SYSTEM
@@ -96,12 +95,10 @@ def export(clusters: Clusters, words: Sequence[str]) -> Result:
         return Result(args)
     if len(args.words) != 1:
         raise KubectlError("error: %kexport takes one directory: %kexport my-cluster")
-    cluster = clusters.current
     namespaces = [args.text("namespace")] if args.text("namespace") else []
-    found = exported(cluster.client, namespaces=namespaces, selector=args.text("selector"), secrets=args.on("secrets"))
-    if not found.manifests:
-        raise KubectlError("error: there is nothing to export: nobody but the cluster itself has made an object there")
-    write(found, Path(args.words[0]).expanduser())
+    found = clusters.current.kubectl.export(
+        args.words[0], namespaces=namespaces, selector=args.text("selector"), secrets=args.on("secrets")
+    )
     shown = _listed(found)
     return Result(Output(text=shown.text, tables=[shown], objects=[row.object for row in shown.rows],
                          hints=_remarks(found, args)))  # fmt: skip
