@@ -20,6 +20,7 @@ import yaml
 from k8snb.apimachinery.go_numbers import float_text
 
 _WIDTH = 80
+_END = "...\n"  # what libyaml ends a document with whose last text keeps its blank lines, and Go does not
 # What goyaml.v2 would read as something else than a string: such a text stands in quotes.
 _NO_STRING = re.compile(
     r"|~|null|Null|NULL|y|Y|yes|Yes|YES|n|N|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF"
@@ -30,7 +31,12 @@ _NO_STRING = re.compile(
 _DIGITS = re.compile(r"[0-9]*")
 
 
-class _Dumper(yaml.SafeDumper):
+_BASE: Any = getattr(
+    yaml, "CSafeDumper", yaml.SafeDumper
+)  # of libyaml, where PyYAML has it: Go's writer is made after it
+
+
+class _Dumper(_BASE):  # type: ignore[misc]
     """YAML in block style, without aliases. What stands in quotes is decided below, not by PyYAML."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012
@@ -92,4 +98,4 @@ def to_yaml(value: Any) -> str:
     """A value as `kubectl get -o yaml` prints it: keys sorted, lists not indented."""
     text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=_WIDTH, allow_unicode=True,
                           sort_keys=False)  # fmt: skip
-    return text
+    return text.removesuffix(_END) if text.endswith(f"\n{_END}") else text

@@ -129,10 +129,6 @@ class Kubectl:
         Everything that users made, or of some namespaces alone; Secrets only where they are asked for.
         """
         found = export.exported(self.client, namespaces=namespaces, selector=selector, secrets=secrets)
-        if not found.manifests:
-            raise KubectlError(
-                "error: there is nothing to export: nobody but the cluster itself has made an object there"
-            )
         export.write(found, Path(directory).expanduser())
         return found
 
