@@ -76,8 +76,14 @@ def refusal(root: Path, kustomization: str, **files: str) -> str:
         ("helmCharts: [{name: x}]", "the field helmCharts of a kustomization: not implemented by k8snb"),
         ("foo: bar", 'invalid Kustomization: json: unknown field "foo"'),
         ("images: [{nam: x}]", 'invalid Kustomization: json: unknown field "nam"'),
-        ("namePrefix: [a]", "invalid Kustomization: the field namePrefix is a text"),
+        ("namePrefix: [a]", "cannot unmarshal array into Go struct field Kustomization.namePrefix"),
         ("commonLabels: {x: 1}", "put the value into quotes"),
+        ("replicas: [{name: web, count: x}]", "cannot unmarshal string into Go struct field"),
+        ("labels: [{pairs: x}]", "a map is wanted"),
+        ("replacements: [{source: x, targets: y}]", "a map is wanted"),
+        ("resources: [b.yaml]", "b.yaml: an object is a map with apiVersion, kind and metadata"),
+        ("resources: [c.yaml]", "the lists and maps of"),
+        ("resources: [d.yaml]\nimages: [{name: x}]", "something in it contains itself, or goes too deep"),
         ("kind: Foo\nresources: []", "kind should be Kustomization or Component"),
         ("apiVersion: v1\nresources: []", "apiVersion for Kustomization should be kustomize.config.k8s.io/v1beta1"),
         ("resources: [nope.yaml]", "accumulating resources from 'nope.yaml': evalsymlink failure"),
@@ -96,7 +102,9 @@ def refusal(root: Path, kustomization: str, **files: str) -> str:
     ],
 )  # fmt: skip
 def test_what_cannot_be_built_is_refused_in_one_line(tmp_path: Path, kustomization: str, message: str) -> None:
-    said = refusal(tmp_path, kustomization, a_yaml=CONFIG)
+    files = {"a_yaml": CONFIG, "b_yaml": "3", "c_yaml": "[" * 3000,
+             "d_yaml": "kind: X\nmetadata: {name: x}\nspec: &a [*a]\n"}  # fmt: skip
+    said = refusal(tmp_path, kustomization, **files)
     assert message in said and "\n" not in said
 
 

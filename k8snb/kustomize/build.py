@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from k8snb.apimachinery.meta import Object, annotations_of
-from k8snb.kustomize import generators, patches, reading, references, replacements, transformers
+from k8snb.kustomize import generators, reading, references, replacements, transformers
 from k8snb.kustomize.errors import KustomizeError
 from k8snb.kustomize.kustomization import NAMES, Kustomization, load
 from k8snb.kustomize.order import ordered
 from k8snb.kustomize.patches import Patch, patched
 from k8snb.kustomize.resource import Resource, find
+from k8snb.kustomize.shapes import REPLACEMENT, check
 
 LOCAL = "config.kubernetes.io/local-config"
 _REMOTE = ("http://", "https://", "git@", "ssh://", "git::", "github.com/")
@@ -39,14 +40,22 @@ def build(directory: str | Path) -> Built:
         what = "is not a directory" if root.exists() else "no such file or directory"
         raise KustomizeError(f"evalsymlink failure on '{directory}' : lstat {root.absolute()}: {what}")
     builder = _Builder()
-    resources = builder.layer(root, [], [])
+    try:
+        resources = builder.layer(root, [], [])
+        _finish(resources)
+    except RecursionError:
+        raise KustomizeError(f"{directory}: something in it contains itself, or goes too deep") from None
+    kept = [each for each in resources if LOCAL not in annotations_of(each.object)]
+    options = load(root).map("sortOptions")
+    return Built([each.object for each in ordered(kept, options)], builder.warnings)
+
+
+def _finish(resources: Sequence[Resource]) -> None:
+    """What is done once, when all layers are there: hashes, and then references."""
     for resource in resources:
         if resource.needs_hash:
             resource.rename(name=f"{resource.identity.name}-{generators.content_hash(resource.object)}")
     references.fix(resources)
-    kept = [each for each in resources if LOCAL not in annotations_of(each.object)]
-    options = load(root).map("sortOptions")
-    return Built([each.object for each in ordered(kept, options)], builder.warnings)
 
 
 class _Builder:
@@ -121,11 +130,25 @@ def _objects(path: Path, root: Path) -> list[Object]:
         items = value.get("items") if str(value.get("kind", "")).endswith("List") else None
         found += items if isinstance(items, list) else [value]
     for obj in found:
+        _check_shape(obj, path.name)
         if not obj.get("kind"):
             raise KustomizeError(f"missing Resource metadata: {path.name}: kind is not set")
         if not (obj.get("metadata") or {}).get("name"):
             raise KustomizeError(f"missing metadata.name in object {obj.get('kind')} of {path.name}")
     return found
+
+
+def _check_shape(obj: Any, source: str) -> None:
+    """An object is a map; its kind and name are texts, its labels and annotations maps."""
+    metadata = obj.get("metadata") if isinstance(obj, dict) else None
+    maps = [obj, *([metadata] if metadata is not None else [])]
+    maps += [each for what in ("labels", "annotations") if isinstance(metadata, dict)
+             and (each := metadata.get(what)) is not None]  # fmt: skip
+    if not all(isinstance(each, dict) for each in maps):
+        raise KustomizeError(f"{source}: an object is a map with apiVersion, kind and metadata")
+    words = [obj.get("apiVersion"), obj.get("kind"), *((metadata or {}).get(word) for word in ("name", "namespace"))]
+    if not all(word is None or isinstance(word, str) for word in words):
+        raise KustomizeError(f"{source}: apiVersion, kind, name and namespace are texts")
 
 
 def _add(resources: list[Resource], more: Sequence[Resource]) -> None:
@@ -233,12 +256,11 @@ def _patch(kustomization: Kustomization, row: Mapping[str, Any]) -> Patch:
     text = str(text) if text else reading.read_file(kustomization.root / str(path), kustomization.root).decode()
     values = reading.read(text, str(path or "patch"))
     target, options = row.get("target"), row.get("options")
-    unknown = sorted(set(target or {}) - set(patches.TARGET)) + sorted(set(options or {}) - set(patches.OPTIONS))
-    if unknown:
-        raise KustomizeError(f'invalid Kustomization: json: unknown field "{unknown[0]}" in patches')
     if len(values) == 1 and isinstance(values[0], list):
         return Patch(operations=values[0], target=target)
-    if not values or not all(isinstance(value, dict) for value in values):
+    if not values or not all(
+        isinstance(value, dict) and isinstance(value.get("metadata") or {}, dict) for value in values
+    ):
         raise KustomizeError(f"unable to parse SM or JSON patch from [patch: {text!r}]")
     return Patch(values, target=target, options=options)
 
@@ -248,4 +270,6 @@ def _replacement_rows(kustomization: Kustomization, row: Mapping[str, Any]) -> l
         return [row]
     path = kustomization.root / str(row["path"])
     values = reading.read(reading.read_file(path, kustomization.root).decode(), str(path))
-    return [each for value in values for each in (value if isinstance(value, list) else [value])]
+    rows = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    check("replacements", rows, [REPLACEMENT])
+    return rows

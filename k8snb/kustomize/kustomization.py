@@ -1,13 +1,13 @@
 """kustomize, the kustomization: its file, its fields, and which of them are carried out.
 
-Interface: `load(directory) -> Kustomization`; `FIELDS`, `MISSING`.
+Interface: `load(directory) -> Kustomization`; `MISSING`.
 The rule not to break: a field that is not known, or not carried out, is refused by its name.
 Source: `api/types/kustomization.go` in the kustomize repository.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,33 +15,13 @@ from typing import Any
 from k8snb.apimachinery import manifest_values
 from k8snb.apimachinery.manifest_errors import ManifestError
 from k8snb.kustomize.errors import KustomizeError
+from k8snb.kustomize.shapes import SHAPES, check
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-FIELDS: Mapping[str, type] = {
-    **dict.fromkeys(("apiVersion", "kind", "namespace", "namePrefix", "nameSuffix"), str),
-    **dict.fromkeys(("metadata", "commonLabels", "commonAnnotations", "generatorOptions", "sortOptions"), dict),
-    **dict.fromkeys(("resources", "bases", "components", "labels", "images", "replicas", "patches",
-                     "patchesStrategicMerge", "patchesJson6902", "configMapGenerator", "secretGenerator",
-                     "replacements"), list),
-}  # fmt: skip
 MISSING = ("buildMetadata", "configurations", "crds", "generators", "helmCharts", "helmChartInflationGenerator",
            "helmGlobals", "imageTags", "inventory", "openapi", "transformers", "validators", "vars")  # fmt: skip
 _INSTEAD = {"commonLabels": "labels", "bases": "resources", "patchesStrategicMerge": "patches",
             "patchesJson6902": "patches"}  # fmt: skip
-# The fields of the entries of a list or map: what stands here is carried out.
-_ENTRIES: Mapping[str, frozenset[str]] = {
-    "labels": frozenset(("pairs", "includeSelectors", "includeTemplates", "fields")),
-    "images": frozenset(("name", "newName", "newTag", "digest", "tagSuffix")),
-    "replicas": frozenset(("name", "count")),
-    "patches": frozenset(("path", "patch", "target", "options")),
-    "patchesJson6902": frozenset(("path", "patch", "target", "options")),
-    "configMapGenerator": frozenset(("name", "namespace", "behavior", "literals", "files", "envs", "env", "options")),
-    "secretGenerator": frozenset(("name", "namespace", "behavior", "literals", "files", "envs", "env", "options",
-                                  "type")),
-    "replacements": frozenset(("path", "source", "targets")),
-    "generatorOptions": frozenset(("labels", "annotations", "disableNameSuffixHash", "immutable")),
-    "sortOptions": frozenset(("order", "legacySortOptions")),
-}  # fmt: skip
 
 
 @dataclass
@@ -88,6 +68,13 @@ def _deprecated(name: str) -> str:
 
 
 def _check(values: Mapping[str, Any]) -> None:
+    for name, value in values.items():
+        if name in MISSING and value:
+            raise KustomizeError(f"the field {name} of a kustomization: not implemented by k8snb")
+        if name not in SHAPES and name not in MISSING:
+            raise KustomizeError(f'invalid Kustomization: json: unknown field "{name}"')
+        if name in SHAPES:
+            check(name, value, SHAPES[name])
     kind = values.get("kind") or "Kustomization"
     versions = {"Kustomization": "v1beta1", "Component": "v1alpha1"}
     if kind not in versions:
@@ -95,41 +82,3 @@ def _check(values: Mapping[str, Any]) -> None:
     wanted = f"kustomize.config.k8s.io/{versions[kind]}"
     if (values.get("apiVersion") or wanted) != wanted:
         raise KustomizeError(f"invalid Kustomization: apiVersion for {kind} should be {wanted}")
-    for name, value in values.items():
-        if name in MISSING and value:
-            raise KustomizeError(f"the field {name} of a kustomization: not implemented by k8snb")
-        if name not in FIELDS and name not in MISSING:
-            raise KustomizeError(f'invalid Kustomization: json: unknown field "{name}"')
-        if name in FIELDS and value is not None:
-            _check_value(name, value)
-
-
-def _check_value(name: str, value: Any) -> None:
-    if not isinstance(value, FIELDS[name]):
-        shown = {"str": "a text", "list": "a list", "dict": "a map"}[FIELDS[name].__name__]
-        raise KustomizeError(f"invalid Kustomization: the field {name} is {shown}")
-    for row in value if isinstance(value, list) else [value]:
-        if name in _ENTRIES:
-            _check_row(name, row)
-        if name in ("commonLabels", "commonAnnotations"):
-            _check_texts(name, row)
-        if name in ("resources", "components", "bases", "patchesStrategicMerge") and not isinstance(row, str):
-            raise KustomizeError(f"invalid Kustomization: {name} is a list of texts")
-
-
-def _check_row(name: str, row: Any) -> None:
-    if not isinstance(row, dict):
-        raise KustomizeError(f"invalid Kustomization: each entry of {name} is a map")
-    unknown = sorted(set(row) - _ENTRIES[name])
-    if unknown:
-        raise KustomizeError(f'invalid Kustomization: json: unknown field "{unknown[0]}"')
-    for part in ("pairs", "labels", "annotations"):
-        _check_texts(name, row.get(part) or {})
-
-
-def _check_texts(name: str, pairs: Any) -> None:
-    wrong: Sequence[Any] = [value for value in pairs.values() if not isinstance(value, str)]
-    if wrong:
-        sort = {bool: "bool", int: "number", float: "number"}.get(type(wrong[0]), "object")
-        raise KustomizeError(f"invalid Kustomization: json: cannot unmarshal {sort} into Go struct field "
-                             f"Kustomization.{name} of type string: put the value into quotes")  # fmt: skip

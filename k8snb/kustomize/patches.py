@@ -19,8 +19,6 @@ from k8snb.apimachinery.selectors import SelectorError, parse_selector
 from k8snb.kustomize.errors import KustomizeError
 from k8snb.kustomize.resource import Identity, Resource, find, identity_of
 
-TARGET = ("group", "version", "kind", "name", "namespace", "labelSelector", "annotationSelector")
-OPTIONS = ("allowNameChange", "allowKindChange")
 _DIRECTIVE = "$patch"
 
 

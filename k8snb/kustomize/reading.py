@@ -75,6 +75,8 @@ def read(text: str, source: str) -> list[Any]:
     """The documents of a text, without those that are empty. Raises KustomizeError."""
     try:
         return [value for value in yaml.load_all(text, Loader=_Loader) if value is not None]
+    except RecursionError:
+        raise KustomizeError(f"MalformedYAMLError: the lists and maps of {source} go too deep") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f"line {mark.line + 1}: " if mark is not None else ""

@@ -78,7 +78,8 @@ def _role_fits(resource: Resource, each: Resource) -> bool:
     """A binding's role is of the kind that it says."""
     if each.identity.kind not in ("Role", "ClusterRole") or "roleRef" not in resource.object:
         return True
-    return bool(resource.object["roleRef"].get("kind") == each.identity.kind)
+    reference = resource.object["roleRef"]
+    return isinstance(reference, dict) and reference.get("kind") == each.identity.kind
 
 
 def _within_reach(resource: Resource, each: Resource) -> bool:
@@ -86,7 +87,8 @@ def _within_reach(resource: Resource, each: Resource) -> bool:
     if not is_namespaced(resource.identity) or not is_namespaced(each.identity):
         return True
     if resource.identity.kind == "RoleBinding":
-        spaces = {subject.get("namespace") for subject in resource.object.get("subjects") or ()}
+        subjects = [each for each in resource.object.get("subjects") or () if isinstance(each, dict)]
+        spaces = {subject.get("namespace") for subject in subjects}
         if each.identity.namespace in spaces or each.original.namespace in spaces:
             return True
     return _space(resource) == _space(each)

@@ -44,7 +44,10 @@ def _subjects(subjects: Any, namespace: str) -> Any:
         return subjects
     default = ("ServiceAccount", "default")
     return [
-        {**one, "namespace": namespace} if (one.get("kind"), one.get("name")) == default else one for one in subjects
+        {**one, "namespace": namespace}
+        if isinstance(one, dict) and (one.get("kind"), one.get("name")) == default
+        else one
+        for one in subjects
     ]
 
 
@@ -90,7 +93,13 @@ def _add(resources: Sequence[Resource], specs: Sequence[FieldSpec], pairs: Mappi
     if not pairs:
         return
     for resource in resources:
-        resource.object = changed(resource.object, specs, lambda old: {**(old or {}), **pairs})
+        resource.object = changed(resource.object, specs, lambda old: _with(old, pairs))
+
+
+def _with(old: Any, pairs: Mapping[str, str]) -> Any:
+    if not isinstance(old, dict | None):
+        raise KustomizeError(f"labels and annotations stand in a map, not in {old!r}")
+    return {**(old or {}), **pairs}
 
 
 def scaled(resources: Sequence[Resource], name: str, count: int) -> None:
