@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from k8snb.kubectl.history import Change
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook.contexts import Contexts
 from k8snb.notebook.defaults import Defaults
@@ -45,6 +46,7 @@ class Clusters:
         self._failures: dict[str, bool] = {}  # what went wrong in a component → whether it was told
         self.name = self.defaults.get("profile") or DEFAULT
         self.contexts = Contexts(self)
+        self.changes: list[Change] = []  # of this session, on all clusters
 
     @property
     def names(self) -> list[str]:
@@ -104,6 +106,7 @@ class Clusters:
             cluster.start(wait=wait)
         elif cluster.pump.paused:
             cluster.unpause()
+        cluster.kubectl.on_change = self.changes.append
         self._clusters[name] = cluster
         self.name = name
         return cluster
