@@ -41,7 +41,9 @@ class Notebook:
 
     def settle(self) -> None:
         magics = extension.registered(self.shell)
-        if magics is not None and magics.clusters.names and magics.clusters.chosen.running:
+        if magics is None or not magics.clusters.names or magics.clusters.contexts.remote is not None:
+            return
+        if magics.clusters.chosen.running:
             magics.clusters.chosen.settle()
 
     def error(self, cell: str) -> str:
@@ -66,8 +68,8 @@ class Notebook:
         return magics.clusters.chosen
 
 
-def make(name: str, *, nodes: int, runtime: str) -> Cluster:
-    return Cluster(name, nodes=nodes, runtime="simulated", clock=VirtualClock(), seed=1)
+def make(name: str, *, nodes: int, runtime: str, **sizes: Any) -> Cluster:
+    return Cluster(name, nodes=nodes, runtime="simulated", clock=VirtualClock(), seed=1, **sizes)
 
 
 @contextmanager
