@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
+from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.metrics_server import MetricsServer
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, get_path, is_true
@@ -108,6 +109,7 @@ class Cluster:
         self._host: Host | None = None
         self._dns_address = ""
         self._collector = Collector()
+        self._metrics = CustomMetrics(lambda: self.context.client("system:apiserver", "system:masters"), self.clock)
         self.running = False
 
     # life
@@ -168,6 +170,7 @@ class Cluster:
             self._host.executor, self.clock, nodes=lambda: self.apiserver.nodes,
         )  # fmt: skip
         self.apiserver.virtual = {POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes}
+        self.apiserver.custom_metrics = self._metrics.answer
 
         for make in (AutoRegister, self._availability):
             make(self.context, manager)
@@ -252,6 +255,15 @@ class Cluster:
         `volume_plugin`."""
         with self.pump.lock:
             self._volume_plugins[sort] = plugin
+
+    def add_metric(self, name: str, source: Callable[[Any], Any], *, external: bool = False) -> None:
+        """Measure something in a cell for autoscalers to go by: metrics of kind Pods and Object, or External.
+
+        `source(obj)` answers the metric's value for a pod or another object; of an external one it is given the labels
+        that the autoscaler asks for. A number, a quantity, or None where it is not known.
+        """
+        with self.pump.lock:
+            (self._metrics.add_external if external else self._metrics.add)(name, source)
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""
