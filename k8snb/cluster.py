@@ -37,6 +37,7 @@ from k8snb.entrance import Entrance, Inside, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
+from k8snb.faults import Faults
 from k8snb.hooks import Hooks
 from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
 from k8snb.kubelet import Kubelet
@@ -100,6 +101,7 @@ class Cluster:
         self.store = store()
         self.identity = Identity(self.clock)
         self.nodes: dict[str, Node] = {}
+        self._seed = seed
         self._dice = random.Random(seed)
         self._cpus, self._memory = cpus, memory
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
@@ -149,7 +151,8 @@ class Cluster:
         self._asking = self._new_asking()
         inside = Inside(self.apiserver, self._asking)
         self.apiserver.postpone = inside.postpone
-        self.context = Context(inside, self.clock, self.pump.add, self._dice)
+        self.faults = Faults(inside, self.clock, self._seed)
+        self.context = Context(self.faults, self.clock, self.pump.add, self._dice)
 
         manager = Informers(self.context.client("system:kube-controller-manager"), self.context)
         identity = identity_controllers(
@@ -447,6 +450,21 @@ class Cluster:
             self.runtime.stop_pod_sandbox(sandbox.id)
             self.runtime.remove_pod_sandbox(sandbox.id)
 
+    def partition_node(self, name: str) -> None:
+        """Cut a node off from the apiserver. Its containers go on running, and nobody hears of them."""
+        node = self._node(name)
+        with self.pump.lock:
+            self.faults.cut(_node_user(node.spec.name))
+            self.apiserver.disconnect_node(name)
+
+    def rejoin_node(self, name: str) -> None:
+        """A node that was cut off is reached again."""
+        node = self._node(name)
+        with self.pump.lock:
+            self.faults.mend(_node_user(name))
+            if node.kubelet is not None:
+                self.apiserver.connect_node(name, node.kubelet)
+
     def start_node(self, name: str) -> None:
         """Switch a stopped node on again."""
         node = self._node(name)
@@ -530,6 +548,10 @@ class Cluster:
         }
         client.create("services", service)
         return address
+
+
+def _node_user(name: str) -> str:
+    return f"system:node:{name}"
 
 
 def _is_schedulable(node: Object) -> bool:

@@ -29,7 +29,7 @@ from k8snb import Cluster
 JSON = "application/json"
 MAPS = "/api/v1/namespaces/default/configmaps"
 PODS = "/api/v1/namespaces/default/pods"
-BRISK = 1.0  # seconds in which a well-behaved client is answered, whatever others do
+BRISK = 3.0  # seconds in which a well-behaved client is answered, whatever others do
 POOLS = ("k8snb-https", "k8snb-work", "asyncio_", "ThreadPoolExecutor")  # threads that wait for more work
 PATIENCE = 10.0  # seconds for what has ended to go
 

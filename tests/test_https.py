@@ -277,6 +277,20 @@ def test_a_client_that_stops_reading_costs_the_others_nothing(lab: Lab) -> None:
     idle.close()
 
 
+def test_health_tells_of_each_check(lab: Lab) -> None:
+    """`apiserver/pkg/server/healthz`: words and statuses."""
+    well = lab.ask("GET", "/livez?verbose").read().decode().splitlines()
+    assert well[:2] == ["[+]ping ok", "[+]etcd ok"] and well[-1] == "livez check passed"
+    assert lab.ask("GET", "/readyz/etcd").read() == b"ok"
+    assert lab.ask("GET", "/readyz/nothing").status == 404
+    hook = "poststarthook/scheduling/bootstrap-system-priority-classes"
+    lab.client.delete("priorityclasses", "system-node-critical")
+    ill = lab.ask("GET", "/readyz")
+    assert (ill.status, f"[-]{hook} failed: reason withheld" in ill.read().decode()) == (500, True)
+    assert lab.ask("GET", f"/readyz?exclude={hook}").read() == b"ok"
+    assert 'no matches for "x"' in lab.ask("GET", "/readyz?exclude=x").read().decode()
+
+
 def test_health_and_version_answer_everybody(lab: Lab) -> None:
     assert lab.ask("GET", "/healthz").read() == b"ok"
     assert lab.json("GET", "/version")["gitVersion"].startswith("v1.")

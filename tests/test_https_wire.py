@@ -105,6 +105,13 @@ def test_what_is_no_http_is_refused_at_once_and_the_connection_ends(served: Serv
     assert time.monotonic() - began < 4
 
 
+@pytest.mark.parametrize("name", ["a%0Ab", "a%0D%0AX-A:b", "a%00b", "%2e%2e%2f..", "%E2%80%A8", "%FF%FE"])
+def test_an_encoded_character_that_no_name_holds_is_answered_with_a_status(served: Served, name: str) -> None:
+    for path in (f"{MAPS}/{name}", f"/api/v1/namespaces/{name}/configmaps/one"):
+        answer = ask(served, "GET", path)
+        assert (answer.status, answer.reason) in ((400, "BadRequest"), (403, "Forbidden"), (404, "NotFound"))
+
+
 def test_a_client_that_speaks_no_tls_is_let_go(served: Served) -> None:
     for words in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + bytes(600), os.urandom(2000), b""):
         with socket.create_connection(("127.0.0.1", served.port), 5) as line, contextlib.suppress(OSError):

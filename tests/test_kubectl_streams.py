@@ -134,7 +134,16 @@ def test_a_port_that_is_taken_is_refused(cluster: Cluster) -> None:
         forwarded(cluster, f"web {port}:80 --address=127.0.0.1")
 
 
+DEBUG = "debug web --image=busybox --profile=general -q --attach"
+
+
+def test_a_debugger_that_has_ended_before_it_was_attached_to_is_heard_in_its_log(cluster: Cluster) -> None:
+    output = cluster.kubectl.run(f"{DEBUG} -- echo seen")
+    texts = [part.text for part in output] if isinstance(output, Stream) else [output.text]
+    assert "error" not in "".join(texts)
+
+
 def test_a_debugger_that_is_attached_to_says_what_it_prints(cluster: Cluster) -> None:
-    output = cluster.kubectl.run("debug web --image=busybox --profile=general -q --attach -- echo seen")
+    output = cluster.kubectl.run(f"{DEBUG} -- sh -c 'echo seen; sleep 1; echo seen; sleep 1; echo seen'")
     texts = [part.text for part in output] if isinstance(output, Stream) else [output.text]
     assert "seen" in "".join(texts)

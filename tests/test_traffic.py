@@ -57,11 +57,13 @@ spec:
   template:
     metadata: {labels: {app: echo}}
     spec:
-      terminationGracePeriodSeconds: 1
+      terminationGracePeriodSeconds: 3
       containers:
       - name: echo
         image: k8s.gcr.io/echoserver:1.10
         readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 1}
+        # Those who were sent here before the endpoint was gone are answered first.
+        lifecycle: {preStop: {sleep: {seconds: 1}}}
 ---
 apiVersion: v1
 kind: Service

@@ -67,6 +67,11 @@ class ApiError(Exception):
         return {**status, "details": self.details} if self.details else status
 
     @property
+    def passing(self) -> bool:
+        """Whether the server, not the request, is at fault: the same request may go well later."""
+        return self.code == 429 or self.code >= 500
+
+    @property
     def causes(self) -> list[dict[str, str]]:
         """The complaints field by field: dicts with `field`, `reason`, `message`."""
         causes: list[dict[str, str]] = self.details.get("causes", [])

@@ -23,6 +23,7 @@ from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import connections, discovery, paths, warning
 from k8snb.apiserver.asking import ask
 from k8snb.apiserver.calls import read_call
+from k8snb.apiserver.health import PATHS, Health
 from k8snb.apiserver.log_stream import stream_log
 from k8snb.apiserver.negotiation import Form, negotiate
 from k8snb.apiserver.paths import Route
@@ -40,8 +41,7 @@ LINGERING = 2.0  # seconds for what a client goes on sending after it has been r
 PARTING = 0.02  # seconds for aborted connections to go
 WORKERS = 8
 STREAMED = ("exec", "attach", "portforward", "proxy")
-HEALTH = ("/healthz", "/livez", "/readyz")
-OPEN = (*HEALTH, "/version")  # what answers without credentials
+OPEN = (*PATHS, "/version")  # what answers without credentials
 
 
 class Gate(Protocol):
@@ -56,6 +56,7 @@ class HttpsServer:
 
     def __init__(self, transport: Transport, gate: Gate, clock: Clock, context: ssl.SSLContext | None) -> None:
         self._transport = transport
+        self._health_checks = Health(transport)
         self._gate = gate
         self._clock = clock
         self._context = context
@@ -80,7 +81,7 @@ class HttpsServer:
 
     async def _start(self, host: str, port: int) -> int:
         app = web.Application(client_max_size=MAX_BODY)
-        app.router.add_route("*", "/{path:.*}", self._answer)
+        app.router.add_route("*", "/{path:(?s:.*)}", self._answer)  # a path may hold an encoded line break
         self._runner = web.AppRunner(
             app, access_log=None, handle_signals=False, keepalive_timeout=120, shutdown_timeout=0.5,
             lingering_time=LINGERING, max_line_size=MAX_HEADER, max_field_size=MAX_HEADER, auto_decompress=False,
@@ -142,15 +143,26 @@ class HttpsServer:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path.rstrip("/") or "/"
+        if path == "/version":
+            return web.json_response(discovery.version())
         if path in OPEN:
-            return _open(path)
+            return await self._health(request, path)
         user = self._gate.identify(_certificate(request), request.headers, path)
         if path.startswith(("/api/", "/apis/")):
             with contextlib.suppress(_NoRouteError):
                 route = self._route(request)
                 return await self._resource(request, route, user)
         self._gate.check_path(user, request.method.lower(), path)
+        if path.startswith(tuple(f"{root}/" for root in PATHS)):
+            return await self._health(request, path)
         return self._documents.answer(request)
+
+    async def _health(self, request: web.Request, path: str) -> web.Response:
+        asked = request.query
+        status, text = await self._in_thread(
+            lambda: self._health_checks.answer(path, verbose="verbose" in asked, exclude=asked.getall("exclude", ()))
+        )
+        return web.Response(text=text, status=status)
 
     def _route(self, request: web.Request) -> Route:
         """Raises _NoRouteError for a discovery document's path."""
@@ -222,12 +234,6 @@ def _certificate(request: web.Request) -> Object | None:
     transport = request.transport
     found: Object | None = transport.get_extra_info("peercert") if transport is not None else None
     return found
-
-
-def _open(path: str) -> web.Response:
-    if path == "/version":
-        return web.json_response(discovery.version())
-    return web.Response(text="ok")
 
 
 def _status(answer: Object, call: Request) -> int:

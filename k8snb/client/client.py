@@ -95,9 +95,17 @@ class Watch:
         self.stopped = False
         self.limit = 0
         self.on_stop = stop
+        self.carry: Callable[[Event], None] | None = None
 
     def push(self, event: Event) -> None:
-        """Called by the transport."""
+        """Called by the transport. Where somebody is to `carry` events, they call `arrive` in their time."""
+        if self.carry is None:
+            self.arrive(event)
+        else:
+            self.carry(event)
+
+    def arrive(self, event: Event) -> None:
+        """Put an event into the stream."""
         self.events.append(event)
         waiting = len(self.events)
         if waiting == 1:

@@ -57,6 +57,7 @@ class ReplicasController(Controller):
 
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
+        self._told: dict[str, int] = {}  # the revision of the status that was written last
         self.sets = informers.get(self.resource)
         self.sets.on_change(self._set_changed)
         self.sets.add_index(OWNER, owner_uids)
@@ -72,8 +73,8 @@ class ReplicasController(Controller):
     # what makes a set worth a look
 
     def _set_changed(self, old: Object | None, new: Object | None) -> None:
-        """Everything but its status, which is this controller's own word."""
-        if old is None or new is None or _asked(old) != _asked(new):
+        """Everything but the status that this controller wrote when it looked last."""
+        if old is None or new is None or self._told.get(key_of(new)) != revision_of(new) or _asked(old) != _asked(new):
             self.enqueue(new or old)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
@@ -94,6 +95,9 @@ class ReplicasController(Controller):
 
     def sync(self, key: str) -> None:
         owner = self.sets.by_key(key)
+        self._told.pop(
+            key, None
+        )  # a status that has not come back by now may hide behind an older one: look again then
         if owner is None or not self.sees_own_writes(key):
             return
         pods = [pod for pod in claim(self, key, owner, self.selector_of(owner), self.pods) if is_active(pod)]
@@ -157,7 +161,8 @@ class ReplicasController(Controller):
         now = self.clock.now()
         status = new_status(owner, pods, failure, now)
         if status != (owner.get("status") or {}):
-            self.client.update_status(self.resource, {**owner, "status": status})
+            written = self.client.update_status(self.resource, {**owner, "status": status})
+            self._told[key_of(owner)] = revision_of(written)
         least = owner["spec"].get("minReadySeconds", 0)
         if least and status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
             self.queue.add_after(key_of(owner), least)

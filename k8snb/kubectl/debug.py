@@ -203,10 +203,18 @@ def _attached(session: Session, args: Arguments, pod: Object, container: str, fi
         why = get_path(states[0], "waiting.reason", "it has not started")
         raise KubectlError(f"error: timed out waiting for container {container}: {why}")
     if "terminated" in states[0]:
-        log = b"".join(session.client.logs(name, namespace, container=container))
-        return Output(text=first + log.decode(errors="replace"), objects=[pod])
+        return _logged(session, pod, container, first)
     shown = first if args.on("quiet") else f"{first}{PROMPT}\n"
-    return listen(session, pods.unfinished(pod, "attach"), container, shown, stdin=args.on("stdin"))
+    try:
+        return listen(session, pods.unfinished(pod, "attach"), container, shown, stdin=args.on("stdin"))
+    except KubectlError as error:  # it ended just now
+        why = f"warning: couldn't attach to pod/{name}, falling back to streaming logs: {error}"
+        return _logged(session, pod, container, f"{shown}{why}\n")
+
+
+def _logged(session: Session, pod: Object, container: str, first: str) -> Output:
+    log = b"".join(session.client.logs(name_of(pod), namespace_of(pod), container=container))
+    return Output(text=first + log.decode(errors="replace"), objects=[pod])
 
 
 def _state_of(pod: Object, container: str) -> Object:

@@ -84,14 +84,23 @@ class Forwarding(Output):
 
     def stop(self) -> None:
         """Close the ports and all their connections."""
-        if not self.stopped:
-            self.stopped = True
-            if self._watch is not None:
-                self._watch.stop()
-            self._loop.post(self._shut)
-        if threading.current_thread().name != "k8snb-pump":  # the pump waits for nobody
+        if threading.current_thread().name == "k8snb-pump":  # the pump waits for nobody
+            self._end_without_waiting()
+        elif not self.stopped:
+            self._end()
             self._loop.flush()
             self._loop.close()
+
+    def _end(self) -> None:
+        self.stopped = True
+        if self._watch is not None:
+            self._watch.stop()
+        self._loop.post(self._shut)
+
+    def _end_without_waiting(self) -> None:
+        if not self.stopped:
+            self._end()
+            self._loop.post(self._loop.close)
 
     def end_with_pod(self, client: Client) -> None:
         """End with the pod. Raises ApiError where the client may not watch it."""
@@ -105,7 +114,7 @@ class Forwarding(Output):
     def _told(self, watch: Watch) -> None:
         while (event := watch.pop()) is not None:
             if event.sort in ("DELETED", "ERROR") or get_path(event.object, "status.phase") in ("Succeeded", "Failed"):
-                self.stop()
+                self._end_without_waiting()  # whoever deletes the pod holds what the loop may be waiting for
 
     # on the loop
 

@@ -20,6 +20,7 @@ from k8snb.cri import Network, Runtime
 
 LEASE_SECONDS = 40
 HEARTBEAT = 10.0  # seconds between two renewals of the lease
+RETRY = 1.0  # seconds until a status that could not be written is written again
 REPORT = 300.0  # seconds between two reports of an unchanged status
 LEASES = "kube-node-lease"
 VERSION = "v1.33.0"  # the release whose API the nodes speak
@@ -66,6 +67,7 @@ class NodeStatus:
         self._clock = clock
         self._problem = problem
         self._stopped = False
+        self._retries = False
 
     def start(self) -> None:
         self.report()
@@ -157,8 +159,19 @@ class NodeStatus:
         except Postponed as waiting:
             waiting.then(self.report)
         except ApiError as error:
-            if error.code not in (403, 404, 409):
-                raise
+            self._tolerate(error)
+            if error.passing and not self._retries:
+                self._retries = True
+                self._later(RETRY, self._retry)
+
+    def _retry(self) -> None:
+        self._retries = False
+        self.report()
+
+    def _tolerate(self, error: ApiError) -> None:
+        """What another heartbeat may see to: somebody else was first, or the server is not well."""
+        if error.code not in (403, 404, 409) and not error.passing:
+            raise error
 
     def _renew(self) -> None:
         if self._stopped:
@@ -172,8 +185,7 @@ class NodeStatus:
         except Postponed:
             return  # the next heartbeat finds the answer there
         except ApiError as error:
-            if error.code not in (403, 404, 409):
-                raise
+            self._tolerate(error)
 
     def _renew_lease(self) -> None:
         name = self._spec.name

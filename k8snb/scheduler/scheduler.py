@@ -292,5 +292,5 @@ class Scheduler:
         except Postponed as waiting:
             waiting.then(lambda: self._patch(pod, status))
         except ApiError as error:
-            if error.code not in (404, 409):
+            if error.code not in (404, 409) and not error.passing:
                 raise
