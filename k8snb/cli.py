@@ -1,7 +1,7 @@
 """The k8snb command: what a newcomer types in a terminal before the first notebook is open.
 
-Interface: `main(argv)`, behind `k8snb quickstart`, `k8snb lab` and `k8snb up`; `run_chapter(path)` executes and checks
-any chapter.
+Interface: `main(argv)`, behind `k8snb quickstart`, `k8snb lab`, `k8snb up` and `k8snb kubectl`;
+`run_chapter(path)` executes and checks any chapter.
 The rule not to break: a chapter runs in a kernel of its own, as a page does; only `up` has a cluster in its process.
 
 A code cell's metadata says what the cell promises: `{"k8snb": {"step": 4, "expect": "1/1 +Running"}}`. `step` numbers
@@ -40,7 +40,12 @@ Cell = Any  # a notebook's cell: nbformat's own dict with attributes
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit status: 0 if everything that was asked for came true, 1 if not, 2 if it could not be understood."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["kubectl"]:
+        from k8snb import terminal
+
+        return terminal.run(words[1:])
+    arguments = _parser().parse_args(words)
     try:
         status: int = arguments.run(arguments)
     except KeyboardInterrupt:
@@ -68,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--kubeconfig", type=Path, default=Path("k8snb.kubeconfig"), metavar="FILE",
                     help="where the kubeconfig goes (default: k8snb.kubeconfig)")  # fmt: skip
     up.set_defaults(run=serve)
+
+    commands.add_parser("kubectl", help="kubectl against any cluster that a kubeconfig names", add_help=False)
 
     lab = commands.add_parser("lab", help="open JupyterLab on a copy of the chapters that is yours to edit")
     lab.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")

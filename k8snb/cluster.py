@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts
@@ -23,11 +24,15 @@ from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.aggregation_controllers import AutoRegister, Availability
 from k8snb.apiserver.compactor import Compactor
 from k8snb.apiserver.event_ttl import EventTTL
+from k8snb.apiserver.history import History
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
-from k8snb.client.informer import Informers
+from k8snb.client.informer import Informers, LentInformers
+from k8snb.client.instances import RUNNING, STOPPED, Instances, Program, Single
+from k8snb.client.process import Process
 from k8snb.clock import Clock, RealClock
 from k8snb.collector import Collector
+from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers import CONTROLLERS, identity_controllers
 from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
 from k8snb.controllers.provisioner import Provisioner, Provisioners
@@ -50,6 +55,7 @@ from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
 
 if TYPE_CHECKING:
+    from k8snb.client.https import HttpsTransport
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
@@ -63,10 +69,11 @@ DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service
 
 @dataclass
 class Node:
-    """A machine of the cluster: its spec, its addresses, and its two agents while it is switched on."""
+    """A machine of the cluster: its spec, its addresses, whether it is `on`, and its two agents while they run."""
 
     spec: NodeSpec
     network: Network
+    on: bool = True
     kubelet: Kubelet | None = None
     proxy: KubeProxy | None = None
 
@@ -76,14 +83,17 @@ class Cluster:
 
     `runtime` is auto, docker, process or simulated, or a ready `cri.Runtime`, which is closed with the cluster; `clock`
     a VirtualClock for tests and time travel; `seed` makes names and choices repeat. `nodes` counts the workers; the
-    control plane has a node of its own. `store` makes its etcd; `profiles` are its scheduler's.
+    control plane has a node of its own, which runs the manifests in the directory `static_pods` by itself. `store`
+    makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
+    `schedulers` one leads and the others stand by.
     Raises ValueError for a runtime that is none.
     """
 
     def __init__(
         self, name: str = "k8snb", *, nodes: int = 3, runtime: str | Runtime = hosts.AUTO, clock: Clock | None = None,
-        seed: int | None = None, cpus: str = "", memory: str = "", store: Callable[[], Store] = MemoryStore,
-        profiles: Iterable[Profile] = (),
+        seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
+        store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
+        apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1,
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -102,8 +112,11 @@ class Cluster:
         self.identity = Identity(self.clock)
         self.nodes: dict[str, Node] = {}
         self._seed = seed
+        self._counts = controller_managers, schedulers
+        self._elected: list[Instances] = []
         self._dice = random.Random(seed)
-        self._cpus, self._memory = cpus, memory
+        self._identities = random.Random(seed)  # names of processes change nothing that a seed has settled
+        self._cpus, self._memory, self._disk, self._static_pods = cpus, memory, disk, str(static_pods)
         self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
         self._provisioners = Provisioners(HostPathProvisioner())
         self._directories = PodDirectories()
@@ -111,8 +124,11 @@ class Cluster:
         self._host: Host | None = None
         self._dns_address = ""
         self._collector = Collector()
-        self._metrics = CustomMetrics(lambda: self.context.client("system:apiserver", "system:masters"), self.clock)
+        self._custom_metrics = CustomMetrics(
+            lambda: self.context.client("system:apiserver", "system:masters"), self.clock
+        )
         self.running = False
+        self.apiservers = ApiServers(self, apiservers, self._revision)
 
     # life
 
@@ -142,49 +158,103 @@ class Cluster:
         build = self._own_host or hosts.HOSTS[self.runtime_name]
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
-        self.apiserver = ApiServer(
-            self.store, self.clock, dice=self._dice, service_cidr=self.runtime.service_cidr, identity=self.identity
-        )
-        self.apiserver.bootstrap()
+        self.apiservers.boot(self._new_apiserver)
         Compactor(self.apiserver, self.clock).start()
         EventTTL(self.store, self.clock).start()
         self._asking = self._new_asking()
-        inside = Inside(self.apiserver, self._asking)
-        self.apiserver.postpone = inside.postpone
+        self._inside = inside = Inside(self.apiserver, self._asking)
+        self.apiservers.connect(inside)
         self.faults = Faults(inside, self.clock, self._seed)
         self.context = Context(self.faults, self.clock, self.pump.add, self._dice)
 
-        manager = Informers(self.context.client("system:kube-controller-manager"), self.context)
+        ensure_standard(self.context.client("system:apiserver", "system:masters"))
+        self._managers = Instances(self._manager(), self.context, self._counts[0], self._identities)
+        self._schedulers = Instances(self._scheduling(), self.context, self._counts[1], self._identities)
+        self._elected += [self._managers, self._schedulers]
+        beside = Informers(self.context.client("system:apiserver", "system:masters"), self.context)
+        self._provisioners.start(self.context, beside)
+        self._shared = Informers(self.context.client("system:nodes"), self.context)
+        self.rule_book = RuleBook(self.context, self._shared, self._host.plane, post=self.pump.post)
+        self._dns = Single("coredns", self.context, self._begin_dns)
+        self._dns.start()
+        self._metrics = Single("metrics-server", self.context, self._begin_metrics)
+
+        for make in (AutoRegister, self._availability):
+            make(self.context, beside)
+        self._managers.start()
+        for informers in (beside, self._shared):
+            informers.start()
+        self._schedulers.start()
+        for spec in self._specs.values():
+            self._switch_on(spec)
+        self._serve_pods(self._host)
+        self._metrics.start()
+
+    def _new_apiserver(self) -> ApiServer:
+        cidr = self.runtime.service_cidr
+        server = ApiServer(self.store, self.clock, dice=self._dice, service_cidr=cidr, identity=self.identity)
+        server.custom_metrics = self._custom_metrics.answer
+        return server
+
+    def _begin_dns(self, process: Process) -> Callable[[], None]:
+        assert self._host is not None
+        host, informers = self._host, LentInformers(self._shared)
+        self.dns = CoreDNS(process.context, informers)
+        informers.attach()
+        self._dns_address = host.serve_dns(self.dns.zone, self._dns_service())
+
+        def end() -> None:
+            informers.stop()
+            host.stop_dns()
+
+        return end
+
+    def _begin_metrics(self, process: Process) -> Callable[[], None]:
+        assert self._host is not None
+        server = self.apiserver
+        client = process.context.client(
+            "system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts"
+        )  # fmt: skip
+        clock = process.context.clock
+        metrics = MetricsServer(client, process.executor(self._host.executor), clock, nodes=lambda: server.nodes)
+        server.virtual.update({POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes})
+        clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
+        return server.virtual.clear
+
+    @property
+    def apiserver(self) -> ApiServer:
+        """The apiserver that serves cells and the cluster's own parts."""
+        return self.apiservers.first
+
+    @property
+    def serving(self) -> bool:
+        """Whether any apiserver answers."""
+        return self.apiservers.serving is not None
+
+    def _manager(self) -> Program:
         identity = identity_controllers(
             root_ca=self.identity.root_ca, sign=self.identity.secret_token, sign_request=self.identity.sign_request
         )
-        self.controllers = {name: make(self.context, manager) for name, make in {**CONTROLLERS, **identity}.items()}
-        ensure_standard(self.context.client("system:apiserver", "system:masters"))
-        self._provisioners.start(self.context, manager)
-        scheduling = Informers(self.context.client("system:kube-scheduler"), self.context)
-        self.scheduler = Scheduler(self.context, scheduling, profiles=self._profiles)
-        self._shared = Informers(self.context.client("system:nodes"), self.context)
-        self.rule_book = RuleBook(self.context, self._shared, self._host.plane, post=self.pump.post)
-        self.dns = CoreDNS(self.context, self._shared)
-        self._dns_address = self._host.serve_dns(self.dns.zone, self._dns_service())
+        return Program("kube-controller-manager", "system:kube-controller-manager", {**CONTROLLERS, **identity})
 
-        metrics = MetricsServer(
-            self.context.client("system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts"),
-            self._host.executor, self.clock, nodes=lambda: self.apiserver.nodes,
-        )  # fmt: skip
-        self.apiserver.virtual = {POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes}
-        self.apiserver.custom_metrics = self._metrics.answer
+    def _scheduling(self) -> Program:
+        return Program("kube-scheduler", "system:kube-scheduler", {"kube-scheduler": self._new_scheduler})
 
-        for make in (AutoRegister, self._availability):
-            make(self.context, manager)
-        for informers in (manager, scheduling, self._shared):
-            informers.start()
-        for controller in self.controllers.values():
-            controller.start()
-        self.scheduler.start()
-        for spec in self._specs.values():
-            self._switch_on(spec)
-        self.clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
+    def _new_scheduler(self, context: Context, informers: Informers) -> Scheduler:
+        """One that has the plug-ins that the one before was given."""
+        before = self._schedulers.works.get("kube-scheduler")
+        return Scheduler(context, informers, profiles=self._profiles, joined=before.joined if before else ())
+
+    @property
+    def controllers(self) -> Mapping[str, Any]:
+        """The controllers at work in kube-controller-manager, by name."""
+        return self._managers.works
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler at work; while none is, the last one."""
+        scheduler: Scheduler = self._schedulers.works["kube-scheduler"]
+        return scheduler
 
     def _availability(self, context: Context, informers: Informers) -> Availability:
         server = self.apiserver
@@ -207,8 +277,13 @@ class Cluster:
         self._collector.restore()
         if "kubectl" in self.__dict__:
             self.kubectl.close()
-        if "door" in self.__dict__:
-            self.door.close()
+        if "_over_https" in self.__dict__:
+            self._over_https.close()
+            del self._over_https
+        if self._host is not None:
+            self._host.stop_listening()
+        for door in self.apiservers.doors:
+            door.close()
         if "_hooks" in self.__dict__:
             self._hooks.close()
             del self._hooks
@@ -216,8 +291,10 @@ class Cluster:
         with self.pump.lock:
             for node in self.nodes.values():
                 self._fall_silent(node)
-            if "apiserver" in self.__dict__:
-                self.apiserver.close()
+            for instances in self._elected:
+                instances.stop()
+            self._elected.clear()
+            self.apiservers.close()
             self.pump.clear()
             self.pump.paused = False
         host, self._host = self._host, None
@@ -266,11 +343,11 @@ class Cluster:
         that the autoscaler asks for. A number, a quantity, or None where it is not known.
         """
         with self.pump.lock:
-            (self._metrics.add_external if external else self._metrics.add)(name, source)
+            (self._custom_metrics.add_external if external else self._custom_metrics.add)(name, source)
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""
-        on = [name for name, node in self.nodes.items() if node.kubelet is not None]
+        on = [name for name, node in self.nodes.items() if node.on]
         found = [self.store.get(f"/registry/nodes/{name}") for name in on]
         return all(record is not None and _is_schedulable(record.value) for record in found)
 
@@ -286,10 +363,19 @@ class Cluster:
         """The API as the cluster's administrator."""
         return self.client_for(ADMIN)
 
-    @functools.cached_property
+    @property
     def door(self) -> Door:
-        """HTTPS for other processes."""
-        return Door(self.name, Entrance(self), lambda: self.apiserver, self._revision)
+        """HTTPS for other processes: the first apiserver's."""
+        return self.apiservers.doors[0]
+
+    def _serve_pods(self, host: Host) -> None:
+        """Answer where Service `kubernetes` leads to: on the first node, with a server that its first client starts."""
+        door = self.door
+        node = next(iter(self.nodes.values()), None)
+        if node is not None:
+            address = self.apiserver.allocator.address(1)
+            spot = host.listen_for_pods(node.network.node_ip, lambda sock: door.adopt(sock, address=address))
+            self.apiserver.answers_at(*spot)
 
     def _revision(self) -> int:
         """The newest revision that every watcher has been told of: under the lock none is half told."""
@@ -302,7 +388,10 @@ class Cluster:
         Raises OSError for a port that is taken.
         """
         self._must_run()
-        return self.door.open(port, address=self.apiserver.allocator.address(1))
+        address = self.apiserver.allocator.address(1)
+        for door in self.apiservers.doors[1:]:
+            door.open(address=address)
+        return self.door.open(port, address=address)
 
     @property
     def kubeconfig(self) -> str:
@@ -331,7 +420,23 @@ class Cluster:
         """kubectl's commands as methods, and `run` for a whole line."""
         from k8snb.kubectl import Kubectl
 
-        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now)
+        return Kubectl(self.client, wait=self.wait, clock_now=self.clock.now, server=lambda: self._over_https)
+
+    @functools.cached_property
+    def _over_https(self) -> HttpsTransport:
+        """This cluster as other processes see it: for what has a path and no kind. It opens the door."""
+        import yaml
+
+        from k8snb.client.https import HttpsTransport
+        from k8snb.client.kubeconfig import parse
+        from k8snb.client.restconfig import resolve
+
+        return HttpsTransport(resolve(parse(yaml.safe_load(self.kubeconfig))))
+
+    @property
+    def history(self) -> History:
+        """What was written here, by whom and because of what."""
+        return History(self.store, self.apiserver.kinds)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it."""
@@ -346,7 +451,7 @@ class Cluster:
         """A URL for each port of a Service, as reached from here: its node ports, else its cluster IP."""
         service = self.client.get("services", name, namespace)
         spec = service["spec"]
-        node = next((node for node in self._workers() if node.kubelet is not None), None)
+        node = next((node for node in self._workers() if node.on), None)
         urls = []
         for port in spec.get("ports") or ():
             if port.get("nodePort") and node is not None:
@@ -381,6 +486,8 @@ class Cluster:
             ("kube-scheduler", state, ""),
             ("coredns", state, f"at {self._dns_address}" if self._dns_address else ""),
         ]
+        components = self.components() if self.running else {}
+        rows = [(name, STOPPED if _stands_still(components.get(name)) else state, about) for name, state, about in rows]
         if self.pump.failure:
             rows.append(("pump", "Failed", self.pump.failure.strip().splitlines()[-1]))
         return [*rows, *(self._node_row(node) for node in self.nodes.values())]
@@ -388,7 +495,7 @@ class Cluster:
     def _node_row(self, node: Node) -> tuple[str, str, str]:
         record = self.store.get(f"/registry/nodes/{node.spec.name}")
         ready = record is not None and is_true(record.value, "Ready")
-        state = "Stopped" if node.kubelet is None or not self.running else "Ready" if ready else "NotReady"
+        state = "Stopped" if not node.on or not self.running else "Ready" if ready else "NotReady"
         parts = f"kubelet, kube-proxy, {self.runtime_name} runtime at {node.network.node_ip}"
         return (f"node {node.spec.name}", state, parts)
 
@@ -424,18 +531,58 @@ class Cluster:
                 pass
             return step
 
+    # components
+
+    def component(self, name: str) -> Component:
+        """A part of the cluster that can be stopped and started. Raises ValueError for a name that is none."""
+        components = self.components()
+        if name not in components:
+            raise ValueError(f'there is no component "{name}"; there are: {", ".join(components)}')
+        return components[name]
+
+    def components(self) -> dict[str, Component]:
+        """All of them by name, each controller and each node's agents as well."""
+        self._must_run()
+        return {component.name: component for component in self._components()}
+
+    def _components(self) -> Iterator[Component]:
+        lock = self.pump.lock
+        why = "everything that the cluster knows is there; %kcluster stop stops the whole cluster"
+        yield Component("etcd", f"revision {self.store.revision}", lock, lambda: RUNNING, why_not=why)
+        yield from self.apiservers.components(lock)
+        for instances in self._elected:
+            yield from instance_components(instances, f"{len(instances.program.parts)} parts", lock)
+        yield single_component(self._dns, f"at {self._dns_address}" if self._dns_address else "", lock)
+        yield single_component(self._metrics, "asks the kubelets", lock)
+        for name, node in self.nodes.items():
+            rows = (("kubelet", self._start_kubelet, self._stop_kubelet),
+                    ("kube-proxy", self._start_proxy, self._stop_proxy))  # fmt: skip
+            for agent, start, stop in rows:
+                state = functools.partial(_agent_state, node, agent)
+                on, off = functools.partial(start, node), functools.partial(stop, node)
+                yield Component(f"{agent}/{name}", f"on node {name}", lock, state, on, off)
+
+    def bind(self, pod: str, node: str, namespace: str = "default") -> None:
+        """Do the scheduler's work for one pod. Raises ApiError for a pod that has a node, or is none."""
+        self.client.get("nodes", node)
+        target = {"apiVersion": "v1", "kind": "Node", "name": node}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        self.client.create_subresource("pods", pod, "binding", binding, namespace)
+
     # machines
 
     def add_node(
-        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = ""
-    ) -> str:
-        """A new worker joins. Returns its name."""
+        self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
+        disk: str = "", static_pods: str | Path = "",
+    ) -> str:  # fmt: skip
+        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
         numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
         name = name or f"node-{next(numbers)}"
         if name in self._specs:
             raise ValueError(f'node "{name}" exists already')
         self._must_run()
-        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory)
+        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory,
+                        disk=disk or self._disk, static_pods=str(static_pods))  # fmt: skip
         self._specs[name] = spec
         with self.pump.lock:
             self._switch_on(spec)
@@ -469,7 +616,7 @@ class Cluster:
         """Switch a stopped node on again."""
         node = self._node(name)
         self._must_run()
-        if node.kubelet is None:
+        if not node.on:
             with self.pump.lock:
                 self._switch_on(node.spec)
 
@@ -498,31 +645,49 @@ class Cluster:
     def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
         labels = {CONTROL_PLANE_LABEL: ""}
-        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory)
+        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory,
+                       disk=self._disk, static_pods=self._static_pods)  # fmt: skip
         for number in range(1, workers + 1):
-            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory)
+            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory, disk=self._disk)
 
     def _switch_on(self, spec: NodeSpec) -> None:
         assert self._host is not None, "the cluster is stopped"
-        node = Node(spec, self.runtime.add_node(spec.name))
-        self.nodes[spec.name] = node
+        node = self.nodes[spec.name] = Node(spec, self.runtime.add_node(spec.name))
+        self._start_kubelet(node)
+        self._start_proxy(node)
+
+    def _fall_silent(self, node: Node) -> None:
+        node.on = False
+        self._stop_kubelet(node)
+        self._stop_proxy(node)
+
+    def _start_kubelet(self, node: Node) -> None:
+        if node.kubelet is not None or not node.on:
+            return
+        assert self._host is not None, "the cluster is stopped"
         node.kubelet = Kubelet(
-            spec, self.context, self._shared, runtime=self.runtime, executor=self._host.executor,
+            node.spec, self.context, self._shared, runtime=self.runtime, executor=self._host.executor,
             dialer=self._host.dialer, network=node.network, post=self.pump.post, dns=lambda: self._dns_address,
             directories=self._directories, volume_plugins=self._volume_plugins,
         )  # fmt: skip
-        node.proxy = KubeProxy(spec.name, node.network.node_ip, self.rule_book)
-        self.apiserver.connect_node(spec.name, node.kubelet)
+        self.apiserver.connect_node(node.spec.name, node.kubelet)
         node.kubelet.start()
-        node.proxy.start()
 
-    def _fall_silent(self, node: Node) -> None:
-        if node.kubelet is None or node.proxy is None:
-            return
-        self.apiserver.disconnect_node(node.spec.name)
-        node.kubelet.stop()
-        node.proxy.stop()
-        node.kubelet = node.proxy = None
+    def _stop_kubelet(self, node: Node) -> None:
+        kubelet, node.kubelet = node.kubelet, None
+        if kubelet is not None:
+            self.apiserver.disconnect_node(node.spec.name)
+            kubelet.stop()
+
+    def _start_proxy(self, node: Node) -> None:
+        if node.proxy is None and node.on:
+            node.proxy = KubeProxy(node.spec.name, node.network.node_ip, self.rule_book)
+            node.proxy.start()
+
+    def _stop_proxy(self, node: Node) -> None:
+        proxy, node.proxy = node.proxy, None
+        if proxy is not None:
+            proxy.stop()
 
     def _end_pods(self) -> None:
         with suppress(RuntimeFailure):  # an engine that is gone has taken the containers along, or keeps them for later
@@ -552,6 +717,15 @@ class Cluster:
 
 def _node_user(name: str) -> str:
     return f"system:node:{name}"
+
+
+def _stands_still(component: Component | None) -> bool:
+    return component is not None and component.state == STOPPED
+
+
+def _agent_state(node: Node, agent: str) -> str:
+    works = node.kubelet if agent == "kubelet" else node.proxy
+    return RUNNING if works is not None else STOPPED
 
 
 def _is_schedulable(node: Object) -> bool:

@@ -20,10 +20,13 @@ from k8snb.apimachinery.errors import Postponed, conflict, unavailable
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apiserver.outcalls import ATTEMPTS, Answer, Outcall, Question, attempt, fetch
 from k8snb.client import Deferred, Exchange, Request, Transport, Watch
+from k8snb.client.client import Event
 from k8snb.executor import Executor
 from k8snb.pump import Pump
 
 PATIENCE = 30.0  # seconds for a pod to answer who asked it through the apiserver
+REFUSED = ("The connection to the server was refused: kube-apiserver is stopped; "
+           "%kcluster component start kube-apiserver starts it")  # fmt: skip
 READS = ("get", "list")  # what may be interrupted: it leaves nothing half done, and must cost next to nothing
 
 
@@ -36,12 +39,21 @@ class Server(Transport, Protocol):
 class House(Protocol):
     """What is behind the entrance. `apiserver` is the one that serves now."""
 
-    name: str
-    running: bool
-    pump: Pump
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def running(self) -> bool: ...
+
+    @property
+    def pump(self) -> Pump: ...
 
     @property
     def apiserver(self) -> Server: ...
+
+    @property
+    def serving(self) -> bool:
+        """Whether any apiserver answers."""
 
 
 class Entrance:
@@ -110,6 +122,8 @@ class Entrance:
     def _check(self) -> None:
         if not self._cluster.running:
             raise unavailable(f'the cluster "{self._cluster.name}" is stopped: start it with %kcluster start')
+        if not self._cluster.serving:
+            raise unavailable(REFUSED)
 
     def _locked(self, act: Callable[[], None]) -> Callable[[], None]:
         def locked() -> None:
@@ -127,14 +141,35 @@ class Inside:
     """
 
     def __init__(self, server: Server, executor: Executor) -> None:
-        self._server = server
+        self._server: Server | None = server
         self._executor = executor
+        self._watches: set[Watch] = set()
+        self._knocking: list[Callable[[], object]] = []  # who asked while no server answered
         self._waiting: dict[str, list[Callable[[], object]]] = {}  # a question under way → whom its answer concerns
 
+    def serve(self, server: Server | None) -> list[Callable[[], object]]:
+        """Another server takes over, or none: every watch breaks, and who asks none is postponed until there is one.
+        Returns what is worth another try now."""
+        if server is self._server:
+            return []
+        self._server = server
+        for watch in list(self._watches):
+            watch.push(Event("ERROR", unavailable(REFUSED).status))
+            watch.stop()
+        knocking = self._knocking if server is not None else []
+        if knocking:
+            self._knocking = []
+        return knocking
+
     def handle(self, request: Request) -> Any:
+        if self._server is None:
+            raise Postponed(REFUSED, self._knocking.append)
         noted = len(request.warnings)
         try:
-            return self._server.handle(request)
+            answer = self._server.handle(request)
+            if isinstance(answer, Watch):
+                self._follow(answer)
+            return answer
         except Outcall as call:
             del request.warnings[noted:]
             for question in call.questions:
@@ -149,7 +184,19 @@ class Inside:
 
     def kinds(self) -> tuple[Kind, ...]:
         """What this server has itself: the cluster's own parts leave other servers' objects to those."""
+        if self._server is None:
+            raise Postponed(REFUSED, self._knocking.append)
         return tuple(kind for kind in self._server.kinds() if not kind.remote)
+
+    def _follow(self, watch: Watch) -> None:
+        stop = watch.on_stop
+
+        def stopped() -> None:
+            self._watches.discard(watch)
+            stop()
+
+        self._watches.add(watch)
+        watch.on_stop = stopped
 
     def _fetch(self, question: Question) -> None:
         if question.key not in self._waiting:
@@ -158,7 +205,8 @@ class Inside:
                                   waits=True)  # fmt: skip
 
     def _came(self, key: str, answer: Answer) -> None:
-        self._server.keep_answers([(key, answer)])
+        if self._server is not None:
+            self._server.keep_answers([(key, answer)])
         for retry in self._waiting.pop(key, ()):
             retry()
 

@@ -123,6 +123,8 @@ class _Line:
         faults = self._faults
         if self._dead or faults.is_cut(self.user):
             self._dead = True
+        elif event.sort in ("ERROR", "BOOKMARK"):
+            self.watch.arrive(event)
         elif faults.falls("lost"):
             self._dead = True
             faults.clock.after(faults.dice.uniform(0, NOTICED), self.end, label="a dead connection")

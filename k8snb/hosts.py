@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,16 +21,19 @@ from k8snb.clock import Clock
 from k8snb.coredns import Zone
 from k8snb.cri import Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
-from k8snb.ioloop import IoLoop
+from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
 from k8snb.kube_proxy import DataPlane
 from k8snb.kubelet.prober import Dialer
 from k8snb.pump import Pump
 
 if TYPE_CHECKING:
+    from k8snb.coredns.server import DnsServer
     from k8snb.cri.simulated_network import Http, VirtualNetwork
 
 AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
 DNS_PORT = 53
+API_PORT = 6443
+LOOPBACK = "127.0.0.1"
 VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
 QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
 
@@ -38,8 +42,10 @@ QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
 class Host:
     """A runtime and its surroundings.
 
-    `serve_dns(zone, ip)` starts a resolver and says where pods find it ("" = nowhere). `visit(url)` is a GET from the
-    machine that the nodes stand on: status and text; OSError where nobody answers.
+    `serve_dns(zone, ip)` starts a resolver and says where pods find it ("" = nowhere), `stop_dns` ends it. `visit(url)`
+    is a GET from the machine that the nodes stand on: status and text; OSError where nobody answers.
+    `listen_for_pods(ip, answer)` opens a node's port for the apiserver's clients in pods, and says where;
+    `answer(socket)` is called with the first client, unless `stop_listening()` was called before.
     """
 
     runtime: Runtime
@@ -47,7 +53,10 @@ class Host:
     plane: DataPlane
     dialer: Dialer
     serve_dns: Callable[[Zone, str], str]
+    stop_dns: Callable[[], None]
     visit: Callable[[str], tuple[int, str]]
+    listen_for_pods: Callable[[str, Callable[[socket.socket], None]], Spot]
+    stop_listening: Callable[[], None] = lambda: None
     closers: list[Callable[[], None]] = field(default_factory=list)
 
     def pause(self) -> None:
@@ -126,6 +135,9 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
         simulation.network.lookup = zone.address
         return address
 
+    def stop_dns() -> None:
+        simulation.network.lookup = lambda name, namespace: None
+
     def visit(url: str) -> tuple[int, str]:
         parts = urlsplit(url)
         spot = plane.connect(parts.hostname or "", parts.port or 80)
@@ -140,7 +152,9 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
         plane=plane,
         dialer=VirtualDialer(lambda ip, port, path: simulation.http(ip, port, path)),
         serve_dns=serve_dns,
+        stop_dns=stop_dns,
         visit=visit,
+        listen_for_pods=lambda ip, answer: (ip, API_PORT),
     )
 
 
@@ -179,27 +193,50 @@ def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: 
     io = IoLoop(on_failure=lambda component, details: pump.post(lambda: pump.on_failure(component, details)))
     forwards_file = forwards if isinstance(forwards, Path) else None
     plane = SocketDataPlane(io, forwards_file=forwards_file, seed=dice.getrandbits(32))
+    resolvers = Resolvers(io)
     host = Host(
         runtime=runtime,
         executor=ThreadExecutor(pump.post),
         plane=plane,
         dialer=SocketDialer(),
-        serve_dns=lambda zone, address: "",
+        serve_dns=resolvers.serve,
+        stop_dns=resolvers.close,
         visit=visit,
+        listen_for_pods=lambda ip, answer: (ip, API_PORT),
+        closers=[resolvers.close, io.close],
     )
 
-    def serve_dns(zone: Zone, address: str) -> str:
+    def listen_for_pods(ip: str, answer: Callable[[socket.socket], None]) -> Spot:
+        bound = bind_first(socket.SOCK_STREAM, ((ip, API_PORT), (ip, 0), (LOOPBACK, 0)))
+        host.stop_listening = Doorbell(io, bound.sock, answer).close
+        return bound.spot
+
+    host.listen_for_pods = listen_for_pods
+    return host
+
+
+class Resolvers:
+    """The cluster's resolver on this machine. One that is started again answers where the one before did."""
+
+    def __init__(self, io: IoLoop) -> None:
+        self._io = io
+        self._server: DnsServer | None = None
+        self._spot: tuple[str, int] | None = None
+
+    def serve(self, zone: Zone, address: str) -> str:
+        """Answer at an address, or where that cannot be had, as near as possible: where that is."""
         from k8snb.coredns.server import DnsServer
 
-        server = DnsServer(io, zone, (address, DNS_PORT))
+        server = DnsServer(self._io, zone, self._spot or (address, DNS_PORT))
         server.start()
-        host.closers.insert(0, server.close)
+        self._server, self._spot = server, server.address
         ip, port = server.address
         return ip if port == DNS_PORT else f"{ip}:{port}"
 
-    host.serve_dns = serve_dns
-    host.closers.append(io.close)
-    return host
+    def close(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
 
 
 def visit(url: str) -> tuple[int, str]:

@@ -1,7 +1,7 @@
 """The I/O loop: one asyncio event loop on one daemon thread, shared by everything in a cluster that owns sockets.
 
 Interface: `IoLoop`: `post(callback)` and `call(coroutine)` from any thread, `flush()`, `close()`; `bind_first` gets a
-socket where one can be had.
+socket where one can be had; a `Doorbell` wakes a server with its first client.
 The rule not to break: what runs here touches sockets and its own tables only; it reaches a component through the pump.
 Real Kubernetes leaves this to the kernels of its nodes.
 """
@@ -100,6 +100,39 @@ class Bound(NamedTuple):
     sock: socket.socket
     spot: Spot
     reason: str
+
+
+class Doorbell:
+    """A socket that listens for a server which is not there before its first client (systemd: socket activation).
+
+    `answer(socket)` takes the socket over; it is called once, on a thread of its own, and may take its time.
+    """
+
+    def __init__(self, io: IoLoop, sock: socket.socket, answer: Callable[[socket.socket], None]) -> None:
+        self._io, self._sock, self._answer = io, sock, answer
+        self._waits = True
+        io.post(self._listen)
+
+    def close(self) -> None:
+        """Nobody has rung: stop listening. Afterwards, and when somebody has, this does nothing."""
+        if self._io.running:
+            self._io.call(self._close()).result(CLOSING)
+
+    def _listen(self) -> None:
+        asyncio.get_running_loop().add_reader(self._sock, self._ring)
+
+    def _ring(self) -> None:
+        self._stop_listening()
+        threading.Thread(target=self._answer, args=(self._sock,), name="k8snb-doorbell", daemon=True).start()
+
+    def _stop_listening(self) -> None:
+        self._waits = False
+        asyncio.get_running_loop().remove_reader(self._sock)
+
+    async def _close(self) -> None:
+        if self._waits:
+            self._stop_listening()
+            self._sock.close()
 
 
 def bind_first(sort: socket.SocketKind, spots: Iterable[Spot]) -> Bound:

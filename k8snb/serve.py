@@ -1,6 +1,6 @@
 """Serve: the cluster's door for other processes: HTTPS on this machine's loopback address, and the kubeconfig for it.
 
-Interface: `Door(cluster name, transport, server, …)`: `open(port)`, `close()`, `kubeconfig()`.
+Interface: `Door(cluster name, transport, server, …)`: `open(port)`, `adopt(socket)`, `close()`, `kubeconfig()`.
 The rule not to break: nothing but health and version answers without credentials, and keys leave only in a kubeconfig.
 kubeadm does the same with `/etc/kubernetes/admin.conf`; minikube with a context in `~/.kube/config`.
 """
@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import functools
 import os
+import socket
 import ssl
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +31,7 @@ HOST = "127.0.0.1"
 
 
 class Door:
-    """One HTTPS address of one cluster. It may be opened again on the same port after a stop."""
+    """One cluster's HTTPS server. It may be opened again on the same port after a stop."""
 
     def __init__(
         self, cluster: str, transport: Transport, server: Callable[[], ApiServer], revision: Callable[[], int]
@@ -39,11 +41,13 @@ class Door:
         self._transport = transport
         self._server = server
         self._https: HttpsServer | None = None
+        self._is_open = False
+        self._lock = threading.Lock()
         self.port = 0
 
     @property
     def is_open(self) -> bool:
-        return self._https is not None
+        return self._is_open
 
     @property
     def url(self) -> str:
@@ -54,29 +58,39 @@ class Door:
 
         Raises OSError when the port is taken.
         """
+        with self._lock:
+            if self._is_open:
+                return self.url
+            self.port = self._serving(address).start(port or self.port, HOST)
+            self._is_open = True
+        return self.url
+
+    def adopt(self, listening: socket.socket, *, address: str) -> None:
+        """Answer at a socket that listens for pods, too: it is closed with the door."""
+        with self._lock:
+            self._serving(address).adopt(listening)
+
+    def _serving(self, address: str) -> HttpsServer:
         from k8snb.apiserver.gate import ServerGate
         from k8snb.apiserver.https import HttpsServer
         from k8snb.apiserver.proxy_https import aggregator, proxier
         from k8snb.apiserver.upgrade import upgrader
 
         if self._https is not None:
-            return self.url
+            return self._https
         server = self._server()
         https = HttpsServer(self._transport, ServerGate(server), server.clock, self._context(server, address))
         https.revision = self._revision
         https.upgrade = upgrader(self._transport)
         https.proxy = proxier(self._transport)
         https.aggregate = aggregator(self._transport)
-        try:
-            self.port = https.start(port or self.port, HOST)
-        except OSError:
-            https.close()
-            raise
         self._https = https
-        return self.url
+        return https
 
     def close(self) -> None:
-        https, self._https = self._https, None
+        with self._lock:
+            https, self._https = self._https, None
+            self._is_open = False
         if https is not None:
             https.close()
 

@@ -34,7 +34,7 @@ class Notebook:
 
     def run(self, cell: str) -> Any:
         """A cell's answer; the cluster settles afterwards. Raises what the cell raised."""
-        result = self.shell.run_cell(cell)
+        result = self.shell.run_cell(cell)  # type: ignore[no-untyped-call]
         self.settle()
         result.raise_error()
         return result.result
@@ -47,7 +47,7 @@ class Notebook:
     def error(self, cell: str) -> str:
         """What a failing cell shows, which is all of its error."""
         self._capsys.readouterr()
-        result = self.shell.run_cell(cell)
+        result = self.shell.run_cell(cell)  # type: ignore[no-untyped-call]
         shown = self._capsys.readouterr()
         assert type(result.error_in_exec) is UsageError, result.error_in_exec
         assert "Traceback" not in shown.out + shown.err
@@ -106,16 +106,40 @@ class Kernel:
     """A kernel of its own for one test module."""
 
     def __init__(self, environment: dict[str, str]) -> None:
-        self.manager = jupyter_client.KernelManager(kernel_name="python3", transport="ipc")
+        self.manager = jupyter_client.KernelManager(  # type: ignore[attr-defined]
+            kernel_name="python3", transport="ipc"
+        )
         self.manager.start_kernel(env=environment)
         self.client = self.manager.blocking_client()
         self.client.start_channels()
         self.client.wait_for_ready(timeout=60)
 
-    def run(self, cell: str, *, interrupt_after: str = "") -> Answer:
-        """Run a cell; with `interrupt_after`, interrupt it at an output with this text, or at a second of silence."""
+    def run(self, cell: str, *, interrupt_after: str = "", asks: bool = False) -> Answer:
+        """Run a cell; with `interrupt_after`, interrupt it at an output with this text, or at a second of silence.
+
+        With `asks`, the cell may ask for lines.
+        """
+        return self._listen(self.client.execute(cell, allow_stdin=asks), interrupt_after)
+
+    def converse(self, cell: str, lines: list[str], *, interrupt: bool = True) -> tuple[list[str], Answer]:
+        """Run a cell and answer its questions; the one after the last line is interrupted. Gives the questions too."""
+        message = self.client.execute(cell, allow_stdin=True)
+        prompts: list[str] = []
+        answers: list[str | None] = [*lines] or [None]
+        for line in answers:
+            prompts.append(self.client.get_stdin_msg(timeout=60)["content"]["prompt"])
+            if line is not None:
+                self.client.input(line)
+            elif interrupt:
+                self.manager.interrupt_kernel()
+        return prompts, self._listen(message)
+
+    def complete(self, line: str) -> list[str]:
+        """What a front end is told that could stand at the end of the line."""
+        return list(self._reply(self.client.complete(line))["matches"])
+
+    def _listen(self, message: str, interrupt_after: str = "") -> Answer:
         begin, outputs = time.monotonic(), []
-        message = self.client.execute(cell)
         while True:
             try:
                 reply = self.client.get_iopub_msg(timeout=1 if interrupt_after else 60)

@@ -14,7 +14,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import annotations_of
 from k8snb.apiserver.admission import PLUGINS, VALIDATORS
 from k8snb.apiserver.admission_limitranger import ANNOTATION
-from k8snb.apiserver.admission_serviceaccount import TOKEN_PATH, token_volume, with_token
+from k8snb.apiserver.admission_serviceaccount import TOKEN_PATH, token_mounts, token_volume
 from k8snb.apiserver.unattended import UNATTENDED
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
@@ -327,7 +327,7 @@ def test_a_token_is_mounted_where_nothing_else_is() -> None:
     other = {"name": "own", "mountPath": TOKEN_PATH}
     containers = [{"name": "a"}, {"name": "b", "volumeMounts": [other]}]
     bare = {"metadata": {"name": "web"}, "spec": {"containers": containers}}
-    spec = with_token(bare, "kube-api-access-abcde")["spec"]
+    spec = token_mounts(bare["spec"], "kube-api-access-abcde")
     mount = {"name": "kube-api-access-abcde", "readOnly": True, "mountPath": TOKEN_PATH}
     assert [each["volumeMounts"] for each in spec["containers"]] == [[mount], [other]]
     assert spec["volumes"] == [token_volume("kube-api-access-abcde")]
@@ -335,7 +335,7 @@ def test_a_token_is_mounted_where_nothing_else_is() -> None:
     assert sources[0] == {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}}
     assert bare["spec"] == {"containers": containers}
     full = {"metadata": {"name": "web"}, "spec": {"containers": containers[1:]}}
-    assert with_token(full, "kube-api-access-abcde") is full
+    assert token_mounts(full["spec"], "kube-api-access-abcde") == {}
 
 
 # RuntimeClass: plugin/pkg/admission/runtimeclass/admission.go

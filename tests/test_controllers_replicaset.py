@@ -47,10 +47,11 @@ def test_missing_pods_are_made_from_the_template() -> None:
     assert sorted(one.events("SuccessfulCreate")) == sorted(f"Created pod: {name_of(each)}" for each in made)
 
 
-def test_a_pod_shares_the_containers_of_the_template() -> None:
-    one = with_three()
-    template = one.get("replicasets", "web")["spec"]["template"]
-    assert all(each["spec"]["containers"] is template["spec"]["containers"] for each in one.pods())
+def test_the_pods_of_a_template_share_their_containers() -> None:
+    specs = [each["spec"] for each in with_three().pods()]
+    assert all(
+        spec["containers"] is specs[0]["containers"] and spec["volumes"] is specs[0]["volumes"] for spec in specs
+    )
 
 
 def test_a_deleted_pod_is_replaced() -> None:

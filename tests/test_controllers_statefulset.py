@@ -150,10 +150,9 @@ def test_a_pod_knows_its_name_its_number_and_its_service() -> None:
     assert controller_of(first)["name"] == "web"
 
 
-def test_a_pod_shares_the_containers_of_the_template() -> None:
-    one = up()
-    containers = one.get("statefulsets", "web")["spec"]["template"]["spec"]["containers"]
-    assert all(each["spec"]["containers"] is containers for each in one.pods())
+def test_the_pods_of_a_template_share_their_containers() -> None:
+    specs = [each["spec"] for each in up().pods()]
+    assert all(spec["containers"] is specs[0]["containers"] for spec in specs)
 
 
 def test_ordinals_may_start_elsewhere() -> None:
@@ -363,7 +362,7 @@ def test_each_pod_has_claims_of_its_own_that_are_there_before_it() -> None:
     claim, first = one.get(CLAIMS, "data-web-0"), one.get("pods", "web-0")
     assert claim["metadata"]["labels"] == {"tier": "disk", "app": "web"}
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
-    assert first["spec"]["volumes"] == [{"name": "data", "persistentVolumeClaim": {"claimName": "data-web-0"}}]
+    assert first["spec"]["volumes"][0] == {"name": "data", "persistentVolumeClaim": {"claimName": "data-web-0"}}
     assert int(claim["metadata"]["resourceVersion"]) < int(first["metadata"]["resourceVersion"])
 
 
@@ -377,6 +376,7 @@ def test_a_claim_takes_the_place_of_a_volume_of_its_name() -> None:
     assert [list(volume)[1] for volume in one.get("pods", "web-0")["spec"]["volumes"]] == [
         "persistentVolumeClaim",
         "emptyDir",
+        "projected",  # the service account's token
     ]
 
 

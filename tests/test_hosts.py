@@ -134,6 +134,7 @@ def test_with_one_loopback_address_services_are_reached_through_mapped_ports(one
     cluster.kubectl.run("wait --for=condition=Available deployment/web --timeout=30s")
 
     service = cluster.client.get("services", "web", "default")["spec"]
+    assert cluster.wait(lambda: cluster.address(service["clusterIP"], 80)[0] == "127.0.0.1", 20)
     spots = [cluster.address("127.0.0.1", service["ports"][0]["nodePort"]), cluster.address(service["clusterIP"], 80)]
     assert {ip for ip, _ in spots} == {"127.0.0.1"}
     assert 80 not in {port for _, port in spots}

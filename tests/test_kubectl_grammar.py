@@ -75,17 +75,15 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
     [
         ("gte pods", 'unknown command "gte" for "kubectl" (did you mean "get"?)'),
         ("get pods --selctor=x", 'unknown flag: --selctor (did you mean "--selector"?)'),
-        ("get pods --chunk-size=5", "kubectl get --chunk-size: not implemented by k8snb"),
+        ("delete pods --interactive", "kubectl delete --interactive: not implemented by k8snb"),
         ("get pods -z", "unknown shorthand flag: 'z' in -z"),
         ("get pods -l", "flag needs an argument: -l"),
         ("scale deploy web --replicas=x", 'invalid argument "x" for "--replicas" flag: not a whole number'),
         ("wait pod/x --timeout=5", "not a time such as 30s"),
         ("scale deploy web", 'required flag(s) "replicas" not set'),
-        ("run web --image=busybox -it -- sh", "kubectl run --stdin: not implemented by k8snb"),
+        ("run web --image=busybox -k .", "kubectl run --kustomize: not implemented by k8snb"),
         ("kustomize x", "kubectl kustomize: not implemented by k8snb"),
-        ("proxy --port=1", "kubectl proxy: not implemented by k8snb"),
-        ("get pods --token=jane", "kubectl get --token: not implemented by k8snb"),
-        ("get pods --context=prod", "--context: not implemented by k8snb"),
+        ("get pods --cache-dir=here", "kubectl get --cache-dir: not implemented by k8snb"),
         ("get 'pods", "no closing quotation"),
     ],
 )
@@ -101,13 +99,13 @@ def test_help_needs_no_other_flag() -> None:
 
 # the rows
 
-DONE = [row for row in ROWS if row.run is not None]
+DONE = [row for row in ROWS if row.run is not None and not row.hidden]
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name or "kubectl")
 def test_every_command_is_documented(row: Command) -> None:
     assert row.help.endswith("."), row.name
-    assert row.run is None or (row.usage and row.group)
+    assert row.run is None or row.hidden or (row.usage and row.group)
     assert all(flag.help.endswith(".") or flag.help.endswith("…") for flag in row.flags), row.name
     text = help.page(row, ROWS)
     assert all(f"--{flag.name}=" in text for flag in row.flags)
@@ -129,7 +127,7 @@ def test_every_example_can_be_read(line: str) -> None:
 
 def test_kubectls_own_help_names_every_command() -> None:
     text = help.page(COMMANDS[""], ROWS)
-    verbs = [row.name for row in ROWS if row.name and " " not in row.name]
+    verbs = [row.name for row in ROWS if row.name and " " not in row.name and not row.hidden]
     assert all(f"  {verb} " in text for verb in verbs)
 
 

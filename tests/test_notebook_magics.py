@@ -68,7 +68,7 @@ def test_unloading_ends_the_cluster_and_takes_the_magics_away(notebook: Notebook
     extension.unload(notebook.shell)
     assert not cluster.running
     assert not [name for name in notebook.shell.magics_manager.magics["line"] if name in ("kget", "kcluster", "kdraw")]
-    assert not [key for key in notebook.shell.strdispatchers["complete_command"].strs if "kget" in str(key)]
+    assert not notebook.shell.Completer.custom_matchers
     extension.unload(notebook.shell)
 
 
@@ -185,7 +185,7 @@ def test_a_failure_inside_the_cluster_shows_with_the_next_answer(notebook: Noteb
 def test_every_row_of_kcluster_does_something_or_says_that_it_is_missing(notebook: Notebook) -> None:
     from k8snb.notebook.kcluster import _RUN
 
-    groups = {"", "node"}
+    groups = {"", "node", "component"}
     assert {row.name for row in COMMANDS if not row.missing_command} - groups == set(_RUN)
     for row in COMMANDS:
         if row.missing_command:
@@ -346,6 +346,10 @@ def test_a_watch_ends_with_its_time(notebook: Notebook) -> None:
         ("%kcluster profile k8", "%kcluster profile k8snb"),
         ("%kdraw --vi", "%kdraw --view"),
         ("%kdraw pod/w", "%kdraw pod/web"),
+        ("pods = %kget po", "pods = %kget pods"),
+        ("kept['a'] = %kubectl get -n kube-s", "kept['a'] = %kubectl get -n kube-system"),
+        ("    %kget pods --namespace=kube-s", "    %kget pods --namespace=kube-system"),
+        ("x = 1\n%kget pods -l app=ng", "x = 1\n%kget pods -l app=nginx"),
     ],
 )
 def test_tab_completes(notebook: Notebook, line: str, expected: str) -> None:

@@ -92,7 +92,8 @@ class Postponed(BaseException):
 
 
 def _details(kind: Kind, name: str) -> dict[str, Any]:
-    return {"name": name, **({"group": kind.group} if kind.group else {}), "kind": kind.plural}
+    fields = {"name": name, "group": kind.group, "kind": kind.plural}
+    return {field: text for field, text in fields.items() if text}
 
 
 def not_found(kind: Kind, name: str) -> ApiError:

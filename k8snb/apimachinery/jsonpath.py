@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Step = Callable[[Any, Any], Iterator[Any]]
+_FOR_HTML = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
 class JsonPathError(ValueError):
@@ -61,6 +62,10 @@ class Template:
         """The text for one object; with `missing_ok`, what is not there is empty."""
         return "".join(_render(node, obj, obj, missing_ok) for node in self.nodes)
 
+    def groups(self, obj: Any, *, missing_ok: bool = True) -> list[list[Any]]:
+        """What each part of the template leads to, in order; a range gives the parts of its body once per item."""
+        return [group for node in self.nodes for group in _groups(node, obj, obj, missing_ok)]
+
     def values(self, obj: Any) -> list[Any]:
         """What the paths of the template lead to, in order."""
         return [value for node in self.nodes if isinstance(node, Path) for value in _find(node, obj, obj, True)]
@@ -78,10 +83,11 @@ def relaxed(path: str) -> str:
 
 
 def text_of(value: Any) -> str:
-    """A value as kubectl prints it: strings bare, true and false as JSON has them, the rest as JSON."""
+    """A value as kubectl prints it: strings bare, true and false as JSON has them, the rest as JSON that Go writes."""
     if isinstance(value, str):
         return value
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False, sort_keys=True)
+    return text.translate(_FOR_HTML)
 
 
 # rendering
@@ -94,6 +100,17 @@ def _render(node: Node, value: Any, root: Any, missing_ok: bool) -> str:
         return " ".join(text_of(found) for found in _find(node, value, root, missing_ok))
     items = _find(node.path, value, root, missing_ok)
     return "".join(_render(part, item, root, missing_ok) for item in items for part in node.body)
+
+
+def _groups(node: Node, value: Any, root: Any, missing_ok: bool) -> Iterator[list[Any]]:
+    if isinstance(node, str):
+        yield [node]
+    elif isinstance(node, Path):
+        yield _find(node, value, root, missing_ok)
+    else:
+        for item in _find(node.path, value, root, missing_ok):
+            for part in node.body:
+                yield from _groups(part, item, root, missing_ok)
 
 
 def _find(path: Path, value: Any, root: Any, missing_ok: bool) -> list[Any]:

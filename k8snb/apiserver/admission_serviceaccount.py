@@ -1,6 +1,6 @@
 """ServiceAccount: the admission plug-in that gives every pod somebody to be.
 
-Interface: `service_account`, a plug-in; `with_token(pod, volume)` mounts the account's token.
+Interface: `service_account`, a plug-in; `TokenMounts`, how the account's token gets into the containers.
 The rule not to break: what the pod says for itself stays as it is.
 Source: `plugin/pkg/admission/serviceaccount/admission.go`. The annotation `kubernetes.io/enforce-mountable-secrets`,
 deprecated since 1.32, is not implemented by k8snb.
@@ -8,17 +8,18 @@ deprecated since 1.32, is not implemented by k8snb.
 
 from __future__ import annotations
 
-import random
+import hashlib
+import json
+from collections import OrderedDict
 from typing import Protocol
 
 from k8snb.apimachinery.errors import ApiError, forbidden
 from k8snb.apimachinery.meta import Object, annotations_of, get_path, name_of, namespace_of
-from k8snb.apimachinery.names import generate_name
+from k8snb.apimachinery.names import ALPHABET
 from k8snb.apiserver.admission_plugin import creates, find_object
 from k8snb.client import Request
 from k8snb.etcd import Store
 
-MOUNTS_TOKENS = False  # needs a kubelet that carries out projected volumes
 MIRROR = "kubernetes.io/config.mirror"
 DEFAULT = "default"
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -26,9 +27,12 @@ TOKEN_VOLUME = "kube-api-access-"
 TOKEN_SECONDS = 3607  # an hour, and the seconds by which upstream tells its own mounts from others
 
 
+REMEMBERED = 512  # templates whose mounts are kept at hand
+
+
 class Server(Protocol):
     store: Store
-    dice: random.Random
+    token_mounts: TokenMounts
 
 
 def service_account(server: Server, request: Request, obj: Object, old: Object | None) -> Object:
@@ -51,8 +55,9 @@ def service_account(server: Server, request: Request, obj: Object, old: Object |
     secrets = (account or {}).get("imagePullSecrets")
     if secrets and not spec.get("imagePullSecrets"):
         changes["imagePullSecrets"] = secrets
-    pod = {**obj, "spec": {**spec, **changes}}
-    return with_token(pod, generate_name(TOKEN_VOLUME, server.dice)) if _mounts_token(spec, account) else pod
+    if _mounts_token(spec, account):
+        changes |= server.token_mounts.of(spec)
+    return {**obj, "spec": {**spec, **changes}}
 
 
 def _mirror(request: Request, pod: Object) -> Object:
@@ -75,22 +80,47 @@ def _mounts_token(spec: Object, account: Object | None) -> bool:
     """The pod may want no token, or else the account may."""
     for said in (spec.get("automountServiceAccountToken"), (account or {}).get("automountServiceAccountToken")):
         if said is not None:
-            return MOUNTS_TOKENS and bool(said)
-    return MOUNTS_TOKENS
+            return bool(said)
+    return True
 
 
-def with_token(pod: Object, volume: str) -> Object:
-    """The pod with the token, the cluster's certificate and the namespace mounted in every container that has nothing
-    at their place. `volume` is the name for the volume where the pod does not bring one."""
-    spec = pod["spec"]
+class TokenMounts:
+    """What mounting the token makes of a pod's containers and volumes: the same for all pods of one template, so that
+    ten thousand pods share it. Upstream's volume has a name of its own in every pod; here its name follows from the
+    containers, so that a write that is handed in again, after a webhook was asked, says the same again.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, ...], tuple[Object, Object]] = OrderedDict()
+
+    def of(self, spec: Object) -> Object:
+        """The fields of a pod's spec that change. What is remembered keeps the lists it was made from alive: their ids
+        stay theirs."""
+        parts = {field: spec[field] for field in ("initContainers", "containers", "volumes") if spec.get(field)}
+        key = tuple(id(part) for part in parts.values())
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = self._kept[key] = (parts, token_mounts(spec, _volume_name(parts)))
+            if len(self._kept) > REMEMBERED:
+                self._kept.popitem(last=False)
+        return kept[1]
+
+
+def _volume_name(parts: Object) -> str:
+    said = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
+    return TOKEN_VOLUME + "".join(ALPHABET[byte % len(ALPHABET)] for byte in said[:5])
+
+
+def token_mounts(spec: Object, volume: str) -> Object:
+    """The fields of a pod's spec with the token, the cluster's certificate and the namespace mounted in every container
+    that has nothing at their place. `volume` is the name for the volume where the pod does not bring one."""
     present = next((v["name"] for v in spec.get("volumes") or () if v["name"].startswith(TOKEN_VOLUME)), "")
     mount = {"name": present or volume, "readOnly": True, "mountPath": TOKEN_PATH}
     changed = {field: [_mounted(container, mount) for container in spec[field]]
                for field in ("initContainers", "containers") if spec.get(field)}  # fmt: skip
     if all(changed[field] == spec[field] for field in changed):
-        return pod
-    volumes = [*(spec.get("volumes") or ()), *([] if present else [token_volume(volume)])]
-    return {**pod, "spec": {**spec, **changed, "volumes": volumes}}
+        return {}
+    return {**changed, "volumes": [*(spec.get("volumes") or ()), *([] if present else [token_volume(volume)])]}
 
 
 def _mounted(container: Object, mount: Object) -> Object:

@@ -1,7 +1,7 @@
 """kube-apiserver's connections: who may stay connected, and for how long one may say nothing.
 
-Interface: `Listener(server, context)`: `open(host, port) -> port`, `close()`; `heard` and `rests` tell it what each
-connection does.
+Interface: `Listener(server, context)`: `open(host, port) -> port`, `accept(socket)`, `close()`; `heard` and `rests`
+tell it what each connection does.
 The rule not to break: a client that says nothing, or never ends what it says, costs the others neither time nor room.
 Source: the http.Server in `apiserver/pkg/server/secure_serving.go`. A real apiserver has as many connections as its
 machine gives it; here they share the kernel's open files with everything else in a notebook.
@@ -35,7 +35,7 @@ def most_connections() -> int:
 
 
 class Listener:
-    """One listening socket, in front of aiohttp's `server`. All of it runs on the I/O loop."""
+    """Listening sockets, in front of aiohttp's `server`. All of it runs on the I/O loop."""
 
     def __init__(self, server: web.Server, context: ssl.SSLContext | None, *, most: int = 0) -> None:
         self._server = server
@@ -49,10 +49,16 @@ class Listener:
     async def open(self, host: str, port: int) -> int:
         """Listen, and return the port. Raises OSError when the port is taken."""
         listening = socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
+        self.accept(listening)
+        return int(listening.getsockname()[1])
+
+    def accept(self, listening: socket.socket) -> None:
+        """Answer at a socket that listens."""
         listening.setblocking(False)
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._accept(listening)), loop.create_task(self._sweep())]
-        return int(listening.getsockname()[1])
+        if not self._tasks:
+            self._tasks.append(loop.create_task(self._sweep()))
+        self._tasks.append(loop.create_task(self._accept(listening)))
 
     def close(self) -> None:
         for task in (*self._tasks, *self._greetings):

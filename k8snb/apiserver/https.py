@@ -1,6 +1,6 @@
 """kube-apiserver's HTTPS face: the REST API for clients of other processes: kubectl, the Python clients, a browser.
 
-Interface: `HttpsServer(transport, …)`: `start(port) -> port`, `close()`.
+Interface: `HttpsServer(transport, …)`: `start(port) -> port`, `adopt(socket)`, `close()`.
 The rule not to break: a slow or broken client costs the others nothing; no request blocks the I/O loop for long.
 Source: `apiserver/pkg/{server,endpoints}`; what clients send was seen on real ones.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +80,22 @@ class HttpsServer:
         """Listen, and return the port. Raises OSError when the port is taken."""
         return self._io.call(self._start(host, port)).result(30)
 
+    def adopt(self, listening: socket.socket) -> None:
+        """Answer at a socket that listens already, too; it is closed with this."""
+        self._io.call(self._adopt(listening)).result(30)
+
     async def _start(self, host: str, port: int) -> int:
+        return await (await self._ready()).open(host, port)
+
+    async def _adopt(self, listening: socket.socket) -> None:
+        (await self._ready()).accept(listening)
+
+    async def _ready(self) -> connections.Listener:
+        if self._listener is None:
+            self._listener = await self._new_listener()
+        return self._listener
+
+    async def _new_listener(self) -> connections.Listener:
         app = web.Application(client_max_size=MAX_BODY)
         app.router.add_route("*", "/{path:(?s:.*)}", self._answer)  # a path may hold an encoded line break
         self._runner = web.AppRunner(
@@ -89,8 +105,7 @@ class HttpsServer:
         )  # fmt: skip
         await self._runner.setup()
         assert self._runner.server is not None
-        self._listener = connections.Listener(self._runner.server, self._context)
-        return await self._listener.open(host, port)
+        return connections.Listener(self._runner.server, self._context)
 
     def close(self) -> None:
         """End all connections; nothing stays behind."""

@@ -21,6 +21,7 @@ from k8snb.apiserver import (
     admission_request,
     crd_finalizer,
     escalation,
+    kubernetes_service,
     policy_types,
     rbac_defaults,
     reviews,
@@ -28,6 +29,7 @@ from k8snb.apiserver import (
     unattended,
     virtual,
 )
+from k8snb.apiserver.admission_serviceaccount import TokenMounts
 from k8snb.apiserver.aggregation import APISERVICE, Aggregation, local_status, register
 from k8snb.apiserver.allocators import ServiceAllocator
 from k8snb.apiserver.audit import Audit
@@ -72,6 +74,7 @@ class ApiServer:
         self.store = store
         self.clock = clock
         self.dice = dice
+        self.token_mounts = TokenMounts()
         self.identity = identity or Identity(clock)
         self.authorizer = Authorizer(store)
         self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)
@@ -204,11 +207,14 @@ class ApiServer:
         for namespace in FIRST_NAMESPACES:
             if client.find("namespaces", namespace) is None:
                 client.create("namespaces", {"metadata": {"name": namespace}})
-        if client.find("services", "kubernetes", "default") is None:
-            client.create("services", _kubernetes_service(self.allocator.address(1)))
+        kubernetes_service.ensure_service(client, self.allocator.address(1))
         rbac_defaults.reconcile(client)
         admission_priority.bootstrap(client)
         register(client, kinds.KINDS)
+
+    def answers_at(self, ip: str, port: int) -> None:
+        """Let pods know where Service `kubernetes` leads to."""
+        kubernetes_service.ensure_endpoints(Client(self, ADMIN._replace(name="system:apiserver")), ip, port)
 
     def _create(self, request: Request) -> Any:
         if request.kind.builtin == "bindings":
@@ -265,13 +271,3 @@ def _kind(word: str) -> Kind:
     kind = kinds.find(word)
     assert kind is not None
     return kind
-
-
-def _kubernetes_service(address: str) -> Object:
-    """How pods find the apiserver."""
-    labels = {"component": "apiserver", "provider": "kubernetes"}
-    port = {"name": "https", "port": 443, "protocol": "TCP", "targetPort": 6443}
-    return {
-        "metadata": {"name": "kubernetes", "namespace": "default", "labels": labels},
-        "spec": {"type": "ClusterIP", "clusterIP": address, "ports": [port]},
-    }

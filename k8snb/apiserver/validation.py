@@ -12,7 +12,7 @@ from collections.abc import Callable
 from k8snb.apimachinery import names
 from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_SUPPORTED, REQUIRED, FieldError
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object, get_path
+from k8snb.apimachinery.meta import Object, annotations_of, get_path
 from k8snb.apiserver import crd_validation
 from k8snb.apiserver import validation_apps as apps
 from k8snb.apiserver import validation_autoscaling as autoscaling
@@ -24,6 +24,7 @@ from k8snb.apiserver import validation_pod_doors as pod_doors
 from k8snb.apiserver import validation_policy as policy
 from k8snb.apiserver import validation_rbac as rbac
 from k8snb.apiserver import validation_storage as storage
+from k8snb.apiserver.node_restriction import MIRROR
 from k8snb.apiserver.validation_fields import IMMUTABLE, Errors, each, labels
 from k8snb.apiserver.validation_pods import immutable_pod_spec, pod_spec
 
@@ -153,6 +154,10 @@ def service_change(obj: Object, old: Object) -> Errors:
 
 def pod_change(obj: Object, old: Object) -> Errors:
     yield from immutable_pod_spec(obj["spec"], old["spec"])
+    before, now = annotations_of(old).get(MIRROR), annotations_of(obj).get(MIRROR)
+    if before != now:
+        what = "add" if before is None else "remove or update"
+        yield FieldError(f"metadata.annotations[{MIRROR}]", FORBIDDEN, None, f"may not {what} mirror pod annotation")
 
 
 def event(obj: Object) -> Errors:

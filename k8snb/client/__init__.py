@@ -6,6 +6,28 @@ apiserver's own `handle` or an HTTPS connection to a real one.
 Source: `k8s.io/client-go`.
 """
 
-from k8snb.client.client import ADMIN, Client, Deferred, Exchange, HttpAnswer, Request, Transport, User, Watch
+from k8snb.client.client import (
+    ADMIN,
+    Client,
+    Deferred,
+    Exchange,
+    HttpAnswer,
+    Request,
+    Transport,
+    Unreachable,
+    User,
+    Watch,
+)
 
-__all__ = ["ADMIN", "Client", "Deferred", "Exchange", "HttpAnswer", "Request", "Transport", "User", "Watch"]
+__all__ = [
+    "ADMIN",
+    "Client",
+    "Deferred",
+    "Exchange",
+    "HttpAnswer",
+    "Request",
+    "Transport",
+    "Unreachable",
+    "User",
+    "Watch",
+]

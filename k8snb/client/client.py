@@ -127,6 +127,13 @@ class Watch:
             self.on_stop()
 
 
+class Unreachable(ApiError):
+    """No server answered. The message is a whole sentence, in kubectl's words."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(503, "ServiceUnavailable", message)
+
+
 class Deferred(NamedTuple):
     """Work that a request still needs and that may take long (exec): its caller's thread runs it, outside of the
     lock.

@@ -9,6 +9,7 @@ Source: `sample-controller/controller.go` in the kubernetes repository.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 from k8snb.apimachinery.errors import ApiError
@@ -35,6 +36,7 @@ class Controller:
         self.queue = WorkQueue(self.name, context, self._process)
         self.events = EventRecorder(self.client, self.name, self.clock)
         self._own_writes: dict[str, dict[Informer, int]] = {}
+        self._awaiting: dict[str, int] = {}  # the revision that a key waits for
 
     def sync(self, key: str) -> None:
         """Bring the world nearer to what the object under `key` (namespace/name) asks for."""
@@ -97,12 +99,22 @@ class Controller:
         written[informer] = max(written.get(informer, 0), revision_of(obj))
 
     def sees_own_writes(self, key: str) -> bool:
-        """Whether the caches are as new as what `sync(key)` has written (upstream: expectations)."""
+        """Whether the caches are as new as what `sync(key)` has written (upstream: expectations). If not, the key is
+        looked at again when they are, also where a change is of no other interest, or was missed by a broken watch.
+        """
         written = self._own_writes.pop(key, {})
         unseen = {informer: revision for informer, revision in written.items() if informer.revision < revision}
         if unseen:
             self._own_writes[key] = unseen
+            informer, revision = next(iter(unseen.items()))
+            if self._awaiting.get(key) != revision:
+                self._awaiting[key] = revision
+                informer.when_seen(revision, partial(self._seen, key))
         return not unseen
+
+    def _seen(self, key: str) -> None:
+        if self._awaiting.pop(key, None) is not None:
+            self.queue.add(key)
 
     # running
 

@@ -8,6 +8,8 @@ Source: `client-go/tools/cache` (Reflector, DeltaFIFO, Indexer). Upstream copies
 
 from __future__ import annotations
 
+import heapq
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 
 from k8snb.apimachinery.errors import ApiError, Postponed
@@ -30,7 +32,7 @@ class Informer:
 
     def __init__(self, resource: str, client: Client, context: Context, *, field_selector: str = "") -> None:
         self.resource = resource
-        self.revision = 0
+        self._revision = 0
         self._client = client
         self._context = context
         self._options = {"fieldSelector": field_selector} if field_selector else {}
@@ -39,8 +41,14 @@ class Informer:
         self._index_functions: dict[str, IndexFunction] = {NAMESPACE: lambda obj: (namespace_of(obj),)}
         self._indices: dict[str, dict[str, dict[str, Object]]] = {NAMESPACE: {}}
         self._watch: Watch | None = None
+        self._awaited: list[tuple[int, int, Callable[[], None]]] = []  # a heap: revision, order, whom to tell
+        self._order = itertools.count()
 
     # reading the cache
+
+    @property
+    def revision(self) -> int:
+        return self._revision
 
     def get(self, name: str, namespace: str = "") -> Object | None:
         return self._objects.get(f"{namespace}/{name}" if namespace else name)
@@ -84,6 +92,15 @@ class Informer:
         for obj in list(self._objects.values()):
             handler(None, obj)
 
+    def when_seen(self, revision: int, callback: Callable[[], None]) -> None:
+        """Call back once, when the cache is as new as that, whatever has changed by then."""
+        heapq.heappush(self._awaited, (revision, next(self._order), callback))
+
+    def off_change(self, handler: Handler) -> None:
+        """Call a handler no more."""
+        if handler in self._handlers:
+            self._handlers.remove(handler)
+
     def start(self) -> None:
         """List and watch. Starting twice changes nothing."""
         if self._watch is None:
@@ -109,7 +126,8 @@ class Informer:
             self._context.clock.after(RETRY, self._relist, background=True, label=f"informer {self.resource}")
             return
         self._replace(listed["items"])
-        self.revision = max(self.revision, int(revision))
+        self._revision = max(self._revision, int(revision))
+        self._tell_awaited()
         self._watch = watch
         watch.on_arrival = self._arrived
         if watch.events:
@@ -137,14 +155,19 @@ class Informer:
         while watch is not None and watch is self._watch and (event := watch.pop()) is not None:
             count += 1
             self._apply(event)
+        self._tell_awaited()
         return f"{count} events"
+
+    def _tell_awaited(self) -> None:
+        while self._awaited and self._awaited[0][0] <= self._revision:
+            heapq.heappop(self._awaited)[2]()
 
     def _apply(self, event: Event) -> None:
         if event.sort == "ERROR":
             self.stop()
             self._relist()
             return
-        self.revision = max(self.revision, revision_of(event.object))
+        self._revision = max(self._revision, revision_of(event.object))
         if event.sort == "BOOKMARK":
             return
         key = key_of(event.object)
@@ -212,3 +235,78 @@ class Informers:
     def stop(self) -> None:
         for informer in self._informers.values():
             informer.stop()
+
+
+class Lent(Informer):
+    """Another's informer as one of its users has it: the same cache, and handlers that can be taken back together."""
+
+    def __init__(self, lender: Informer, handle: Callable[[Informer, Handler], None]) -> None:
+        self.resource = lender.resource
+        self._objects, self._indices = lender._objects, lender._indices
+        self._index_functions = lender._index_functions
+        self._lender = lender
+        self._handle = handle
+
+    @property
+    def revision(self) -> int:
+        return self._lender.revision
+
+    def on_change(self, handler: Handler) -> None:
+        self._handle(self._lender, handler)
+
+    def when_seen(self, revision: int, callback: Callable[[], None]) -> None:
+        self._lender.when_seen(revision, callback)
+
+    def off_change(self, handler: Handler) -> None:
+        self._lender.off_change(handler)
+
+    def start(self) -> None:
+        self._lender.start()
+
+    def stop(self) -> None:
+        """The lender goes on: it has other users."""
+
+    def catch_up(self) -> None:
+        self._lender.catch_up()
+
+
+class LentInformers(Informers):
+    """A process's informers as one part of it has them. The part hears nothing while it is being made: `start` tells
+    it all that is known, `stop` is the last that it hears of."""
+
+    def __init__(self, process: Informers) -> None:
+        self._process = process
+        self._lent: dict[Informer, Lent] = {}
+        self._handlers: list[tuple[Informer, Handler]] = []
+        self._attached = False
+
+    def get(self, resource: str, field_selector: str = "") -> Informer:
+        lender = self._process.get(resource, field_selector)
+        if lender not in self._lent:
+            self._lent[lender] = Lent(lender, self._handle)
+        return self._lent[lender]
+
+    def _handle(self, lender: Informer, handler: Handler) -> None:
+        self._handlers.append((lender, handler))
+        if self._attached:
+            lender.on_change(handler)
+
+    def attach(self) -> None:
+        """The part is made: from now on it hears."""
+        self._attached = True
+        for lender, handler in list(self._handlers):
+            lender.on_change(handler)
+
+    def forget(self, resource: str) -> None:
+        self._process.forget(resource)
+        self._lent = {lender: lent for lender, lent in self._lent.items() if lender.resource != resource}
+
+    def start(self) -> None:
+        if not self._attached:
+            self.attach()
+        self._process.start()
+
+    def stop(self) -> None:
+        for lender, handler in self._handlers:
+            lender.off_change(handler)
+        self._handlers.clear()

@@ -91,6 +91,7 @@ class DockerRuntime:
         self._sandboxes: dict[str, PodSandboxConfig] = {}
         self._ended: dict[str, ContainerStatus] = {}
         self._closed = False
+        self._pulled: set[str] = set()  # what the engine did not have before: all else is somebody's own
         self._janitor = janitor
         self._api = connect(self._url)
         self._held = Holdings(self._api, cluster)
@@ -290,8 +291,11 @@ class DockerRuntime:
     # images
 
     def pull_image(self, image: str) -> Image:
+        here = self.image_status(image)
         pull(self._url, image, silence=PULL_SILENCE)
         found = self.image_status(image)
+        if here is None:
+            self._pulled.add(image)
         if found is None:
             raise RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": it is not there after the pull')
         return found
@@ -311,6 +315,13 @@ class DockerRuntime:
             for ref in row.get("RepoTags") or ()
             if "<none>" not in ref
         ]
+
+    def remove_image(self, image: str) -> None:
+        if image not in self._pulled:
+            raise RuntimeFailure("ImageInUse", f'image "{image}" was not pulled by this cluster')
+        with translated("ImageInUse", f'cannot remove image "{image}"'), ignoring(404):
+            self._api.remove_image(image)
+        self._pulled.discard(image)
 
     # the end
 

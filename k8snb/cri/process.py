@@ -33,6 +33,7 @@ from k8snb.cri import (
     PodSandboxConfig,
     RuntimeFailure,
     SandboxStatus,
+    images,
     process_usage,
 )
 from k8snb.cri.janitor import Janitor
@@ -305,6 +306,13 @@ class ProcessRuntime:
 
     def list_images(self) -> list[Image]:
         return self._images.list()
+
+    def remove_image(self, image: str) -> None:
+        identity = images.identify(image)
+        with self._lock:
+            if any(images.identify(each.config.image) == identity for each in self._containers.values()):
+                raise RuntimeFailure("ImageInUse", f'image "{image}" is used by a container')
+            self._images.remove(image)
 
     def close(self) -> None:
         """End every container and remove every file."""

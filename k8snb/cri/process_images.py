@@ -41,6 +41,10 @@ class ImageService:
         with self._lock:
             return [*self._pulled.values()]
 
+    def remove(self, image: str) -> None:
+        with self._lock:
+            self._pulled.pop(images.identify(image), None)
+
     def entry(self, image: str) -> images.Entry:
         """The catalogue's row. Raises RuntimeFailure CreateContainerError for an image that was not pulled."""
         if self.status(image) is None:

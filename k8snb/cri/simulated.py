@@ -327,6 +327,12 @@ class SimulatedRuntime:
     def list_images(self) -> list[Image]:
         return list(self._images.values())
 
+    def remove_image(self, image: str) -> None:
+        name = canonical(image)
+        if any(canonical(each.config.image) == name for each in self._containers.values()):
+            raise RuntimeFailure("ImageInUse", f'image "{image}" is used by a container')
+        self._images.pop(name, None)
+
     # what goes on inside a container, and what it reaches through the virtual network
 
     def type_in(self, container: Container, data: bytes) -> None:

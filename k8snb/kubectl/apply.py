@@ -35,7 +35,7 @@ _MANAGER = "kubectl-client-side-apply"
 def run(session: Session, args: Arguments) -> Output:
     if args.words:
         raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     server_side_apply.check(args)
     prune.check(args)
@@ -171,7 +171,7 @@ COMMANDS = (
             Flag("prune-allowlist", ARRAY, "The kinds that --prune may delete, GROUP/VERSION/KIND; repeatable."),
             Flag("all", BOOL, "With --prune: whatever its labels."), flags.CASCADE, flags.GRACE_PERIOD,
         ),
-        missing=("force", "kustomize", "openapi-patch", "overwrite", "subresource", "template", "timeout", "wait"),
+        missing=("force", "openapi-patch", "overwrite", "subresource", "timeout", "wait"),
         examples=("kubectl apply -f web.yaml", "kubectl apply -f config/ -R", "kubectl apply -f - --dry-run=server",
                   "kubectl apply --server-side -f web.yaml"),
     ),
@@ -183,7 +183,6 @@ COMMANDS = (
         run=view_last_applied,
         flags=(*flags.FILES, flags.SELECTOR, flags.ALL, flags.OUTPUT),
         words="resources",
-        missing=("kustomize",),
     ),
     *(Command(name=f"apply {name}", help="Work on the last-applied annotation.", group=_GROUP, missing_command=True)
       for name in ("edit-last-applied", "set-last-applied")),

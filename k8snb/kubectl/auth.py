@@ -17,6 +17,7 @@ from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table, columns_text
 from k8snb.kubectl.results import show
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.templates import format_of
 
 _Rule = tuple[str, str, str, str, str]
 _Row = tuple[str, str, str, str]
@@ -107,8 +108,8 @@ def _words(found: Sequence[str] | None) -> str:
 
 def whoami(session: Session, args: Arguments) -> Output:
     review = session.client.create("selfsubjectreviews", {"metadata": {}})
-    if args.text("output"):
-        return Output(text=show([review], args), objects=[review], format=args.text("output"))
+    if format_of(args):
+        return Output(text=show([review], args), objects=[review], format=format_of(args))
     info = get_path(review, "status.userInfo") or {}
     head, rows = ("ATTRIBUTE", "VALUE"), [("Username", info.get("username", ""))]
     rows += [("UID", info["uid"])] if info.get("uid") else []
@@ -148,7 +149,6 @@ COMMANDS = (
         group=_GROUP,
         run=whoami,
         flags=flags.PRINTING,
-        missing=("template",),
         examples=("kubectl auth whoami",),
     ),
     Command(
@@ -163,7 +163,6 @@ COMMANDS = (
             Flag("remove-extra-subjects", BOOL, "Take away whom the manifests do not name."),
             flags.DRY_RUN, *flags.PRINTING,
         ),
-        missing=("kustomize", "template"),
         examples=("kubectl auth reconcile -f roles.yaml",),
     ),
 )  # fmt: skip

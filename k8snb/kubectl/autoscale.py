@@ -72,8 +72,8 @@ COMMANDS = (
             Flag("name", help="The autoscaler's name; that of its target if none is given."),
             *flags.WRITING,
         ),
-        missing=("kustomize", "save-config", "template"),
-        words="resources",
+        missing=("save-config",),
+        words="resources:deployments,replicasets,statefulsets,replicationcontrollers",
         examples=("kubectl autoscale deployment web --min=2 --max=10 --cpu-percent=80",),
     ),
 )  # fmt: skip

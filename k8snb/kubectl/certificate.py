@@ -37,7 +37,7 @@ DENY = _Decision("Denied", "KubectlDeny", "This CSR was denied by kubectl certif
 
 def _runner(decision: _Decision) -> Callable[[Session, Arguments], Output]:
     def run(session: Session, args: Arguments) -> Output:
-        if not args.words and not args.texts("filename"):
+        if not args.words and not args.from_files:
             raise KubectlError("error: one or more CSRs must be specified as <name> or -f <filename>")
         words = [word if "/" in word else f"csr/{word}" for word in args.words]
         selection = select(session, Arguments(args.command, words, args.rest, args.values, args.given))
@@ -75,9 +75,9 @@ _GROUP = "Cluster Management Commands"
 COMMANDS = (
     Command(name="certificate", usage="SUBCOMMAND", help="Approve or deny certificate requests.", group=_GROUP),
     Command(name="certificate approve", usage="(-f FILENAME | NAME) [flags]", help="Approve a certificate request.",
-            group=_GROUP, run=_runner(APPROVE), flags=_FLAGS, missing=("kustomize", "template"),
+            group=_GROUP, run=_runner(APPROVE), flags=_FLAGS,
             examples=("kubectl certificate approve jane",)),
     Command(name="certificate deny", usage="(-f FILENAME | NAME) [flags]", help="Deny a certificate request.",
-            group=_GROUP, run=_runner(DENY), flags=_FLAGS, missing=("kustomize", "template"),
+            group=_GROUP, run=_runner(DENY), flags=_FLAGS,
             examples=("kubectl certificate deny jane",)),
 )  # fmt: skip

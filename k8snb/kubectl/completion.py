@@ -7,15 +7,18 @@ Real kubectl answers the shell through its hidden command `__complete`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from k8snb.apimachinery import schema
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import get_path, labels_of, name_of
+from k8snb.apimachinery.meta import Object, get_path, labels_of, name_of
 from k8snb.client import Client
-from k8snb.kubectl.grammar import Command, Flag, find_command, flags_of
+from k8snb.kubectl.grammar import BOOL, Command, Flag, find_command, flags_of
 from k8snb.kubectl.output import KubectlError
+
+_CONTAINERS = ("containers", "initContainers", "ephemeralContainers")
+_TEMPLATES = ("spec", "spec.template.spec", "spec.jobTemplate.spec.template.spec")
 
 
 def complete(words: Sequence[str], commands: Mapping[str, Command], client: Client, namespace: str) -> list[str]:
@@ -54,18 +57,23 @@ class _Completer:
         return [*self._subcommands(), *self._words(last)]
 
     def _value_of(self, name: str, default: str) -> str:
-        """What a flag among the words before says."""
+        """What a flag among the words before says: `-n x`, `-nx`, `-n=x`, `--namespace=x`."""
         for place, word in enumerate(self._rest):
-            flag = self._flags.get(word.partition("=")[0])
+            form = word.partition("=")[0]
+            joined = word[2:].removeprefix("=") if not word.startswith("--") and word[:2] in self._flags else ""
+            flag = self._flags.get(word[:2] if joined else form)
             if flag is not None and flag.name == name:
                 following = self._rest[place + 1] if place + 1 < len(self._rest) else default
-                return word.partition("=")[2] or following
+                return joined or word.partition("=")[2] or following
         return default
 
-    def _subcommands(self) -> list[str]:
+    def _subcommands(self) -> Iterator[str]:
         prefix = f"{self._command.name} " if self._command.name else ""
-        names = (name for name in self._commands if name.startswith(prefix) and name != prefix.strip())
-        return [name.removeprefix(prefix) for name in names if " " not in name.removeprefix(prefix)]
+        for name, command in self._commands.items():
+            if name.startswith(prefix) and name != prefix.strip() and not command.hidden:
+                own = name.removeprefix(prefix)
+                if " " not in own and not self._positional():
+                    yield own
 
     def _positional(self) -> list[str]:
         """The words before that are neither flags nor their values."""
@@ -86,7 +94,10 @@ class _Completer:
             "nodes": self._nodes,
             "fields": self._fields,
         }
-        find = look_up.get(self._command.words)
+        sort = self._command.words.partition(":")[0]
+        if sort.startswith("one of "):
+            return () if self._positional() else sort.removeprefix("one of ").split()
+        find = look_up.get(sort)
         return find(last) if find else ()
 
     def _resources(self, last: str) -> Iterable[str]:
@@ -98,12 +109,19 @@ class _Completer:
             head, comma, _ = last.rpartition(",")
             return (head + comma + word for word in self._kind_words())
         if "/" in typed[0]:
-            return (f"{kind.singular}/" for kind in self._client.kinds())
+            return (f"{kind.singular}/" for kind in self._kinds())
         return (name for word in typed[0].split(",") for name in self._names(self._kind(word)) if name not in typed[1:])
 
-    def _kind_words(self) -> list[str]:
+    def _kinds(self) -> Iterable[Kind]:
+        """The kinds that the command is about."""
+        wanted = self._command.words.partition(":")[2].split(",")
         kinds = self._client.kinds()
-        return ["all", *(word for kind in kinds for word in (kind.plural, kind.singular, *kind.short_names))]
+        return [kind for kind in kinds if kind.plural in wanted] if wanted != [""] else kinds
+
+    def _kind_words(self) -> list[str]:
+        kinds = self._kinds()
+        every = [] if ":" in self._command.words else sorted({name for kind in kinds for name in kind.categories})
+        return [*every, *(word for kind in kinds for word in (kind.plural, kind.singular, *kind.short_names))]
 
     def _pods(self, last: str) -> Iterable[str]:
         if "/" in last:
@@ -111,7 +129,7 @@ class _Completer:
         return () if self._positional() else self._names(self._kind("pods"))
 
     def _nodes(self, _: str) -> Iterable[str]:
-        return self._names(self._kind("nodes"))
+        return (name for name in self._names(self._kind("nodes")) if name not in self._positional())
 
     def _fields(self, last: str) -> Iterable[str]:
         """`pods.spec.con` → `pods.spec.containers`."""
@@ -130,9 +148,13 @@ class _Completer:
         return next((kind for kind in self._client.kinds() if word.lower() in kind.words()), None)
 
     def _names(self, kind: Kind | None) -> list[str]:
-        if kind is None:
-            return []
-        return [name_of(obj) for obj in self._client.items(kind, self._namespace if kind.namespaced else "")]
+        return [name_of(obj) for obj in self._objects(kind)]
+
+    def _objects(self, kind: Kind | None) -> Sequence[Object]:
+        if kind is None or "list" not in kind.verbs:
+            return ()
+        everywhere = not kind.namespaced or "-A" in self._rest or "--all-namespaces" in self._rest
+        return self._client.items(kind, "" if everywhere else self._namespace)
 
     # flag values
 
@@ -142,8 +164,17 @@ class _Completer:
             ":labels": self._labels,
             ":label-keys": lambda _: self._label_pairs(keys=True),
             ":containers": lambda _: self._containers(),
+            ":resources": self._resource,
         }
-        return [found for value in flag.values for found in (look_up[value](last) if value in look_up else (value,))]
+        values = ("true", "false") if flag.sort == BOOL else flag.values
+        return [found for value in values for found in (look_up[value](last) if value in look_up else (value,))]
+
+    def _resource(self, last: str) -> Iterable[str]:
+        """`pod/web`, kind first."""
+        kind, slash, _ = last.partition("/")
+        if not slash:
+            return (f"{each.singular}/" for each in self._client.kinds())
+        return (f"{kind}/{name}" for name in self._names(self._kind(kind)))
 
     def _labels(self, last: str) -> Iterable[str]:
         """After a comma, the next requirement."""
@@ -153,14 +184,18 @@ class _Completer:
     def _label_pairs(self, *, keys: bool) -> set[str]:
         typed = self._positional()
         kind = self._kind(typed[0].partition(",")[0].partition("/")[0]) if typed else self._kind("pods")
-        objects = self._client.items(kind, self._namespace if kind.namespaced else "") if kind else []
-        pairs = [pair for obj in objects for pair in labels_of(obj).items()]
+        pairs = [pair for obj in self._objects(kind) for pair in labels_of(obj).items()]
         return {key for key, _ in pairs} if keys else {f"{key}={value}" for key, value in pairs}
 
     def _containers(self) -> list[str]:
+        """Those of the pod that was named, or of the template of a workload."""
         typed = self._positional()
-        pod = self._client.find("pods", typed[0].removeprefix("pod/"), self._namespace) if typed else None
-        return [container["name"] for container in get_path(pod, "spec.containers") or ()] if pod else []
+        thing = typed[0] if typed and (self._command.words == "pods" or "/" in typed[0]) else "/".join(typed[:2])
+        word, _, name = thing.rpartition("/")
+        kind = self._kind(word or "pods")
+        obj = self._client.find(kind, name, self._namespace) if kind and name else None
+        specs = [get_path(obj, path) or {} for path in _TEMPLATES] if obj else []
+        return [each["name"] for spec in specs for field in _CONTAINERS for each in spec.get(field) or ()]
 
 
 def _forms(flag: Flag) -> list[str]:

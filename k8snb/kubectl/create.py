@@ -17,7 +17,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.manifest import Document
 from k8snb.apimachinery.meta import Object, get_path, labels_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
-from k8snb.kubectl import flags, generators
+from k8snb.kubectl import flags, generators, raw
 from k8snb.kubectl.grammar import ARRAY, INT, STRINGS, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.hints import service_hints
 from k8snb.kubectl.output import KubectlError, Output
@@ -46,9 +46,11 @@ def without_last_applied(obj: Object) -> Object:
 
 def from_files(session: Session, args: Arguments) -> Output:
     """`create -f`."""
+    if args.text("raw"):
+        return raw.create(session, args)
     if args.words:
         raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     items, errors = documents(session, args)
     results = Results(session, args)
@@ -249,7 +251,7 @@ _GROUP = "Basic Commands (Beginner)"
 
 def generator(name: str, help: str, run: Callable[[Session, Arguments], Output], usage: str = "NAME", *,
               flags: tuple[Flag, ...] = (), aliases: tuple[str, ...] = (), examples: tuple[str, ...] = (),
-              missing: tuple[str, ...] = ("template",)) -> Command:  # fmt: skip
+              missing: tuple[str, ...] = ()) -> Command:  # fmt: skip
     """The row of `create NAME`, with the flags that all of them have."""
     return Command(name=f"create {name}", usage=f"{usage} [flags]", help=help, group=_GROUP, run=run,
                    flags=(*flags, *_MAKING), aliases=aliases, examples=examples, missing=missing)  # fmt: skip
@@ -262,8 +264,8 @@ COMMANDS = (
         help="Create objects from manifests, or with a generator.",
         group=_GROUP,
         run=from_files,
-        flags=(*flags.FILES, flags.SELECTOR, *_MAKING),
-        missing=("edit", "kustomize", "raw", "template", "windows-line-endings"),
+        flags=(*flags.FILES, flags.SELECTOR, *_MAKING, raw.FLAG),
+        missing=("edit", "windows-line-endings"),
         examples=("kubectl create -f pod.yaml", "kubectl create -f -", "kubectl create -f web/ --dry-run=server"),
     ),
     generator("deployment", "Create a Deployment that runs an image.", deployment,
@@ -275,12 +277,12 @@ COMMANDS = (
               examples=("kubectl create namespace shop",)),
     generator("serviceaccount", "Create a ServiceAccount.", service_account, aliases=("create sa",)),
     generator("configmap", "Create a ConfigMap from literals, files or directories.", config_map,
-              aliases=("create cm",), flags=_SOURCES, missing=("append-hash", "template"),
+              aliases=("create cm",), flags=_SOURCES, missing=("append-hash",),
               examples=("kubectl create configmap web --from-literal=color=blue",)),
     Command(name="create secret", usage="(docker-registry|generic|tls) NAME [flags]", help="Create a Secret.",
             group=_GROUP),
     generator("secret generic", "Create a Secret from literals, files or directories.", secret, flags=(
-                  *_SOURCES, Flag("type", help="The type of the secret.")), missing=("append-hash", "template"),
+                  *_SOURCES, Flag("type", help="The type of the secret.")), missing=("append-hash",),
               examples=("kubectl create secret generic db --from-literal=password=s3cr3t",)),
     Command(name="create service", usage="(clusterip|nodeport|loadbalancer|externalname) NAME [flags]",
             help="Create a Service over the pods labelled app=NAME.", group=_GROUP, aliases=("create svc",)),

@@ -19,6 +19,7 @@ from k8snb.kubectl.grammar import ARRAY, DURATION, STRINGS, Arguments, Command, 
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.results import show
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.templates import format_of
 
 GROUP = "rbac.authorization.k8s.io"
 _VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "use", "bind", "escalate",
@@ -149,8 +150,8 @@ def token(session: Session, args: Arguments) -> Output:
         answer = session.client.create_subresource("serviceaccounts", name, "token", body, session.namespace)
     except ApiError as error:
         raise KubectlError(f"error: failed to create token: {error.message}") from None
-    if args.text("output"):
-        return Output(text=show([answer], args), objects=[answer], format=args.text("output"))
+    if format_of(args):
+        return Output(text=show([answer], args), objects=[answer], format=format_of(args))
     return Output(text=f"{get_path(answer, 'status.token')}\n", objects=[answer])
 
 
@@ -195,7 +196,6 @@ COMMANDS = (
             Flag("bound-object-uid", help="The UID of that object."),
             *flags.PRINTING,
         ),
-        missing=("template",),
         examples=("kubectl create token robot --duration=1h",),
     ),
 )  # fmt: skip

@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, annotations_of, get_path, labels_of, name_of, namespace_of, with_path
-from k8snb.kubectl import flags, pods
-from k8snb.kubectl.attach import PROMPT, listen
+from k8snb.apimachinery.meta import Object, annotations_of, labels_of, with_path
+from k8snb.kubectl import flags
+from k8snb.kubectl.attach import listen_when_started
 from k8snb.kubectl.debug_profiles import PROFILES, for_container, for_node
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
@@ -22,7 +22,6 @@ from k8snb.kubectl.resources import Found, one
 from k8snb.kubectl.session import Session
 from k8snb.kubectl.two_way import difference
 
-STARTING = 120.0  # seconds for the container to start, where its program is attached to
 LEGACY = ("--profile=legacy is deprecated and will be removed in the future. It is recommended to explicitly specify a "
           'profile, for example "--profile=general".')  # fmt: skip
 TARGETING = ('Targeting container "{}". If you don\'t see processes from this container it may be because the '
@@ -47,7 +46,9 @@ def run(session: Session, args: Arguments) -> Output:
         raise refused(error) from None
     first = "" if args.on("quiet") else "".join(f"{note}\n" for note in notes)
     attached = args.on("attach") if "attach" in args.given else args.on("stdin")
-    return _attached(session, args, pod, container, first) if attached else Output(text=first, objects=[pod])
+    if not attached:
+        return Output(text=first, objects=[pod])
+    return listen_when_started(session, pod, container, first, stdin=args.on("stdin"), quiet=args.on("quiet"))
 
 
 def _check(args: Arguments) -> None:
@@ -186,43 +187,6 @@ _Act = Callable[[Session, Arguments, Found, list[str]], tuple[Object, str]]
 _BY_KIND: Mapping[str, _Act] = {"pods": _beside, "nodes": _on_node}
 
 
-# and attach
-
-
-def _attached(session: Session, args: Arguments, pod: Object, container: str, first: str) -> Output:
-    """The program's words once it runs; what it wrote, where it has ended by then."""
-    name, namespace = name_of(pod), namespace_of(pod)
-    states: list[Object] = []
-
-    def started() -> bool:
-        now = session.client.get("pods", name, namespace)
-        states[:] = [_state_of(now, container)]
-        return bool({"running", "terminated"} & states[0].keys())
-
-    if not session.wait(started, STARTING):
-        why = get_path(states[0], "waiting.reason", "it has not started")
-        raise KubectlError(f"error: timed out waiting for container {container}: {why}")
-    if "terminated" in states[0]:
-        return _logged(session, pod, container, first)
-    shown = first if args.on("quiet") else f"{first}{PROMPT}\n"
-    try:
-        return listen(session, pods.unfinished(pod, "attach"), container, shown, stdin=args.on("stdin"))
-    except KubectlError as error:  # it ended just now
-        why = f"warning: couldn't attach to pod/{name}, falling back to streaming logs: {error}"
-        return _logged(session, pod, container, f"{shown}{why}\n")
-
-
-def _logged(session: Session, pod: Object, container: str, first: str) -> Output:
-    log = b"".join(session.client.logs(name_of(pod), namespace_of(pod), container=container))
-    return Output(text=first + log.decode(errors="replace"), objects=[pod])
-
-
-def _state_of(pod: Object, container: str) -> Object:
-    fields = ("containerStatuses", "ephemeralContainerStatuses", "initContainerStatuses")
-    statuses = (entry for field in fields for entry in get_path(pod, f"status.{field}") or ())
-    return next((entry.get("state") or {} for entry in statuses if entry["name"] == container), {})
-
-
 COMMANDS = (
     Command(
         name="debug",
@@ -240,7 +204,7 @@ COMMANDS = (
             Flag("image-pull-policy", help="When to pull the image.", values=("Always", "IfNotPresent", "Never")),
             Flag("arguments-only", BOOL, "What follows -- are the arguments of the image's own command."),
             Flag("attach", BOOL, "Listen to the container when it runs; with -i that is so anyway."),
-            Flag("stdin", BOOL, "Pass on what is given to read: the body of a cell.", short="i"),
+            Flag("stdin", BOOL, "Pass on what is given to read: a cell's body, or what is typed.", short="i"),
             Flag("tty", BOOL, "Give the container a terminal.", short="t"),
             Flag("quiet", BOOL, "Print only what the program prints.", short="q"),
             Flag("copy-to", help="Make a copy of the pod with this name instead."),

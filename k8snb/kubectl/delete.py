@@ -1,6 +1,6 @@
 """kubectl delete: the end of objects, and waiting for it.
 
-Interface: `COMMANDS`.
+Interface: `COMMANDS`; `remove` for a command that deletes what it has made.
 The rule not to break: an object counts as gone when it, by its uid, is gone; one of the same name may follow it.
 Source: `kubectl/pkg/cmd/delete`.
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import get_path, uid_of
-from k8snb.kubectl import flags
+from k8snb.kubectl import flags, raw
 from k8snb.kubectl.formats import kind_name, resource_name
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
@@ -31,6 +31,8 @@ _DRY = {NONE: "", CLIENT: " (dry run)", SERVER: " (server dry run)"}
 
 
 def run(session: Session, args: Arguments) -> Output:
+    if args.text("raw"):
+        return raw.delete(session, args)
     if args.on("all") and args.text("selector"):
         raise KubectlError("error: cannot set --all and --selector at the same time")
     query = _query(args)
@@ -98,6 +100,15 @@ def _remark(session: Session, args: Arguments, selection: Selection) -> None:
         session.warnings.append("deleting cluster-scoped resources, not scoped to the provided namespace")
 
 
+def remove(session: Session, args: Arguments, found: Found) -> str:
+    """Delete one object for another command that has these flags; what kubectl says of it. Raises KubectlError."""
+    results = Results(session, args)
+    ended = [found] if _delete(session, args, found, _query(args), results) else []
+    if args.on("wait"):
+        _wait_for_the_end(session, args, ended, results)
+    return results.output().text
+
+
 def _wait_for_the_end(session: Session, args: Arguments, ended: list[Found], results: Results) -> None:
     def gone(found: Found) -> bool:
         live = session.client.find(found.kind, found.name, found.namespace)
@@ -129,8 +140,9 @@ COMMANDS = (
             *flags.FILES, flags.SELECTOR, flags.FIELD_SELECTOR, flags.ALL, flags.ALL_NAMESPACES, flags.CASCADE,
             flags.DRY_RUN, flags.FORCE, flags.GRACE_PERIOD, flags.IGNORE_NOT_FOUND,
             Flag("now", BOOL, "The same as --grace-period=1."), flags.OUTPUT_NAME, flags.TIMEOUT, flags.WAIT,
+            raw.FLAG,
         ),
-        missing=("interactive", "kustomize", "raw"),
+        missing=("interactive",),
         words="resources",
         examples=(
             "kubectl delete -f web.yaml",

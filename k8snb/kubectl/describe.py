@@ -32,7 +32,7 @@ Describe = Callable[[Session, Object, Page], None]
 
 
 def run(session: Session, args: Arguments) -> Output:
-    if not args.words and not args.texts("filename"):
+    if not args.words and not args.from_files:
         raise KubectlError(
             'You must specify the type of resource to describe. Use "kubectl api-resources" for a complete list of '
             "supported resources.\n\nerror: Required resource not specified."
@@ -44,7 +44,7 @@ def run(session: Session, args: Arguments) -> Output:
         if selection.errors:
             raise KubectlError("\n".join(error.message for error in selection.errors))
         where = "" if args.on("all-namespaces") else f" in {session.namespace} namespace."
-        return Output(text=f"No resources found{where}\n")
+        return Output(text=f"No resources found{where}\n", notices=f"No resources found{where}\n")
     pages = [page(session, args, each.object) for each in found]
     errors = [error.message for error in selection.errors]
     objects = [each.object for each in found]
@@ -54,7 +54,7 @@ def run(session: Session, args: Arguments) -> Output:
 
 def _by_prefix(session: Session, args: Arguments, selection: Selection) -> Selection:
     """For a name that nothing has: the objects whose names begin with it."""
-    if selection.found or not args.words or args.texts("filename"):
+    if selection.found or not args.words or args.from_files:
         return selection
     asked = wanted(session, args)
     if len(asked) != 1 or not asked[0].name:
@@ -184,9 +184,9 @@ COMMANDS = (
             flags.SELECTOR,
             flags.ALL_NAMESPACES,
             *flags.FILES,
+            flags.CHUNK_SIZE,
             Flag("show-events", BOOL, "End with the events about the object.", default=True),
         ),
-        missing=("chunk-size", "kustomize"),
         words="resources",
         examples=("kubectl describe pod web", "kubectl describe deployment/web", "kubectl describe pods -l app=nginx"),
     ),

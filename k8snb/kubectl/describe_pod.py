@@ -290,8 +290,7 @@ def _projected(page: Page, body: Object) -> None:
         for sort, label in (("configMap", "ConfigMap"), ("secret", "Secret")):
             if sort in source:
                 page.line(2, f"{label}Name:\t{source[sort].get('name', '')}")
-                optional = source[sort].get("optional")
-                page.line(2, f"Optional:\t{'<nil>' if optional is None else str(optional).lower()}")
+                page.line(2, f"Optional:\t{_volume_field(source[sort], 'optional')}")
         if "downwardAPI" in source:
             page.line(2, "DownwardAPI:\ttrue")
 

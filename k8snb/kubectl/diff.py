@@ -30,7 +30,7 @@ _MANAGER = "kubectl-client-side-apply"
 def run(session: Session, args: Arguments) -> Output:
     if args.words:
         raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
     try:
         return _compare(session, args)
@@ -124,7 +124,7 @@ COMMANDS = (
             Flag("prune", BOOL, "Show also what apply --prune would delete."),
             Flag("prune-allowlist", ARRAY, "The kinds that --prune may delete, GROUP/VERSION/KIND; repeatable."),
         ),
-        missing=("concurrency", "kustomize"),
+        missing=("concurrency",),
         examples=("kubectl diff -f web.yaml", "kubectl diff -f config/ -R", "kubectl diff -f - --server-side"),
     ),
 )  # fmt: skip

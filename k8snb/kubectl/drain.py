@@ -12,15 +12,19 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, annotations_of, controller_of, get_path, name_of, namespace_of, uid_of
+from k8snb.clock import parse_timestamp
 from k8snb.kubectl import flags, nodes
 from k8snb.kubectl.grammar import BOOL, DURATION, INT, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
-from k8snb.kubectl.resources import Found
+from k8snb.kubectl.resources import Found, Wanted, pages
 from k8snb.kubectl.session import CLIENT, NONE, SERVER, Session, dry_run
 from k8snb.printers import duration
 
+POD = BY_GVK["v1", "Pod"]
+_SKIP = "skip-wait-for-delete-timeout"
 RETRY = 5.0  # seconds until a budget that objected is asked again
 FOREVER = 1e9
 _MIRROR = "kubernetes.io/config.mirror"
@@ -109,8 +113,9 @@ def _cordoned(session: Session, args: Arguments, found: Found) -> str:
 
 
 def _drain(session: Session, args: Arguments, found: Found, said: _Said) -> None:
-    pods = session.client.items("pods", "", fieldSelector=f"spec.nodeName={found.name}",
-                                labelSelector=args.text("pod-selector"))  # fmt: skip
+    chosen = {"fieldSelector": f"spec.nodeName={found.name}", "labelSelector": args.text("pod-selector")}
+    listed = pages(session, Wanted(POD, ""), args.number("chunk-size"), chosen)
+    pods = [pod for pod in listed if not _long_ending(pod, session.now(), args.number(_SKIP))]
     goers, errors, warnings = _sorted_out(pods, args)
     said.warnings += ["; ".join(warnings)] if warnings and not errors else []
     empty = _emptied if dry_run(args) == NONE else _told
@@ -121,6 +126,12 @@ def _drain(session: Session, args: Arguments, found: Found, said: _Said) -> None
     together = f"[{', '.join(problems)}]" if len(problems) > 1 else problems[0]
     said.errors.append(f'error: unable to drain node "{found.name}" due to error: {together}, continuing command...')
     said.pending[found.name] = "\n".join(problems)
+
+
+def _long_ending(pod: Object, now: float, seconds: int) -> bool:
+    """Whether a pod has been on its way out for longer than anybody wants to wait."""
+    since = get_path(pod, "metadata.deletionTimestamp")
+    return bool(seconds > 0 and since and now - parse_timestamp(since) > seconds)
 
 
 def _sorted_out(pods: Sequence[Object], args: Arguments) -> tuple[list[Object], list[str], list[str]]:
@@ -244,8 +255,9 @@ COMMANDS = (
             Flag("disable-eviction", BOOL, "Delete pods without asking budgets."),
             Flag("grace-period", INT, "Seconds that a pod gets to end; -1 leaves it to the pod.", default=-1),
             Flag("timeout", DURATION, "How long to try: 30s, 5m; 0 means as long as it needs."),
+            Flag(_SKIP, INT, "Do not wait for pods that have been ending for so many seconds."),
+            flags.CHUNK_SIZE,
         ),
-        missing=("chunk-size", "skip-wait-for-delete-timeout"),
         words="nodes",
         examples=("kubectl drain node-1 --ignore-daemonsets", "kubectl drain node-1 --force --grace-period=30"),
     ),

@@ -200,7 +200,7 @@ COMMANDS = (
             Flag("subresource", help="Edit a subresource: status, scale.", values=("status", "scale", "resize")),
             flags.SAVE_CONFIG, flags.FIELD_MANAGER, flags.VALIDATE,
         ),
-        missing=("allow-missing-template-keys", "kustomize", "show-managed-fields", "template",
+        missing=("allow-missing-template-keys", "show-managed-fields", "template",
                  "windows-line-endings"),
         words="resources",
         examples=("kubectl edit deployment/web", "kubectl edit job.v1.batch/tick -o json"),

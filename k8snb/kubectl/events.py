@@ -16,6 +16,7 @@ from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.results import show
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.templates import format_of
 from k8snb.printers import columns as printers
 from k8snb.printers import duration
 
@@ -31,8 +32,8 @@ def run(session: Session, args: Arguments) -> Output:
     if not events:
         nothing = nothing_found(session, args, [kind]).replace("No resources", "No events")
         return Output(text=nothing + "\n")
-    if args.text("output"):
-        return Output(text=show(events, args), objects=events, format=args.text("output"))
+    if format_of(args):
+        return Output(text=show(events, args), objects=events, format=format_of(args))
     table = _table(events, session.now(), args)
     return Output(text=table.text, objects=events, tables=[table])
 
@@ -107,12 +108,12 @@ COMMANDS = (
         run=run,
         flags=(
             flags.ALL_NAMESPACES,
-            Flag("for", help="Only events about TYPE/NAME."),
+            Flag("for", help="Only events about TYPE/NAME.", values=(":resources",)),
             Flag("types", STRINGS, "Only events of these types.", values=("Normal", "Warning")),
             *flags.PRINTING,
             flags.NO_HEADERS,
         ),
-        missing=("chunk-size", "template", "watch"),
+        missing=("chunk-size", "watch"),
         examples=("kubectl events", "kubectl events --for pod/web", "kubectl events --types=Warning -A"),
     ),
 )

@@ -2,7 +2,8 @@
 
 Interface: `COMMANDS`.
 The rule not to break: the exit code is the command's own.
-Source: `kubectl/pkg/cmd/exec`. Real kubectl can hand over a terminal; here a command has none.
+Source: `kubectl/pkg/cmd/exec`. Real kubectl hands its terminal over; here a command that reads is talked to line by
+line, or reads what is there at once.
 """
 
 from __future__ import annotations
@@ -10,11 +11,14 @@ from __future__ import annotations
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.kubectl import pods, remote
+from k8snb.kubectl.dialogue import Dialogue
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.logs import default_container
 from k8snb.kubectl.output import Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import Session
+
+NO_TTY = "Unable to use a TTY - input is not a terminal or the right kind of file"
 
 
 def run(session: Session, args: Arguments) -> Output:
@@ -27,14 +31,33 @@ def run(session: Session, args: Arguments) -> Output:
     notes: list[str] = []
     pod = pods.unfinished(pods.named(session, args, args.words[0]), "exec into")
     container = args.text("container") or default_container(pod, notes)
+    if session.console is not None:
+        return _in_console(session, args, pod, container, notes)
+    first = "".join(note + "\n" for note in notes) if not args.on("quiet") else ""
+    if args.on("stdin") and session.asks and session.stdin is None:
+        talk = remote.begin(session, pod, container, command=args.rest, stdin=True, tty=args.on("tty"))
+        return Dialogue(talk, [pod], tty=args.on("tty"), first=first)
     said = _run(session, args, pod, container)
-    text = "".join(note + "\n" for note in notes) if not args.on("quiet") else ""
-    text += said.stdout.decode(errors="replace") + said.stderr.decode(errors="replace")
+    out, last = said.stdout.decode(errors="replace"), said.stderr.decode(errors="replace")
     if said.code:
-        text += f"command terminated with exit code {said.code}\n"
+        last += f"command terminated with exit code {said.code}\n"
     if args.on("tty"):
-        session.warnings.append("Unable to use a TTY - input is not a terminal or the right kind of file")
-    return Output(text=text, objects=[pod], exit_code=said.code, hints=_hints(session, args))
+        session.warnings.append(NO_TTY)
+    return Output(text=first + out + last, objects=[pod], exit_code=said.code, hints=_hints(session, args),
+                  notices=first + last, stdout=out)  # fmt: skip
+
+
+def _in_console(session: Session, args: Arguments, pod: Object, container: str, notes: list[str]) -> Output:
+    """In a terminal, what the command says is seen as it comes, and it reads what is typed."""
+    assert session.console is not None
+    tty = args.on("tty") and args.on("stdin") and session.console.is_terminal
+    if args.on("tty") and not tty:
+        notes.append(NO_TTY)
+    if notes and not args.on("quiet"):
+        session.console.note("".join(f"{note}\n" for note in notes))
+    code = remote.in_console(session, pod, container, command=args.rest, stdin=args.on("stdin"), tty=tty)
+    last = f"command terminated with exit code {code}\n" if code else ""
+    return Output(text=last, objects=[pod], exit_code=code, notices=last)
 
 
 def _run(session: Session, args: Arguments, pod: Object, container: str) -> remote.Said:
@@ -68,13 +91,18 @@ COMMANDS = (
         run=run,
         flags=(
             Flag("container", help="The container; the first one if not given.", short="c", values=(":containers",)),
-            Flag("stdin", BOOL, "Pass on what is given to read: the body of a cell.", short="i"),
-            Flag("tty", BOOL, "Ask for a terminal; here there is none, and a warning says so.", short="t"),
+            Flag("stdin", BOOL, "Pass on what is given to read: a cell's body, or what is typed.", short="i"),
+            Flag("tty", BOOL, "Give the command a terminal, where somebody types.", short="t"),
             Flag("quiet", BOOL, "Print only what the command prints.", short="q"),
             pods.RUNNING_TIMEOUT,
         ),
         missing=("filename",),
         words="pods",
-        examples=("kubectl exec web -- date", "kubectl exec web -c nginx -- ls /", "kubectl exec deploy/web -- env"),
+        examples=(
+            "kubectl exec web -- date",
+            "kubectl exec web -c nginx -- ls /",
+            "kubectl exec deploy/web -- env",
+            "kubectl exec -it web -- sh",
+        ),
     ),
 )

@@ -29,7 +29,8 @@ def run(session: Session, args: Arguments) -> Output:
     results.errors = selection.errors
     for found in selection.found:
         try:
-            obj = generators.overridden(_service(session, args, found), args.text("overrides"))
+            obj = generators.overridden(_service(session, args, found), args.text("overrides"),
+                                       how=args.text("override-type"))  # fmt: skip
             results.add(send(session, args, obj, found.namespace or session.namespace), "exposed")
         except KubectlError as error:
             results.fail(error)
@@ -149,10 +150,9 @@ COMMANDS = (
             Flag("session-affinity", help="Whether a client keeps its pod.", values=("None", "ClientIP")),
             Flag("selector", help="Labels to select by, KEY=VALUE only; those of the object if not given."),
             Flag("labels", help="The Service's own labels.", short="l"),
-            flags.OVERRIDES, flags.SAVE_CONFIG, *flags.WRITING,
+            flags.OVERRIDES, flags.OVERRIDE_TYPE, flags.SAVE_CONFIG, *flags.WRITING,
         ),
-        missing=("kustomize", "override-type", "template"),
-        words="resources",
+        words="resources:pods,services,replicationcontrollers,deployments,replicasets",
         examples=(
             "kubectl expose deployment web --port=80 --target-port=8080",
             "kubectl expose rc web --port=80 --type=NodePort --name=front",

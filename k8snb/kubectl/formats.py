@@ -7,57 +7,23 @@ Source: `cli-runtime/pkg/genericclioptions` and `kubectl/pkg/cmd/get/customcolum
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
-
-import yaml
 
 from k8snb.apimachinery import jsonpath
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, name_of
+from k8snb.apimachinery.yaml_text import to_yaml as to_yaml
+from k8snb.kubectl import templates
 from k8snb.kubectl.output import KubectlError, columns_text
 
-STRUCTURED = ("json", "yaml", "name", "jsonpath", "jsonpath-as-json", "jsonpath-file")
+STRUCTURED = ("json", "yaml", "name", *templates.JSONPATH, *templates.GO)
 COLUMNS = ("custom-columns", "custom-columns-file")
-TEMPLATES = ("go-template", "go-template-file", "template", "templatefile")
 
 
-class _Dumper(yaml.SafeDumper):
-    """YAML in block style, without aliases, quoting as Kubernetes' tools do."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    tag = "tag:yaml.org,2002:str"
-    if "\n" in text:
-        return dumper.represent_scalar(tag, text, style="|")
-    ambiguous = dumper.resolve(yaml.ScalarNode, text, (True, False)) != tag  # type: ignore[no-untyped-call]
-    return dumper.represent_scalar(tag, text, style='"' if ambiguous or _like_a_number(text) else None)
-
-
-def _like_a_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return text.lower() in ("y", "n", "")
-    return True
-
-
-_Dumper.add_representer(str, _string)
-
-
-def to_yaml(value: Any) -> str:
-    """An object as `kubectl get -o yaml` prints it: keys sorted, lists not indented."""
-    text: str = yaml.dump(value, Dumper=_Dumper, default_flow_style=False, width=10**9, allow_unicode=True)
-    return text
-
-
-def to_json(value: Any) -> str:
-    return json.dumps(value, indent=4, sort_keys=True, ensure_ascii=False) + "\n"
+def to_json(value: Any, *, sort: bool = True) -> str:
+    return templates.json_text(value, indent=4, sort=sort) + "\n"
 
 
 def kind_name(obj: Object) -> str:
@@ -87,14 +53,6 @@ def as_list(objects: Sequence[Object]) -> Object:
     return {"apiVersion": "v1", "items": list(objects), "kind": "List", "metadata": {"resourceVersion": ""}}
 
 
-def split_format(format: str) -> tuple[str, str]:
-    """The name and the argument of `jsonpath={.x}`; raises KubectlError for a format that is not there."""
-    name, _, argument = format.partition("=")
-    if name in TEMPLATES:
-        raise KubectlError(f"error: -o {name}: not implemented by k8snb; use -o jsonpath= or -o custom-columns=")
-    return name, argument
-
-
 def render(
     objects: Sequence[Object],
     format: str,
@@ -105,47 +63,42 @@ def render(
     headers: bool = True,
 ) -> str:
     """The objects in a format that `-o` names, other than the tables. `single`: not as a List, if there is just one."""
-    name, argument = split_format(format)
+    name, _, argument = format.partition("=")
     shown = list(objects) if managed_fields else [without_managed_fields(obj) for obj in objects]
     if name == "name":
         return "".join(resource_name(obj) + "\n" for obj in shown)
     if name in COLUMNS:
-        return custom_columns(shown, _argument(name, argument), headers=headers)
+        return custom_columns(shown, _columns(name, argument), headers=headers)
     value = shown[0] if single and len(shown) == 1 else as_list(shown)
     if name == "json":
         return to_json(value)
     if name == "yaml":
         return to_yaml(value)
     if name in STRUCTURED:
-        return _jsonpath(name, _argument(name, argument), value, missing_ok)
+        return templates.rendered(name, argument, value, missing_ok=missing_ok)
+    raise unknown_format(format)
+
+
+def unknown_format(format: str) -> KubectlError:
+    """The complaint about a format that is not there."""
+    name = format.partition("=")[0]
     tables = () if name == "wide" else (*COLUMNS, "wide")
     allowed = ",".join(sorted((*STRUCTURED, *tables)))
     text = f'unable to match a printer suitable for the output format "{name}", allowed formats are: {allowed}'
-    raise KubectlError(f"error: {text}")
+    return KubectlError(f"error: {text}")
 
 
-def _argument(name: str, argument: str) -> str:
+def _columns(name: str, argument: str) -> str:
+    """The columns that are asked for, from the file where they stand in one."""
     if not argument:
-        what = "custom-columns" if name in COLUMNS else "template"
-        raise KubectlError(f"error: {what} format specified but no {what} given: -o {name}=…")
-    if not name.endswith("-file"):
+        raise KubectlError("error: custom-columns format specified but no custom columns given")
+    if name == "custom-columns":
         return argument
     try:
-        return FilePath(argument).read_text(encoding="utf-8")
+        return Path(argument).expanduser().read_text(encoding="utf-8")
     except OSError as error:
-        raise KubectlError(f"error: error reading {argument}: {error.strerror}") from None
-
-
-def _jsonpath(name: str, text: str, value: Any, missing_ok: bool) -> str:
-    try:
-        template = jsonpath.Template(text)
-        if name == "jsonpath-as-json":
-            return to_json(template.values(value))
-        return template.render(value, missing_ok=missing_ok)
-    except jsonpath.MissingFieldError as error:
-        raise KubectlError(f'error: error executing jsonpath "{text}": {error}') from None
-    except jsonpath.JsonPathError as error:
-        raise KubectlError(f"error: {error}") from None
+        why = str(error.strerror).lower()
+        raise KubectlError(f"error: error reading template {argument}, open {argument}: {why}") from None
 
 
 def custom_columns(objects: Sequence[Object], spec: str, *, headers: bool = True) -> str:

@@ -83,7 +83,7 @@ class Forwarding(Output):
         return f"http://{self.address}"
 
     def stop(self) -> None:
-        """Close the ports and all their connections."""
+        """Close the ports and all their connections, and wait until they are."""
         if threading.current_thread().name == "k8snb-pump":  # the pump waits for nobody
             self._end_without_waiting()
         elif not self.stopped:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from k8snb.apimachinery import schema
+from k8snb.apimachinery.json_patch import PatchError, json_patch
 from k8snb.apimachinery.meta import Object
-from k8snb.apimachinery.patch import merge_patch
+from k8snb.apimachinery.patch import merge_patch, strategic_merge
 from k8snb.kubectl.output import KubectlError
 
 
@@ -127,18 +129,33 @@ def environment(pairs: Sequence[str]) -> list[Object]:
     return entries
 
 
-def overridden(obj: Object, text: str) -> Object:
-    """The object with inline JSON merged over it. Raises KubectlError."""
+def overridden(obj: Object, text: str, *, how: str) -> Object:
+    """The object with inline JSON patched over it: `how` is merge, strategic or json. Raises KubectlError."""
     if not text:
         return obj
+    if how not in _OVERRIDES:
+        raise KubectlError(f"error: invalid override type: {how}")
     try:
         override = json.loads(text)
     except ValueError as error:
         raise KubectlError(f"error: invalid JSON in --overrides: {error}") from None
-    if not isinstance(override, dict):
-        raise KubectlError("error: invalid JSON in --overrides: it has to be an object with braces")
-    merged: Object = merge_patch(obj, override)
+    wanted, shape = (list, "a list with brackets") if how == "json" else (dict, "an object with braces")
+    if not isinstance(override, wanted):
+        raise KubectlError(f"error: invalid JSON in --overrides: it has to be {shape}")
+    try:
+        merged: Object = _OVERRIDES[how](obj, override)
+    except PatchError as error:
+        raise KubectlError(f"error: {error}") from None
     return merged
+
+
+def _strategic(obj: Object, override: Object) -> Object:
+    return strategic_merge(obj, override, schema.load().definition(obj["apiVersion"], obj["kind"]))
+
+
+_OVERRIDES: Mapping[str, Callable[[Object, Any], Any]] = {
+    "json": json_patch, "merge": merge_patch, "strategic": _strategic,
+}  # fmt: skip
 
 
 def labels_from(text: str) -> dict[str, str]:

@@ -15,23 +15,27 @@ from typing import Any
 from k8snb.apimachinery import jsonpath, meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import namespace_of
-from k8snb.kubectl import flags, formats
+from k8snb.kubectl import flags, formats, raw
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table
 from k8snb.kubectl.resources import Found, Selection, select
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.templates import format_of
 from k8snb.kubectl.watch import watch
 from k8snb.printers import columns as printers
 
 
 def run(session: Session, args: Arguments) -> Output:
-    if not args.words and not args.texts("filename"):
+    if args.text("raw"):
+        return raw.get(session, args)
+    if not args.words and not args.from_files:
         raise KubectlError(
             'You must specify the type of resource to get. Use "kubectl api-resources" for a complete list of '
-            "supported resources.\n\nerror: Required resource not specified."
+            'supported resources.\n\nerror: Required resource not specified.\nUse "kubectl explain <resource>" for a '
+            "detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and "
+            "examples"
         )
-    formats.split_format(args.text("output"))
     if args.on("watch") or args.on("watch-only"):
         return watch(session, args, show)
     selection = select(session, args)
@@ -47,7 +51,7 @@ def run(session: Session, args: Arguments) -> Output:
 
 def show(session: Session, args: Arguments, selection: Selection) -> Output:
     """The objects as `-o` asks."""
-    format = args.text("output")
+    format = format_of(args)
     objects = [found.object for found in selection.found]
     if is_table(format):
         return _tables(session, args, selection)
@@ -71,10 +75,11 @@ def _tables(session: Session, args: Arguments, selection: Selection) -> Output:
     shown = [table for kind in selection.kinds if (table := make_table(session, args, kind, selection)).rows]
     objects = [row.object for table in shown for row in table.rows]
     text = "\n".join(table.text for table in shown)
+    notices = ""
     if not shown and not selection.errors and not args.on("ignore-not-found"):
-        text = nothing_found(session, args, selection.kinds) + "\n"
+        text = notices = nothing_found(session, args, selection.kinds) + "\n"
     hints = pod_hints([obj for obj in objects if obj.get("kind") == "Pod"])
-    return Output(text=text, objects=objects, tables=shown, hints=hints, format=args.text("output"))
+    return Output(text=text, objects=objects, tables=shown, hints=hints, format=args.text("output"), notices=notices)
 
 
 def nothing_found(session: Session, args: Arguments, kinds: Sequence[Kind]) -> str:
@@ -153,6 +158,10 @@ _FLAGS = (
     flags.IGNORE_NOT_FOUND,
     flags.MANAGED_FIELDS,
     flags.MISSING_KEYS,
+    flags.TEMPLATE,
+    raw.FLAG,
+    flags.CHUNK_SIZE,
+    flags.SUBRESOURCE,
 )
 
 COMMANDS = (
@@ -163,7 +172,7 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("chunk-size", "kustomize", "raw", "server-print", "subresource", "template"),
+        missing=("server-print",),
         words="resources",
         examples=(
             "kubectl get pods",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from k8snb.kubectl.output import KubectlError, Output
@@ -58,7 +58,8 @@ class Command:
 
     `run` is None for a command that only groups others, or that k8snb does not have (then `missing_command`).
     `missing` names flags that kubectl has and this does not. `words` says what the positional words are, for
-    completion: resources, kinds, pods, nodes, or nothing.
+    completion: resources (after a colon, of which kinds), pods, nodes, fields, or nothing. What follows a `raw` command
+    is a command line of its own: it becomes `rest`, and only the flags that every command has are read in it.
     """
 
     name: str
@@ -72,27 +73,47 @@ class Command:
     missing: tuple[str, ...] = ()
     words: str = ""
     missing_command: bool = False
+    raw: bool = False
+
+    @property
+    def hidden(self) -> bool:
+        """Whether it is for programs only, and no help names it."""
+        return self.name.startswith("__")
 
 
+# Which server is meant, and who to be there.
+CONNECTION_FLAGS: tuple[Flag, ...] = (
+    Flag("kubeconfig", help="The kubeconfig file to use."),
+    Flag("context", help="The kubeconfig context to use."),
+    Flag("cluster", help="The kubeconfig cluster to use."),
+    Flag("user", help="The kubeconfig user to use."),
+    Flag("server", help="The address and port of the Kubernetes API server.", short="s"),
+    Flag("certificate-authority", help="A file with the authority's certificate."),
+    Flag("insecure-skip-tls-verify", BOOL, "Do not check the server's certificate. This makes HTTPS insecure."),
+    Flag("tls-server-name", help="The name to check the server's certificate for; without, that of the server."),
+    Flag("client-certificate", help="A file with the client's certificate."),
+    Flag("client-key", help="A file with the client's key."),
+    Flag("token", help="Bearer token for authentication to the API server."),
+    Flag("username", help="User name for basic authentication to the API server."),
+    Flag("password", help="Password for basic authentication to the API server."),
+    Flag("disable-compression", BOOL, "Ask the server not to compress its answers."),
+    Flag("request-timeout", help="How long a request may take, such as 1s, 2m or 3h; 0 for as long as it takes.",
+         default="0"),
+)  # fmt: skip
 GLOBAL_FLAGS: tuple[Flag, ...] = (
     Flag("namespace", help="The namespace to work in.", short="n", values=(":namespaces",)),
     Flag("help", BOOL, "Show what a command does.", short="h"),
     Flag("as", help="Act as this user: NAME, or system:serviceaccount:NAMESPACE:NAME."),
     Flag("as-group", ARRAY, "A group to act as besides; repeatable. Needs --as."),
     Flag("as-uid", help="The UID to act as. Needs --as."),
-    Flag("context", help="The kubeconfig context to use."),
-    Flag("kubeconfig", help="The kubeconfig file to use."),
+    *CONNECTION_FLAGS,
+    Flag("warnings-as-errors", BOOL, "Fail where the server warns."),
 )
-_NOT_HERE = ("context", "kubeconfig")
 # Flags that every command of the real kubectl has beside those above.
 MISSING_EVERYWHERE = (
-    "cache-dir", "certificate-authority", "client-certificate", "client-key", "cluster",
-    "disable-compression", "insecure-skip-tls-verify", "kuberc", "log-flush-frequency", "match-server-version",
-    "password", "profile", "profile-output", "request-timeout", "server", "tls-server-name", "token", "user",
-    "username", "v", "vmodule", "warnings-as-errors",
+    "cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule",
 )  # fmt: skip
-_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "k": ("kustomize",), "q": ("quiet",),
-                     "s": ("server",), "v": ("v",)}  # fmt: skip
+_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "q": ("quiet",), "v": ("v",)}
 
 
 @dataclass
@@ -121,6 +142,11 @@ class Arguments:
         return list(self.values.get(name) or ())
 
     @property
+    def from_files(self) -> bool:
+        """Whether `-f` or `-k` says where the objects are."""
+        return bool(self.texts("filename") or self.text("kustomize"))
+
+    @property
     def verb(self) -> str:
         return self.command.name.split()[0]
 
@@ -145,17 +171,22 @@ def parse(words: Sequence[str], commands: Mapping[str, Command]) -> Arguments:
         raise KubectlError(f"error: kubectl {command.name}: not implemented by k8snb")
     for flag in flags_of(command):
         arguments.values[flag.name] = flag.initial
+    if command.raw:
+        arguments.rest = _without(words, consumed)
+        _read_globals(arguments.rest, arguments)
+        return arguments
     _read(_without(words, consumed), arguments)
-    for name in _NOT_HERE:
-        if name in arguments.given:
-            raise KubectlError(f"error: --{name}: not implemented by k8snb: a client is made for one cluster")
     if not arguments.on("help"):
         _check_required(arguments)
     return arguments
 
 
 def flags_of(command: Command) -> tuple[Flag, ...]:
-    return (*command.flags, *GLOBAL_FLAGS)
+    """A command's flags and those that every command has; its own count where both have the same."""
+    own = {flag.name for flag in command.flags}
+    shorts = {flag.short for flag in command.flags if flag.short}
+    every = (replace(flag, short="") if flag.short in shorts else flag for flag in GLOBAL_FLAGS)
+    return (*command.flags, *(flag for flag in every if flag.name not in own))
 
 
 def find_command(words: Sequence[str], commands: Mapping[str, Command]) -> tuple[Command, list[int]]:
@@ -178,7 +209,8 @@ def find_command(words: Sequence[str], commands: Mapping[str, Command]) -> tuple
 
 def _bare_places(words: Sequence[str]) -> list[int]:
     """Where words stand that are neither flags nor, for the flags that every command has, their values."""
-    valued = {form for flag in GLOBAL_FLAGS if flag.takes_value for form in (f"--{flag.name}", f"-{flag.short}")}
+    valued = {f"--{flag.name}" for flag in GLOBAL_FLAGS if flag.takes_value}
+    valued |= {f"-{flag.short}" for flag in GLOBAL_FLAGS if flag.takes_value and flag.short}
     places, skip = [], False
     for place, word in enumerate(words):
         if word == "--":
@@ -205,6 +237,16 @@ def _read(words: list[str], arguments: Arguments) -> None:
             _read_short(word[1:], words, arguments)
         else:
             arguments.words.append(word)
+
+
+def _read_globals(words: Sequence[str], arguments: Arguments) -> None:
+    """The flags that every command has, out of words that nobody has finished typing."""
+    forms = {form: flag for flag in GLOBAL_FLAGS if flag.takes_value for form in (f"--{flag.name}", f"-{flag.short}")}
+    for place, word in enumerate(words[:-1]):
+        name, equals, value = word.partition("=")
+        following = words[place + 1] if place + 2 < len(words) else ""
+        if name in forms and (equals or following):
+            _set(forms[name], value if equals else following, arguments)
 
 
 def _is_number(word: str) -> bool:

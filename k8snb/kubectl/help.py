@@ -23,7 +23,7 @@ def page(command: Command, rows: Sequence[Command]) -> str:
         sections.append("Examples:\n" + "\n".join(f"  {example}" for example in command.examples))
     sections += _subcommands(command, rows)
     if command.flags:
-        sections.append("Options:\n" + "\n\n".join(_flag(flag) for flag in command.flags))
+        sections.append("Options:\n" + "\n\n".join(flag_text(flag) for flag in command.flags))
     if command.missing:
         missing = ", ".join(f"--{name}" for name in command.missing)
         sections.append(f"Not implemented by k8snb:\n  {missing}")
@@ -31,7 +31,8 @@ def page(command: Command, rows: Sequence[Command]) -> str:
     return "\n\n".join(sections) + "\n"
 
 
-def _flag(flag: Flag) -> str:
+def flag_text(flag: Flag) -> str:
+    """A flag as kubectl's pages have it."""
     short = f"-{flag.short}, " if flag.short else ""
     return f"    {short}--{flag.name}={_default(flag)}:\n\t{flag.help}"
 
@@ -50,7 +51,7 @@ def _subcommands(command: Command, rows: Sequence[Command]) -> list[str]:
     """The commands below this one; below kubectl itself, by group."""
     depth = len(command.name.split())
     below = [row for row in rows if row.name.startswith(command.name) and len(row.name.split()) == depth + 1]
-    below = [row for row in below if row.name.split()[:depth] == command.name.split()]
+    below = [row for row in below if row.name.split()[:depth] == command.name.split() and not row.hidden]
     if command.name:
         return [f"Available Commands:\n{_listed(below)}"] if below else []
     groups = dict.fromkeys(row.group for row in below)

@@ -26,6 +26,8 @@ def impersonating(client: Client, args: Arguments) -> Client:
         if groups or args.text("as-uid"):
             raise KubectlError("error: requesting uid, groups or user-extra for --as without impersonating a user")
         return client
+    if not client.user.name:  # a server of another process knows who asks, and checks it all itself
+        return client.as_user(User(name, tuple(groups), args.text("as-uid")))
     for asked in _parts(name, groups, args.text("as-uid")):
         review = client.create("selfsubjectaccessreviews", {"metadata": {}, "spec": {"resourceAttributes": asked}})
         if not review["status"].get("allowed"):

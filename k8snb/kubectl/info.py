@@ -7,48 +7,104 @@ Source: `kubectl/pkg/cmd/{version,clusterinfo,apiresources}`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 
 import k8snb
 from k8snb.apimachinery import schema
-from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
-from k8snb.kubectl import flags
-from k8snb.kubectl.formats import to_json, to_yaml
-from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.kinds import Kind, version_rank
+from k8snb.apimachinery.meta import Object, get_path, labels_of, name_of, namespace_of
+from k8snb.kubectl import cluster_dump, flags, help
+from k8snb.kubectl.formats import to_yaml
+from k8snb.kubectl.grammar import BOOL, GLOBAL_FLAGS, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
+from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import Session
+
+SYSTEM = "kube-system"
+HTTPS_PORT = 443
 
 
 def version(session: Session, args: Arguments) -> Output:
     release = f"v{schema.load().version.removeprefix('v')}"
     own = getattr(k8snb, "__version__", "0")
     client = {"gitVersion": f"{release}+k8snb-{own}", "platform": "python"}
-    answer: Object = {"clientVersion": client}
-    lines = [f"Client Version: {client['gitVersion']}"]
-    if not args.on("client"):
-        node_versions = {node["status"]["nodeInfo"]["kubeletVersion"] for node in session.client.items("nodes")
-                         if node.get("status", {}).get("nodeInfo")}  # fmt: skip
-        answer["serverVersion"] = {"gitVersion": max(node_versions, default=release)}
-        lines.append(f"Server Version: {answer['serverVersion']['gitVersion']}")
-    printers = {"": lambda _: "\n".join(lines) + "\n", "json": to_json, "yaml": to_yaml}
-    if args.text("output") not in printers:
+    if args.text("output") not in _VERSION_PRINTERS:
         raise KubectlError("error: --output must be 'yaml' or 'json'")
-    return Output(text=printers[args.text("output")](answer), objects=[answer])
+    answer: Object = {"clientVersion": client}
+    error = _ask_the_server(session, answer, release) if not args.on("client") else ""
+    text = _VERSION_PRINTERS[args.text("output")](answer)
+    return Output(text=text, objects=[answer], errors=[error] if error else [], exit_code=1 if error else 0)
+
+
+def _ask_the_server(session: Session, answer: Object, release: str) -> str:
+    """Add the server's version to the answer, or say why it cannot be had."""
+    try:
+        answer["serverVersion"] = _server_version(session, release)
+    except ApiError as error:
+        return refused(error).message
+    except KubectlError as error:
+        return error.message
+    return ""
+
+
+def _server_version(session: Session, release: str) -> Object:
+    """What a server of another process says; that of this one is the version of its nodes."""
+    if not session.client.user.name and session.server is not None:
+        found: Object = json.loads(session.server().fetch("GET", "/version"))
+        return found
+    node_versions = {node["status"]["nodeInfo"]["kubeletVersion"] for node in session.client.items("nodes")
+                     if node.get("status", {}).get("nodeInfo")}  # fmt: skip
+    return {"gitVersion": max(node_versions, default=release)}
+
+
+def _version_lines(answer: Object) -> str:
+    lines = [f"Client Version: {answer['clientVersion']['gitVersion']}"]
+    if "serverVersion" in answer:
+        lines.append(f"Server Version: {answer['serverVersion']['gitVersion']}")
+    return "\n".join(lines) + "\n"
+
+
+_VERSION_PRINTERS: Mapping[str, Callable[[Object], str]] = {
+    "": _version_lines,
+    "json": lambda answer: json.dumps(answer, indent=2) + "\n",
+    "yaml": to_yaml,
+}
 
 
 def cluster_info(session: Session, args: Arguments) -> Output:
+    server = session.server().endpoint.server if not session.client.user.name and session.server else ""
+    services = session.client.items("services", SYSTEM, labelSelector="kubernetes.io/cluster-service=true")
+    lines = [f"Kubernetes control plane is running at {server or _inside(session)}"]
+    lines += [f"{_known_as(service)} is running at {_way_to(server, service)}" for service in services]
+    return Output(text="\n".join(lines) + "\n" + _MORE)
+
+
+def _inside(session: Session) -> str:
     address = get_path(session.client.find("services", "kubernetes", "default"), "spec.clusterIP")
-    where = f"https://{address}:443 (inside the cluster)" if address else "this kernel"
-    lines = [f"Kubernetes control plane is running at {where}"]
-    for service in session.client.items("services", "kube-system", labelSelector="kubernetes.io/cluster-service=true"):
-        name = service["metadata"].get("labels", {}).get("kubernetes.io/name", name_of(service))
-        lines.append(f"{name} is running at {service['spec'].get('clusterIP')} in {namespace_of(service)}")
-    return Output(text="\n".join(lines) + "\n")
+    return f"https://{address}:443 (inside the cluster)" if address else "this kernel"
+
+
+def _known_as(service: Object) -> str:
+    return str(labels_of(service).get("kubernetes.io/name", name_of(service)))
+
+
+def _way_to(server: str, service: Object) -> str:
+    """Through the server's proxy; within this kernel, the Service's own address."""
+    if not server:
+        return f"{service['spec'].get('clusterIP')} in {namespace_of(service)}"
+    port = (service["spec"].get("ports") or [{}])[0]
+    scheme = "https:" if port.get("name") == "https" or port.get("port") == HTTPS_PORT else ""
+    name = f"{scheme}{name_of(service)}" + (f":{port['name']}" if port.get("name") else ":" if scheme else "")
+    return f"{server}/api/v1/namespaces/{namespace_of(service)}/services/{name}/proxy"
+
+
+_MORE = "\nTo further debug and diagnose cluster problems, use 'kubectl cluster-info dump'.\n"
 
 
 def api_resources(session: Session, args: Arguments) -> Output:
-    shown = [kind for kind in session.client.kinds() if _wanted(args, kind)]
+    shown = [kind for kind in _preferred(session.client.kinds()) if _wanted(args, kind)]
     orders: dict[str, Callable[[Kind], tuple[str, ...]]] = {
         "kind": lambda kind: (kind.kind,),
         "name": lambda kind: (kind.plural,),
@@ -68,6 +124,16 @@ def api_resources(session: Session, args: Arguments) -> Output:
     return Output(text=table.text, tables=[table])
 
 
+def _preferred(kinds: Iterable[Kind]) -> list[Kind]:
+    """Each kind in the version that clients prefer."""
+    found: dict[tuple[str, str], Kind] = {}
+    for kind in kinds:
+        before = found.get((kind.group, kind.plural))
+        if before is None or version_rank(kind.version) < version_rank(before.version):
+            found[kind.group, kind.plural] = kind
+    return list(found.values())
+
+
 def _cells(kind: Kind) -> tuple[str, ...]:
     return (
         kind.plural, ",".join(kind.short_names), kind.api_version, str(kind.namespaced).lower(), kind.kind,
@@ -85,6 +151,12 @@ def _wanted(args: Arguments, kind: Kind) -> bool:
     return all(verb in kind.verbs for verb in args.texts("verbs"))
 
 
+def options(session: Session, args: Arguments) -> Output:
+    shown = "\n\n".join(help.flag_text(flag) for flag in sorted(GLOBAL_FLAGS, key=lambda flag: flag.name)
+                        if flag.name != "help")  # fmt: skip
+    return Output(text=f"The following options can be passed to any command:\n\n{shown}\n")
+
+
 def api_versions(session: Session, args: Arguments) -> Output:
     versions = sorted({kind.api_version for kind in session.client.kinds()})
     return Output(text="".join(version + "\n" for version in versions))
@@ -93,11 +165,21 @@ def api_versions(session: Session, args: Arguments) -> Output:
 CLUSTER = (
     Command(name="cluster-info", usage="[flags]", help="Say where the control plane and its services are.",
             group="Cluster Management Commands", run=cluster_info, examples=("kubectl cluster-info",)),
-    Command(name="cluster-info dump", help="Dump information for debugging.", group="Cluster Management Commands",
-            missing_command=True),
+    Command(name="cluster-info dump", usage="[flags]", help="Print, or write to files, what is in the cluster.",
+            group="Cluster Management Commands", run=cluster_dump.dump, flags=cluster_dump.FLAGS,
+            missing=("allow-missing-template-keys", "pod-running-timeout", "show-managed-fields", "template"),
+            examples=("kubectl cluster-info dump", "kubectl cluster-info dump --output-directory=/tmp/cluster")),
 )  # fmt: skip
 
 OTHER = (
+    Command(
+        name="options",
+        usage="[flags]",
+        help="List the flags that every command has.",
+        group="Other Commands",
+        run=options,
+        examples=("kubectl options",),
+    ),
     Command(
         name="api-resources",
         usage="[flags]",

@@ -11,18 +11,23 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
+from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
 from k8snb.kubectl import completion, edit, help, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
+from k8snb.kubectl.connection import Reached, given, wrong
 from k8snb.kubectl.grammar import Arguments, Command, parse
 from k8snb.kubectl.impersonation import impersonating
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
-from k8snb.kubectl.session import Open, Session, Wait
+from k8snb.kubectl.session import PATIENCE, Console, Open, Session, Wait
+
+if TYPE_CHECKING:
+    from k8snb.client.https import HttpsTransport
 
 
 def look_once(until: Callable[[], bool], timeout: float) -> bool:
@@ -35,7 +40,9 @@ class Kubectl:
 
     `namespace` is the one that commands work in unless `-n` names another. `wait(until, timeout)` lets the cluster run
     until something is true; `clock_now` gives the cluster's time; `open_url` fetches the text of a manifest's URL;
-    `editor(text, suffix)` lets the user change a text, in $KUBE_EDITOR unless something else is given.
+    `editor(text, suffix)` lets the user change a text, in $KUBE_EDITOR unless something else is given; `server` is the
+    same cluster over HTTPS. `reach` finds another cluster for a line that names one, by `--context` and the like, and
+    `patience` is how many seconds of silence end a stream. `console` is the terminal, where there is one.
     """
 
     def __init__(
@@ -47,15 +54,23 @@ class Kubectl:
         clock_now: Callable[[], float] | None = None,
         open_url: Callable[[str], str] | None = None,
         editor: Callable[[str, str], str] | None = None,
+        server: Callable[[], HttpsTransport] | None = None,
+        reach: Callable[[Arguments], Reached] | None = None,
+        patience: float = PATIENCE,
+        console: Console | None = None,
     ) -> None:
         self.client, self.namespace = client, namespace
         self._wait = wait or look_once
         self._now, self._open_url = clock_now or RealClock().now, open_url or sources.fetch
         self.editor = editor or edit.in_terminal
+        self._server, self._reach, self._patience, self._console = server, reach, patience, console
         self._open: list[Open] = []
 
-    def run(self, argv: str | Sequence[str], stdin: str | None = None) -> Output:
-        """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError."""
+    def run(self, argv: str | Sequence[str], stdin: str | None = None, *, asks: bool = False) -> Output:
+        """Do what a command line says; `argv` is what follows the word kubectl. Raises KubectlError.
+
+        With `asks`, whoever calls can ask a user for lines, and `exec -it` answers with a `Dialogue`.
+        """
         args = parse(split(argv), COMMANDS)
         if args.on("help") or not args.command.name:
             return Output(text=help.page(args.command, ROWS))
@@ -63,14 +78,18 @@ class Kubectl:
         if run is None:
             raise KubectlError(_needs_subcommand(args))
         session = self._session(args, stdin)
+        session.asks = asks
         session.client.take_warnings()
         try:
             output = run(session, args)
-        except (ApiError, KubectlError) as error:
-            failure = refused(error) if isinstance(error, ApiError) else error
+        except (ApiError, KubeconfigError, KubectlError) as error:
+            failure = _said(error)
             failure.warnings = [*session.client.take_warnings(), *session.warnings]
             raise failure from None
         output.warnings = [*session.client.take_warnings(), *session.warnings, *output.warnings]
+        if output.warnings and args.on("warnings-as-errors"):
+            output.errors.append(_counted(output.warnings))
+            output.exit_code = output.exit_code or 1
         return output
 
     def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Draft:
@@ -91,16 +110,30 @@ class Kubectl:
         return completion.complete(list(words), COMMANDS, self.client, self.namespace)
 
     def _session(self, args: Arguments, stdin: str | None) -> Session:
+        reached = self._reached(args)
         return Session(
-            client=impersonating(self.client, args),
-            namespace=args.text("namespace") or self.namespace,
+            client=impersonating(reached.client, args),
+            namespace=args.text("namespace") or reached.namespace,
             now=self._now,
-            wait=self._wait,
+            wait=reached.wait,
+            server=reached.server,
+            files=reached.files,
+            patience=self._patience,
+            console=self._console,
             open_url=self._open_url,
             edit=self.editor,
             keep=self._open.append,
             stdin=stdin,
         )
+
+    def _reached(self, args: Arguments) -> Reached:
+        """Where the line leads: here, unless it names another cluster."""
+        named = given(args)
+        if self._reach is not None:
+            return self._reach(args)
+        if named:
+            raise KubectlError(f"error: --{named[0]}: not implemented by k8snb: a client is made for one cluster")
+        return Reached(client=self.client, namespace=self.namespace, wait=self._wait, server=self._server)
 
     def __getattr__(self, verb: str) -> Callable[..., Output]:
         name = verb.strip("_").replace("_", "-")
@@ -139,6 +172,17 @@ def _needs_subcommand(args: Arguments) -> str:
     below = [row.name.removeprefix(f"{name} ") for row in ROWS if row.name.startswith(f"{name} ")]
     what = f'unknown subcommand "{args.words[0]}"' if args.words else "a subcommand is required"
     return f"error: {what} for \"kubectl {name}\": {', '.join(below)}\nSee 'kubectl {name} -h' for help and examples"
+
+
+def _said(error: ApiError | KubeconfigError | KubectlError) -> KubectlError:
+    """Whatever failed, in kubectl's words."""
+    if isinstance(error, KubectlError):
+        return error
+    return refused(error) if isinstance(error, ApiError) else wrong(error)
+
+
+def _counted(warnings: Sequence[str]) -> str:
+    return f"error: {len(warnings)} warning{'s' if len(warnings) > 1 else ''} received"
 
 
 # keyword methods

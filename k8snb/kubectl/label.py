@@ -164,9 +164,8 @@ def _command(name: str, sort: _Sort, help: str, examples: tuple[str, ...]) -> Co
             Flag("overwrite", BOOL, f"Change a {sort.one} that has a value."),
             Flag("list", BOOL, f"Only show the {sort.field}."),
             flags.ALL, flags.ALL_NAMESPACES, flags.SELECTOR, flags.FIELD_SELECTOR, *flags.FILES,
-            flags.RESOURCE_VERSION, *flags.WRITING,
+            flags.RESOURCE_VERSION, flags.LOCAL, *flags.WRITING,
         ),
-        missing=("kustomize", "local", "template"),
         words="resources",
         examples=examples,
     )  # fmt: skip

@@ -7,7 +7,7 @@ Source: `kubectl/pkg/cmd/logs`, `kubectl/pkg/polymorphichelpers/logsforobject.go
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from k8snb.apimachinery.errors import ApiError
@@ -20,7 +20,6 @@ from k8snb.kubectl.output import KubectlError, Output, Stream
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import Found, list_options, one
 from k8snb.kubectl.session import Session
-from k8snb.kubectl.watch import PATIENCE
 
 _DEFAULT = "kubectl.kubernetes.io/default-container"
 _USAGE = "error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
@@ -38,11 +37,12 @@ def run(session: Session, args: Arguments) -> Output:
     query = _query(session, args)
     streams = [(source, _open(session, source, query)) for source in sources]
     if args.on("follow"):
-        return _follow(session, args, streams, Output(text=_notes(notes), objects=pods))
+        return _follow(session, args, streams, Output(text=_notes(notes), objects=pods, notices=_notes(notes)))
     text = "".join(line for source, stream in streams for line in _lines(args, source, stream))
     limit = args.number("limit-bytes")
     text = text.encode()[:limit].decode(errors="ignore") if limit else text
-    return Output(text=_notes(notes) + text, objects=[source.pod for source in sources])
+    said = _notes(notes)
+    return Output(text=said + text, objects=[source.pod for source in sources], notices=said, stdout=text)
 
 
 def _notes(notes: list[str]) -> str:
@@ -89,10 +89,22 @@ def _pods(session: Session, args: Arguments, notes: list[str]) -> list[Object]:
                            "See 'kubectl logs -h' for help and examples")  # fmt: skip
     if len(args.words) > 2:
         raise KubectlError(_USAGE + "See 'kubectl logs -h' for help and examples")
-    found = one(session, args, args.words[0])
+    found = _one(session, args)
     if found.kind.kind == "Pod":
         return [found.object]
     return _of_workload(session, args, found, notes)
+
+
+def _one(session: Session, args: Arguments) -> Found:
+    """What is named; where it is not there, in the words that only this command has."""
+    try:
+        return one(session, args, args.words[0])
+    except KubectlError as error:
+        absent = "Error from server (NotFound): "
+        if not error.message.startswith(absent):
+            raise
+        what = error.message.removeprefix(absent)
+        raise KubectlError(f'error: error from server (NotFound): {what} in namespace "{session.namespace}"') from None
 
 
 def _of_workload(session: Session, args: Arguments, found: Found, notes: list[str]) -> list[Object]:
@@ -170,18 +182,20 @@ def _follow(session: Session, args: Arguments, streams: list[tuple[_Source, Iter
     if len(streams) > most:
         raise KubectlError(f"error: you are attempting to follow {len(streams)} log streams, but maximum allowed "
                            f"concurrency is {most}, use --max-log-requests to increase the limit")  # fmt: skip
-    follower = _Follower(session, [_lines(args, source, stream) for source, stream in streams])
+    follower = _Follower(session, [_lines(args, source, stream) for source, stream in streams],
+                         lambda: any(getattr(stream, "ready", False) for _, stream in streams))  # fmt: skip
     return Stream(first, follower.poll, more=follower.more, stop=lambda: _close(streams))
 
 
 class _Follower:
     """The lines of several logs as they come, at most one of each log at a time.
 
-    A log that has nothing yet says so with an empty line, or blocks: that is the runtime's choice.
+    A log that has nothing yet says so with an empty line, or blocks: that is the runtime's choice. `ready` says
+    whether one of those that can tell has something.
     """
 
-    def __init__(self, session: Session, logs: list[Iterator[str]]) -> None:
-        self._session, self._logs = session, logs
+    def __init__(self, session: Session, logs: list[Iterator[str]], ready: Callable[[], bool]) -> None:
+        self._session, self._logs, self._ready = session, logs, ready
         self._quiet, self._heard = 0.0, False
 
     def poll(self) -> list[Output]:
@@ -198,11 +212,10 @@ class _Follower:
 
     def more(self) -> bool:
         """Let a second pass if nothing came; no after a long silence."""
-        if not self._logs or self._quiet >= PATIENCE:
+        if not self._logs or self._quiet >= self._session.patience:
             return False
         if not self._heard:
-            self._session.wait(lambda: False, 1.0)
-            self._quiet += 1.0
+            self._quiet += 0.0 if self._session.wait(self._ready, 1.0) else 1.0
         return True
 
 

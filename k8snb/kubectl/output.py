@@ -39,6 +39,16 @@ class KubectlError(Exception):
         self.applied = list(applied)
         self.warnings: list[str] = []
 
+    @property
+    def on_stderr(self) -> str:
+        """The message as kubectl has it, which prints what was done before on stdout."""
+        return self.message.removesuffix(done_all_the_same(self.applied))
+
+
+def done_all_the_same(applied: Sequence[str]) -> str:
+    """What a message that stands alone says of what was done beside the failure."""
+    return f"\n(done all the same: {', '.join(applied)})" if applied else ""
+
 
 @dataclass(kw_only=True)
 class Output:
@@ -46,7 +56,8 @@ class Output:
 
     `text` is what kubectl prints on stdout (and, of its notices, on stderr); `objects` the API objects concerned;
     `tables` what `get` shows, one per kind; `warnings` what the server warned of; `hints` one-line remarks of k8snb's
-    own; `errors` what failed beside the rest that did not.
+    own; `errors` what failed beside the rest that did not. `notices` is the part of the text that kubectl writes on
+    stderr, and `stdout` the rest, where there are notices.
     """
 
     text: str = ""
@@ -57,6 +68,13 @@ class Output:
     errors: list[str] = field(default_factory=list)
     exit_code: int = 0
     format: str = ""
+    notices: str = ""
+    stdout: str = ""
+
+    @property
+    def on_stdout(self) -> str:
+        """The part of the text that kubectl writes on stdout."""
+        return self.stdout if self.notices else self.text
 
     @property
     def table(self) -> Table | None:

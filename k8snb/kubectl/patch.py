@@ -17,7 +17,7 @@ from k8snb.apimachinery.json_patch import json_patch
 from k8snb.apimachinery.manifest import ManifestError
 from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of, with_metadata
 from k8snb.client.client import JSON, MERGE, STRATEGIC
-from k8snb.kubectl import flags
+from k8snb.kubectl import flags, raw
 from k8snb.kubectl.create import with_last_applied
 from k8snb.kubectl.grammar import Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import KubectlError, Output
@@ -104,8 +104,11 @@ def _locally(obj: Object, body: Any, content_type: str) -> Object:
 
 
 def run_replace(session: Session, args: Arguments) -> Output:
-    if not args.texts("filename"):
+    if args.text("raw"):
+        return raw.replace(session, args)
+    if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
+    _check(args)
     items, errors = documents(session, args)
     results = Results(session, args)
     results.errors = errors
@@ -119,6 +122,16 @@ def run_replace(session: Session, args: Arguments) -> Output:
     return results.output()
 
 
+def _check(args: Arguments) -> None:
+    """Refuse what only belongs to `--force`. Raises KubectlError."""
+    if args.on("force"):
+        return
+    if args.number("grace-period") >= 0:
+        raise KubectlError("error: --grace-period must have --force specified")
+    if args.seconds("timeout"):
+        raise KubectlError("error: --timeout must have --force specified")
+
+
 def _replace(session: Session, args: Arguments, item: Item) -> Object:
     name = name_of(item.object)
     obj = with_last_applied(item.object) if args.on("save-config") else item.object
@@ -126,25 +139,26 @@ def _replace(session: Session, args: Arguments, item: Item) -> Object:
     if dry_run(args) == CLIENT:
         return obj
     if args.on("force"):
-        _delete_first(session, item, name)
+        _delete_first(session, args, item, name)
         return session.client.create(item.kind, obj, item.namespace, **options(args))
     live = session.client.get(item.kind, name, item.namespace)
     if not get_path(obj, "metadata.resourceVersion"):
         obj = with_metadata(obj, resourceVersion=live["metadata"]["resourceVersion"])
-    return session.client.update(item.kind, obj, **options(args))
+    return session.client.update(item.kind, obj, subresource=args.text("subresource"), **options(args))
 
 
-def _delete_first(session: Session, item: Item, name: str) -> None:
+def _delete_first(session: Session, args: Arguments, item: Item, name: str) -> None:
     live = session.client.find(item.kind, name, item.namespace)
     if live is None:
         return
-    session.client.delete(item.kind, name, item.namespace, gracePeriodSeconds=0, propagationPolicy="Background")
+    grace, policy = max(args.number("grace-period"), 0), args.text("cascade").capitalize()
+    session.client.delete(item.kind, name, item.namespace, gracePeriodSeconds=grace, propagationPolicy=policy)
 
     def gone() -> bool:
         now = session.client.find(item.kind, name, item.namespace)
         return now is None or uid_of(now) != uid_of(live)
 
-    if not session.wait(gone, 60.0):
+    if not session.wait(gone, args.seconds("timeout") or grace + 60.0):
         raise KubectlError(f"error: timed out waiting for the condition on {item.kind.qualified}/{name}")
 
 
@@ -159,10 +173,8 @@ COMMANDS = (
             Flag("patch", help="The patch, as JSON or YAML.", short="p"),
             Flag("patch-file", help="A file with the patch."),
             Flag("type", help="The format of the patch.", default="strategic", values=tuple(_TYPES)),
-            Flag("subresource", help="The subresource to patch.", values=("status", "scale", "resize")),
-            *flags.FILES, *flags.WRITING,
+            flags.SUBRESOURCE, flags.LOCAL, *flags.FILES, *flags.WRITING,
         ),
-        missing=("kustomize", "local", "template"),
         words="resources",
         examples=(
             "kubectl patch node node-1 -p '{\"spec\":{\"unschedulable\":true}}'",
@@ -177,9 +189,10 @@ COMMANDS = (
         group="Advanced Commands",
         run=run_replace,
         flags=(
-            *flags.FILES, flags.FORCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING,
+            *flags.FILES, flags.FORCE, flags.CASCADE, flags.GRACE_PERIOD, flags.TIMEOUT,
+            flags.SUBRESOURCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING, raw.FLAG,
         ),
-        missing=("cascade", "grace-period", "kustomize", "raw", "subresource", "template", "timeout", "wait"),
+        missing=("wait",),
         examples=("kubectl replace -f pod.yaml", "kubectl replace --force -f pod.yaml"),
     ),
 )  # fmt: skip

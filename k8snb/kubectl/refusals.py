@@ -13,8 +13,10 @@ from collections.abc import Sequence
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.manifest import Document, ManifestError
 from k8snb.apimachinery.meta import Object
-from k8snb.kubectl.output import KubectlError
+from k8snb.client import Unreachable
+from k8snb.kubectl.output import KubectlError, done_all_the_same
 
+UNAUTHORIZED = 401
 _FIELD = re.compile(r'field "([^"]+)"')
 _VALUE = re.compile(r'(?:Invalid|Unsupported|Duplicate) value: "([^"]*)"')
 _PATH = re.compile(r"(?:: |\[)((?:metadata|spec|data|status|subsets|[a-z]\w*)(?:[.\[][^\s:]*)?): ")
@@ -24,6 +26,10 @@ def refused(error: ApiError, *, doing: str = "", source: str = "", document: Doc
     """A request that the server refused; `doing` and `source` as in `error when creating "STDIN"`."""
     if error.reason == "Invalid" and error.details.get("kind"):
         return _invalid(error, source, document)
+    if isinstance(error, Unreachable):
+        return KubectlError(error.message)
+    if error.code == UNAUTHORIZED:
+        return KubectlError(f"error: You must be logged in to the server ({error.message})")
     line = _line(error, document)
     place = _place(line)
     when = f'error when {doing} "{source}": ' if doing and source else ""
@@ -70,8 +76,6 @@ def mistaken(error: ManifestError, source: str) -> KubectlError:
 
 def join(errors: Sequence[KubectlError], applied: Sequence[str] = ()) -> KubectlError:
     """Several failures as one; `applied` are the lines of what was done all the same."""
-    message = "\n".join(error.message for error in errors)
-    if applied:
-        message += f"\n(done all the same: {', '.join(applied)})"
+    message = "\n".join(error.message for error in errors) + done_all_the_same(applied)
     first = next((error for error in errors if error.line), errors[0])
     return KubectlError(message, exit_code=first.exit_code, line=first.line, source=first.source, applied=applied)

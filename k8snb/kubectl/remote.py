@@ -33,6 +33,7 @@ class Streams(Protocol):
     def begin(self, listener: Any) -> None: ...
     def write(self, data: bytes) -> None: ...
     def write_eof(self) -> None: ...
+    def resize(self, columns: int, rows: int) -> None: ...
     def close(self) -> None: ...
 
 
@@ -101,6 +102,10 @@ class Remote:
     def say_end(self) -> None:
         self._streams.write_eof()
 
+    def resize(self, columns: int, rows: int) -> None:
+        """Tell the program how large its terminal is."""
+        self._streams.resize(columns, rows)
+
     def wait(self, until: Callable[[], bool], timeout: float) -> bool:
         """Look often: a runtime's threads wake nobody who waits here."""
         pause, left = _FIRST, timeout
@@ -120,16 +125,34 @@ def begin(
     tty: bool = False,
 ) -> Remote:  # fmt: skip
     """Exec a command, or without one attach to the container's own program. Raises KubectlError."""
+    wish = wanted(session, pod, container, command=command, stdin=stdin, tty=tty)
+    return Remote(session, opened(wish.open, wish.failure), wish.failure)
+
+
+def in_console(
+    session: Session, pod: Object, container: str, *, command: list[str] | None = None, stdin: bool, tty: bool
+) -> int:
+    """The same, joined with the terminal until the program ends: its exit code. Raises KubectlError."""
+    assert session.console is not None
+    wish = wanted(session, pod, container, command=command, stdin=stdin, tty=tty)
+    streams = opened(wish.open, wish.failure)
+    code, message = session.console.talk(streams, session.wait, stdin=stdin, tty=tty)
+    if message:
+        raise KubectlError(f"error: Internal error occurred: {wish.failure}: {message}")
+    return code
+
+
+def wanted(session: Session, pod: Object, container: str, *, command: list[str] | None, stdin: bool, tty: bool) -> Any:
+    """What the apiserver allows to be opened. Raises KubectlError."""
     door = "attach" if command is None else "exec"
     options: dict[str, Any] = {"container": container, "stdin": stdin, "stdout": True, "stderr": True, "tty": tty}
     options |= {"command": command} if command is not None else {}
     try:
-        wish: Any = session.client.create_subresource(
+        return session.client.create_subresource(
             "pods", name_of(pod), door, {}, namespace_of(pod), upgrade=True, **options
         )
     except ApiError as error:
         raise refused(error) from None
-    return Remote(session, opened(wish.open, wish.failure), wish.failure)
 
 
 def opened(connect: Callable[[], Any], failure: str) -> Any:
@@ -138,6 +161,8 @@ def opened(connect: Callable[[], Any], failure: str) -> Any:
         return connect()
     except KeyboardInterrupt:
         raise
+    except ApiError as error:
+        raise refused(error) from None
     except Exception as error:
         said = getattr(error, "message", "") or error
         raise KubectlError(f"error: Internal error occurred: {failure}: {said}") from None

@@ -7,7 +7,7 @@ Source: `cli-runtime/pkg/resource/builder.go`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -25,6 +25,10 @@ NO_RESOURCES = (
     "error: You must provide one or more resources by argument or filename.\n"
     "Example resource specifications include:\n"
     "   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'"
+)
+NO_FILES = (
+    "error: you must specify resources by --filename when --local is set.\n"
+    "Example resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'"
 )
 _MIXED = (
     "error: there is no need to specify a resource type as a separate argument when passing arguments in resource/name "
@@ -121,6 +125,8 @@ def select(session: Session, args: Arguments, *, names_only: bool = False) -> Se
 
     With `names_only`, a kind alone is refused unless a selector or `--all` comes with it.
     """
+    if args.on("local"):
+        return _local(session, args)
     if args.texts("filename"):
         return _from_files(session, args)
     asked = wanted(session, args)
@@ -146,10 +152,24 @@ def look_up(session: Session, args: Arguments, asked: Sequence[Wanted]) -> Selec
 
 def _live(session: Session, args: Arguments, asked: Wanted) -> list[Found]:
     query: dict[str, Any] = {"managedFields": True} if args.on("show-managed-fields") else {}
+    if args.text("subresource"):
+        query["subresource"] = args.text("subresource")
     if asked.name:
         return [Found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace, **query))]
-    items = session.client.items(asked.kind, asked.namespace, **list_options(args), **query)
-    return [Found(asked.kind, obj) for obj in items]
+    query |= list_options(args)
+    return [Found(asked.kind, obj) for obj in pages(session, asked, args.number("chunk-size"), query)]
+
+
+def pages(session: Session, asked: Wanted, size: int, query: dict[str, Any]) -> Iterator[Object]:
+    """A list, asked for some objects at a time (0: all at once)."""
+    query |= {"limit": size} if size else {}
+    while True:
+        page = session.client.list(asked.kind, asked.namespace, **query)
+        yield from page["items"]
+        rest = page["metadata"].get("continue")
+        if not rest:
+            return
+        query["continue"] = rest
 
 
 def list_options(args: Arguments) -> dict[str, Any]:
@@ -175,6 +195,17 @@ def _from_files(session: Session, args: Arguments) -> Selection:
     selection = look_up(session, args, asked)
     selection.errors = [*errors, *selection.errors]
     return selection
+
+
+def _local(session: Session, args: Arguments) -> Selection:
+    """The objects as the files have them; the cluster is not asked."""
+    if not args.texts("filename"):
+        raise KubectlError(NO_FILES)
+    if args.words:
+        raise KubectlError("error: cannot specify --local and server resources")
+    items, errors = documents(session, args)
+    kinds = list(dict.fromkeys(item.kind for item in items))
+    return Selection([Found(item.kind, item.object) for item in items], errors, kinds)
 
 
 def one(session: Session, args: Arguments, word: str) -> Found:

@@ -14,6 +14,7 @@ from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import join
 from k8snb.kubectl.session import CLIENT, NONE, SERVER, Session, dry_run
+from k8snb.kubectl.templates import format_of
 
 _SUFFIX = {NONE: "", CLIENT: " (dry run)", SERVER: " (server dry run)"}
 
@@ -22,7 +23,7 @@ def show(objects: Sequence[Object], args: Arguments) -> str:
     """Objects as `-o` asks; just one not as a List."""
     return formats.render(
         objects,
-        args.text("output"),
+        format_of(args),
         single=True,
         missing_ok=args.on("allow-missing-template-keys"),
         managed_fields=args.on("show-managed-fields"),
@@ -40,7 +41,11 @@ class Results:
 
     def add(self, obj: Object, done: str) -> None:
         """`deployment.apps/web` was `created`."""
-        self.add_line(obj, f"{formats.resource_name(obj)} {done}{_SUFFIX[dry_run(self.args)]}")
+        self.add_line(obj, f"{formats.resource_name(obj)} {done}{self._suffix}")
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.args.on("local") else _SUFFIX[dry_run(self.args)]
 
     def add_line(self, obj: Object, line: str) -> None:
         self.objects.append(obj)
@@ -53,10 +58,10 @@ class Results:
         """The whole answer. Raises KubectlError if anything failed, with what was done in `applied`."""
         if self.errors:
             raise join(self.errors, self.lines)
-        return Output(text=self._text(as_list), objects=self.objects, format=self.args.text("output"))
+        return Output(text=self._text(as_list), objects=self.objects, format=format_of(self.args))
 
     def _text(self, as_list: bool) -> str:
-        format = self.args.text("output")
+        format = format_of(self.args)
         if not format:
             return "".join(line + "\n" for line in self.lines)
         groups = [self.objects] if as_list else [[obj] for obj in self.objects]

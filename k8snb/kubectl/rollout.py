@@ -34,6 +34,7 @@ from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import Found, Selection, select
 from k8snb.kubectl.results import Results, show
 from k8snb.kubectl.session import CLIENT, Session, dry_run, options
+from k8snb.kubectl.templates import format_of
 
 REVISION = "deployment.kubernetes.io/revision"
 CHANGE_CAUSE = "kubernetes.io/change-cause"
@@ -69,7 +70,7 @@ def new_replica_set(deployment: Object, owned: list[Object]) -> Object | None:
 
 def _selected(session: Session, args: Arguments) -> Selection:
     """The selected workloads. Raises KubectlError for kinds that are not rolled out."""
-    if not args.words and not args.texts("filename"):
+    if not args.words and not args.from_files:
         raise KubectlError("error: required resource not specified")
     selection = select(session, args)
     for found in selection.found:
@@ -178,7 +179,7 @@ def _one_revision(args: Arguments, found: Found, owned: list[Object], wanted: in
     if chosen is None:
         raise KubectlError(f"error: unable to find the specified revision ({wanted}) in the history of {found.name}")
     templated = roller.templated(found.object, chosen)
-    if args.text("output"):
+    if format_of(args):
         return show([templated], args)
     template = rollout_text.template(templated, chosen)
     return f"{resource_name(found.object)} with revision #{wanted}\n{template}"
@@ -322,7 +323,7 @@ def _command(name: str, help: str, run: Callable[[Session, Arguments], Output], 
              examples: tuple[str, ...]) -> Command:  # fmt: skip
     return Command(
         name=f"rollout {name}", usage="(TYPE NAME | TYPE/NAME) [flags]", help=help, group=_GROUP, run=run,
-        flags=(*own, *_CHOOSING), missing=("kustomize", "template"), words="resources", examples=examples,
+        flags=(*own, *_CHOOSING), words="resources:deployments,daemonsets,statefulsets", examples=examples,
     )  # fmt: skip
 
 

@@ -85,8 +85,7 @@ COMMANDS = (
             flags.RESOURCE_VERSION, *flags.FILES, flags.SELECTOR, flags.ALL, flags.TIMEOUT, flags.DRY_RUN,
             *flags.PRINTING,
         ),
-        missing=("kustomize", "template"),
-        words="resources",
+        words="resources:deployments,replicasets,statefulsets,replicationcontrollers",
         examples=(
             "kubectl scale deployment web --replicas=5",
             "kubectl scale --current-replicas=2 --replicas=3 rc/web",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
@@ -17,8 +17,13 @@ from k8snb.client import Client
 from k8snb.kubectl.grammar import Arguments, nearest
 from k8snb.kubectl.output import KubectlError
 
+if TYPE_CHECKING:
+    from k8snb.client.https import HttpsTransport
+    from k8snb.client.kubeconfig import Kubeconfig
+
 NONE, CLIENT, SERVER = "none", "client", "server"
 _VALIDATION = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
+PATIENCE = 600.0  # seconds without an event after which a stream ends
 _NAMELESS = ("scale", "cordon", "uncordon", "drain")  # commands that are known by their user agent alone
 
 
@@ -34,10 +39,21 @@ class Open(Protocol):
     def stop(self) -> None: ...
 
 
+class Console(Protocol):
+    """The terminal in which the command was typed: a program in a container can be joined with it."""
+
+    @property
+    def is_terminal(self) -> bool: ...
+    def note(self, text: str) -> None: ...
+    def talk(self, streams: Any, wait: Wait, /, *, stdin: bool, tty: bool) -> tuple[int, str]: ...
+
+
 @dataclass(kw_only=True)
 class Session:
     """One command's surroundings. `namespace` is the one to work in, `stdin` what `-f -` reads; `edit(text, suffix)`
-    lets the user change a text; `keep` takes what stays open when the command is over.
+    lets the user change a text; `keep` takes what stays open when the command is over. `server` is the same cluster
+    over HTTPS, `files` the kubeconfig in use; a stream that is silent for `patience` seconds ends. `console` is there
+    in a terminal; `asks` says that somebody can be asked for lines, so that a program may be talked to without one.
     """
 
     client: Client
@@ -48,6 +64,11 @@ class Session:
     edit: Callable[[str, str], str]
     keep: Callable[[Open], None] = lambda left_open: None
     stdin: str | None = None
+    server: Callable[[], HttpsTransport] | None = None
+    files: Kubeconfig | None = None
+    patience: float = PATIENCE
+    console: Console | None = None
+    asks: bool = False
     warnings: list[str] = field(default_factory=list)
 
     def find_kind(self, word: str) -> Kind | None:
@@ -79,7 +100,7 @@ class Session:
 
 def dry_run(args: Arguments) -> str:
     """none, client or server. Raises KubectlError for anything else."""
-    mode = args.text("dry-run") or NONE
+    mode = CLIENT if args.on("local") else args.text("dry-run") or NONE
     if mode not in (NONE, CLIENT, SERVER):
         raise KubectlError(f'error: Invalid dry-run value ({mode}). Must be "none", "server", or "client".')
     return mode

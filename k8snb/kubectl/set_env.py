@@ -46,7 +46,7 @@ def run(session: Session, args: Arguments) -> Output:
 
 def _resources(args: Arguments) -> list[str]:
     words = [word for word in args.words if "=" not in word and not word.endswith("-")]
-    if not words and not args.texts("filename"):
+    if not words and not args.from_files:
         raise KubectlError("error: one or more resources must be specified as <resource> <name> or <resource>/<name>")
     return words
 
@@ -201,9 +201,8 @@ COMMANDS = (
             Flag("list", BOOL, "Only show the variables."),
             Flag("resolve", BOOL, "With --list, show the values behind references."),
             Flag("overwrite", BOOL, "Change variables that have a value.", default=True),
-            *flags.FILES, flags.SELECTOR, flags.ALL, *flags.WRITING,
+            *flags.FILES, flags.SELECTOR, flags.ALL, flags.LOCAL, *flags.WRITING,
         ),
-        missing=("kustomize", "local", "template"),
         words="resources",
         examples=(
             "kubectl set env deployment/web STAGE=production",

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, get_path, with_path
+from k8snb.apimachinery.meta import Object, get_path, with_metadata, with_path
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
@@ -53,6 +53,8 @@ def runner(
 def _write(session: Session, args: Arguments, found: Found, wanted: Object) -> Object:
     if dry_run(args) == CLIENT:
         return wanted
+    if args.text("resource-version"):
+        wanted = with_metadata(wanted, resourceVersion=args.text("resource-version"))
     body, content_type = difference(found.kind, found.object, wanted)
     return session.client.patch(
         found.kind, found.name, body, found.namespace, content_type=content_type, **options(args, "kubectl-set")

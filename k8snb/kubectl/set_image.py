@@ -49,8 +49,7 @@ COMMANDS = (
         help="Set the images of containers.",
         group="Basic Commands (Beginner)",
         run=runner(_change, "image updated", words=_resources),
-        flags=(*flags.FILES, flags.SELECTOR, flags.ALL, *flags.WRITING),
-        missing=("kustomize", "local", "template"),
+        flags=(*flags.FILES, flags.SELECTOR, flags.ALL, flags.LOCAL, *flags.WRITING),
         words="resources",
         examples=(
             "kubectl set image deployment/web nginx=nginx:1.25",

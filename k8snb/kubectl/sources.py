@@ -70,6 +70,10 @@ def documents(session: Session, args: Arguments) -> tuple[list[Item], list[Kubec
 
 def texts(session: Session, args: Arguments) -> Iterator[tuple[str, str]]:
     """The name and the text of each source."""
+    if args.texts("filename") and args.text("kustomize"):
+        raise KubectlError("error: only one of -f or -k can be specified")
+    if args.text("kustomize"):
+        raise KubectlError("error: -k: not implemented by k8snb")
     for name in args.texts("filename"):
         if name == "-":
             if session.stdin is None:

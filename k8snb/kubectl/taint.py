@@ -166,7 +166,6 @@ COMMANDS = (
             flags.ALL, flags.SELECTOR, Flag("overwrite", BOOL, "Change a taint that is there."), flags.VALIDATE,
             *flags.WRITING,
         ),
-        missing=("template",),
         words="resources",
         examples=(
             "kubectl taint nodes node-1 dedicated=team-a:NoSchedule",

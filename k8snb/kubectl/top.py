@@ -56,7 +56,8 @@ def _read(session: Session, kind: Any, args: Arguments, namespace: str) -> list[
 def _shown(args: Arguments, head: Sequence[str], rows: Sequence[tuple[Any, ...]], objects: list[Object]) -> Output:
     table = Table(columns=tuple(map(Column, head)), rows=tuple(Row(row, {}) for row in rows))
     lines = [tuple(map(str, row)) for row in rows]
-    text = columns_text(lines if args.on("no-headers") else [tuple(head), *lines])
+    shown = lines if args.on("no-headers") else [tuple(head), *lines]
+    text = columns_text([(*line, "") for line in shown])  # kubectl fills up the last column too
     return Output(text=text, tables=[table], objects=objects)
 
 
@@ -133,7 +134,7 @@ def _nothing(session: Session, args: Arguments, namespace: str) -> Output:
     if any(get_path(pod, "status.phase") == "Running" for pod in found):
         raise KubectlError(NOT_YET)
     where = "" if args.on("all-namespaces") else f" in {session.namespace} namespace."
-    return Output(text=f"No resources found{where}\n")
+    return Output(text=f"No resources found{where}\n", notices=f"No resources found{where}\n")
 
 
 _SORT_BY = Flag("sort-by", help="Sort by cpu or memory.", values=("cpu", "memory"))

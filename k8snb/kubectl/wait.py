@@ -115,7 +115,7 @@ def _lines_first(results: Results) -> Output:
 
 
 def _timed_out(found: Found) -> KubectlError:
-    return KubectlError(f"error: timed out waiting for the condition on {found.kind.qualified}/{found.name}")
+    return KubectlError(f"error: timed out waiting for the condition on {found.kind.plural}/{found.name}")
 
 
 def _some(selection: Selection) -> Selection:
@@ -147,7 +147,7 @@ def _deleted(session: Session, args: Arguments, timeout: float) -> Output:
 
 def _created(session: Session, args: Arguments, timeout: float) -> Output:
     asked = wanted(session, args)
-    if args.texts("filename") or any(not each.name for each in asked):
+    if args.from_files or any(not each.name for each in asked):
         raise KubectlError("error: kubectl wait --for=create needs names: TYPE/NAME")
 
     def there(each: Wanted) -> bool:
@@ -159,8 +159,7 @@ def _created(session: Session, args: Arguments, timeout: float) -> Output:
         try:
             results.add(session.client.get(each.kind, each.name, each.namespace), "condition met")
         except ApiError:
-            what = f"{each.kind.qualified}/{each.name}"
-            results.fail(KubectlError(f"error: timed out waiting for the condition on {what}"))
+            results.fail(KubectlError("error: timed out waiting for the condition"))
     return _lines_first(results)
 
 
@@ -178,7 +177,7 @@ COMMANDS = (
             Flag("timeout", DURATION, "How long: 30s, 5m; 0 looks once; less than 0 waits for a week.", default=30.0),
             flags.ALL, flags.ALL_NAMESPACES, flags.SELECTOR, flags.FIELD_SELECTOR, *flags.FILES, *flags.PRINTING,
         ),
-        missing=("local", "template"),
+        missing=("local",),
         words="resources",
         examples=(
             "kubectl wait --for=condition=Ready pod/web",

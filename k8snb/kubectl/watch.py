@@ -23,14 +23,13 @@ from k8snb.kubectl.session import Session
 from k8snb.printers import columns as printers
 
 Show = Callable[[Session, Arguments, Selection], Output]
-PATIENCE = 600.0  # seconds without an event after which a watch ends
 _GAP, _LEAST = 3, 6
 _SHOWN = ("ADDED", "MODIFIED", "DELETED")
 
 
 def watch(session: Session, args: Arguments, show: Show) -> Stream:
     """`get --watch`; `show` is how `get` shows a selection."""
-    if args.texts("filename"):
+    if args.from_files:
         raise KubectlError("error: kubectl get -f with --watch: not implemented by k8snb; name the objects")
     asked = wanted(session, args)
     kinds = list(dict.fromkeys(each.kind for each in asked))
@@ -82,7 +81,8 @@ class _Watcher:
         return [self._output(events[:first], headers=True), *rest]
 
     def more(self) -> bool:
-        return self._session.wait(lambda: any(each.events for each in self._watches), PATIENCE)
+        self._session.wait(lambda: any(each.events or each.stopped for each in self._watches), self._session.patience)
+        return any(each.events for each in self._watches)
 
     def stop(self) -> None:
         for each in self._watches:

@@ -10,7 +10,10 @@ import socket
 import ssl
 from collections.abc import Callable
 
+from k8snb.kubelet import grpc_probe
+
 CONNECTION_REFUSED = "connect: connection refused"
+UNHEALTHY = 'service unhealthy (responded with "NOT_SERVING")'
 
 
 class SocketDialer:
@@ -34,6 +37,9 @@ class SocketDialer:
     def tcp(self, address: str, port: int, timeout: float) -> None:
         socket.create_connection((address, port), timeout).close()
 
+    def grpc(self, address: str, port: int, service: str, timeout: float) -> tuple[bool, str]:
+        return grpc_probe.check(address, port, service, timeout)
+
 
 class VirtualDialer:
     """Asks the virtual network. `ask(address, port, path)` answers (status, headers, body), or None for nobody
@@ -52,3 +58,11 @@ class VirtualDialer:
     def tcp(self, address: str, port: int, timeout: float) -> None:
         if self._ask(address, port, "/") is None:
             raise OSError(CONNECTION_REFUSED)
+
+    def grpc(self, address: str, port: int, service: str, timeout: float) -> tuple[bool, str]:
+        """A simulated server is as healthy as its page /healthz says."""
+        answer, spot = self._ask(address, port, "/healthz"), f"{address}:{port}"
+        if answer is None:
+            why = f"dial tcp {spot}: {CONNECTION_REFUSED}"
+            return False, f'error: failed to connect service at "{spot}": {why}'
+        return (True, "service healthy") if answer[0] < 400 else (False, UNHEALTHY)

@@ -6,6 +6,7 @@ Interface: `Kubelet(spec, context, …)`: `start()`, `stop()`; `connection` is w
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from k8snb.apimachinery.errors import bad_request, internal
@@ -28,12 +29,17 @@ from k8snb.cri import (
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState, reported
 from k8snb.kubelet.configs import Configs
+from k8snb.kubelet.eviction import EvictionManager
+from k8snb.kubelet.image_gc import ImageGC
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
 from k8snb.kubelet.server import KubeletServer, Reply
+from k8snb.kubelet.static_files import StaticFiles, is_mirror
+from k8snb.kubelet.static_pods import StaticPods
+from k8snb.kubelet.stats import NodeStats
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.volume_places import PLUGINS
 from k8snb.kubelet.volume_plugin import VolumePlugin
@@ -70,7 +76,20 @@ class Kubelet:
             configs=configs, volumes=volumes, events=events, capacity=lambda: self.node_status.capacity(),
         )  # fmt: skip
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self.pleg.problem)
-        self._server = KubeletServer(self, runtime, context.clock)
+        files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
+        self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
+        stats = NodeStats(runtime, context.clock.monotonic)
+        self._server = KubeletServer(self, stats, context.clock)
+        collector = ImageGC(self.name, runtime, context.clock, executor, in_use=self.workers.images_in_use,
+                            events=events)  # fmt: skip
+        self._eviction = EvictionManager(
+            self, context.clock, executor, stats=stats, images=collector, capacity=self.node_status.capacity,
+            events=events,
+        )  # fmt: skip
+        self._eviction.evict = self.workers.evict
+        self._eviction.on_change = self.node_status.report
+        self.workers.refusal = self._eviction.refusal
+        self.node_status.pressures = lambda: self._eviction.pressures
         self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
         self._pods.on_change(self._pod_changed)
         self.pleg.on_change = self.workers.changed
@@ -85,6 +104,8 @@ class Kubelet:
         self._stop_events = self._runtime.events(self.name, lambda uid: self._post(self._runtime_event))
         self._pods.start()
         self.pleg.start(then=self.workers.sync_all)
+        self._static.start()
+        self._eviction.start()
 
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""
@@ -93,6 +114,8 @@ class Kubelet:
         self._pods.stop()
         self._prober.stop()
         self._volumes.stop()
+        self._static.stop()
+        self._eviction.stop()
         self.pleg.stopped = True
 
     def _runtime_event(self) -> None:
@@ -107,7 +130,10 @@ class Kubelet:
         self.workers.sync_all()
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is not None:
+        shown = new or old
+        if shown is not None and is_mirror(shown):
+            self._static.mirror_changed(old, new)
+        elif new is not None:
             if old is not None and uid_of(old) != uid_of(new):
                 self.workers.removed(old)
             self.workers.update(new)
@@ -157,7 +183,7 @@ class Kubelet:
 
     def get_port_forward(self, pod: Object) -> Callable[[int], Connection]:
         """What opens a connection to a port of the pod; it raises RuntimeFailure where nobody listens."""
-        sandbox = self.pleg.state(uid_of(pod)).sandbox
+        sandbox = self._state(pod).sandbox
         if sandbox is None or sandbox.state != SANDBOX_READY:
             raise internal(f'pod not found ("{name_of(pod)}_{namespace_of(pod)}")')
         return lambda port: self._runtime.port_forward(sandbox.id, port)
@@ -168,16 +194,23 @@ class Kubelet:
 
     def pods(self) -> list[tuple[Object, PodState]]:
         """The pods of the node, each with what the runtime has of it."""
-        return [(pod, self.pleg.state(uid_of(pod))) for pod in self.workers.pods()]
+        return [(pod, self._state(pod)) for pod in self.workers.pods()]
+
+    def disks(self) -> dict[str, list[Path]]:
+        """Where the emptyDirs of each pod lie on the node's disk, by uid."""
+        return self._volumes.empty_directories()
+
+    def _state(self, pod: Object) -> PodState:
+        return self.pleg.state(self._static.uid_of(pod))
 
     def _running(self, pod: Object, container: str) -> ContainerStatus:
-        newest = self.pleg.state(uid_of(pod)).newest(container)
+        newest = self._state(pod).newest(container)
         if newest is None or newest.state != RUNNING:
             raise internal(f'container not found ("{container}")')
         return newest
 
     def _find(self, pod: Object, container: str, *, previous: bool) -> ContainerStatus:
-        state = self.pleg.state(uid_of(pod))
+        state = self._state(pod)
         newest = state.newest(container)
         if previous:
             older = [c for c in state.containers if c.name == container and c is not newest]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery import quantity
@@ -29,20 +29,28 @@ CONDITIONS = (
     ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
     ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
 )
+UNDER_PRESSURE = {
+    "MemoryPressure": ("True", "KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+    "DiskPressure": ("True", "KubeletHasDiskPressure", "kubelet has disk pressure"),
+}
 READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """How a node presents itself. Empty `cpus` and `memory`: what the machine has."""
+    """How a node presents itself. Empty `cpus` and `memory`: what the machine has; empty `disk`: 100Gi. `static_pods`
+    is a directory with manifests of pods that the node runs by itself.
+    """
 
     name: str
     labels: Mapping[str, str] = field(default_factory=dict)
     taints: Sequence[Object] = ()
     cpus: str = ""
     memory: str = ""
+    disk: str = ""
     pods: int = 110
     unschedulable: bool = False
+    static_pods: str = ""
 
 
 def machine_memory() -> int:
@@ -68,6 +76,7 @@ class NodeStatus:
         self._problem = problem
         self._stopped = False
         self._retries = False
+        self.pressures: Callable[[], Collection[str]] = tuple
 
     def start(self) -> None:
         self.report()
@@ -104,7 +113,9 @@ class NodeStatus:
         conditions = list(get_path(node, "status.conditions") or ())
         problem = self._problem()
         ready = ("Ready", "False", "KubeletNotReady", problem) if problem else READY
-        for sort, status, reason, message in (*CONDITIONS, ready):
+        under = {sort: (sort, *UNDER_PRESSURE[sort]) for sort in self.pressures()}
+        usual = [under.get(row[0], row) for row in CONDITIONS]
+        for sort, status, reason, message in (*usual, ready):
             entry = {"type": sort, "status": status, "reason": reason, "message": message, "lastHeartbeatTime": now}
             conditions = with_condition(conditions, entry, now)
         capacity = self.capacity()
@@ -127,7 +138,7 @@ class NodeStatus:
             "cpu": self._spec.cpus or str(os.cpu_count() or 1),
             "memory": self._spec.memory or f"{machine_memory() // 1024}Ki",
             "pods": str(self._spec.pods),
-            "ephemeral-storage": "100Gi",
+            "ephemeral-storage": self._spec.disk or "100Gi",
         }
         return {name: quantity.canonical(amount) for name, amount in capacity.items()}
 

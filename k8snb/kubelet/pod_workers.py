@@ -34,7 +34,7 @@ from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.status_manager import StatusManager
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.work import RuntimeWork
-from k8snb.kubelet.worker import Worker
+from k8snb.kubelet.worker import Worker, grace_of, is_over, stray
 
 LONG_RUN = 600.0  # seconds after which a container's earlier crashes are forgotten
 CONFIG_RETRY = 5.0  # seconds until a missing ConfigMap or Secret is looked for again
@@ -56,8 +56,10 @@ class PodWorkers:
         self._prober = prober
         self._configs = configs
         self._volumes = volumes
-        volumes.on_over_limit = self._evict
+        volumes.on_over_limit = self.evict
+        self.refusal: Callable[[Object], str] = lambda pod: ""  # why the node does not take a new pod
         self._workers: dict[str, Worker] = {}
+        self.on_static_end: Callable[[], None] = lambda: None
         self.events = events
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
@@ -100,6 +102,35 @@ class PodWorkers:
             self._hurry(uid_of(pod), worker)
             self.queue.add(uid_of(pod), int(pod["metadata"]["resourceVersion"]))
 
+    def images_in_use(self) -> set[str]:
+        """The ids of the images that the node's containers have."""
+        return {each.image_id for uid in self._workers for each in self._pleg.state(uid).containers}
+
+    def static_pods(self) -> list[Object]:
+        """The node's own pods that run or are ending."""
+        return [worker.pod for worker in self._workers.values() if worker.is_static]
+
+    def run_static(self, pod: Object) -> None:
+        self._workers[uid_of(pod)] = Worker(pod, is_static=True)
+        self.queue.add(uid_of(pod))
+
+    def show_static(self, uid: str, mirror: Object) -> None:
+        """The pod's status is to be seen in this object."""
+        worker = self._workers[uid]
+        if worker.mirror is None or uid_of(worker.mirror) != uid_of(mirror):
+            self.queue.add(uid)
+        worker.mirror = mirror
+        worker.pod = {**worker.pod, "status": mirror["status"]}
+
+    def end_static(self, uid: str) -> None:
+        """The pod's manifest is gone: it ends as one that somebody has deleted."""
+        worker = self._workers[uid]
+        if not is_deleting(worker.pod):
+            ending = {"deletionTimestamp": timestamp(self._clock.now()),
+                      "deletionGracePeriodSeconds": grace_of(worker.pod)}  # fmt: skip
+            worker.pod = {**worker.pod, "metadata": {**worker.pod["metadata"], **ending}}
+            self.queue.add(uid)
+
     def sync_all(self) -> None:
         for uid in self._workers:
             self.queue.add(uid)
@@ -108,7 +139,7 @@ class PodWorkers:
     def changed(self, uid: str) -> None:
         """The runtime or a probe has something new to say about a pod."""
         if uid not in self._workers and self._pleg.state(uid) != PodState():
-            self._workers[uid] = Worker(_stray(self._pleg.state(uid), uid), gone=True)
+            self._workers[uid] = Worker(stray(self._pleg.state(uid), uid), gone=True)
         self.queue.add(uid)
 
     def pod(self, uid: str) -> Object | None:
@@ -125,7 +156,7 @@ class PodWorkers:
         if worker is None or worker.is_busy:
             return
         self.events.event(worker.pod, NORMAL, "Killing", f"Container {container.name} {why}, will be restarted")
-        worker.grace = grace = _grace(worker.pod)
+        worker.grace = grace = grace_of(worker.pod)
         self._work.submit(uid, worker, lambda: self._runtime.stop_container(container.id, grace), waits=True)
 
     # the sync
@@ -150,6 +181,8 @@ class PodWorkers:
         if worker is None or worker.is_busy or not (self._pleg.listed and self._pleg.healthy):
             return
         state = self._pleg.state(uid)
+        if not worker.is_admitted:
+            self._admit(uid, worker)
         self._notice(worker, state)
         self._watch_deadline(uid, worker)
         action = next_action(
@@ -161,20 +194,27 @@ class PodWorkers:
         if action is not None and not self._awaits_volumes(uid, worker):
             self._actions[action.sort](uid, worker, action)
         if not worker.is_busy:
-            self._resizer.carry_out(uid, worker, resizing, grace=_grace(worker.pod))
+            self._resizer.carry_out(uid, worker, resizing, grace=grace_of(worker.pod))
         if not worker.gone:
             before = worker.pod
             self._statuses.report(worker, state, resizing)
-            if worker.pod is not before and (_is_over(worker.pod) or resizing is not NOTHING):
+            if worker.pod is not before and (is_over(worker.pod) or resizing is not NOTHING):
                 self.queue.add(uid, revision_of(worker.pod))
-        if action is None and _is_over(worker.pod):
+        if action is None and is_over(worker.pod):
             self._volumes.tear_down(worker.pod)
             if is_deleting(worker.pod):
                 self._finish(uid, worker)
 
+    def _admit(self, uid: str, worker: Worker) -> None:
+        """A node under pressure sends a pod away that has not begun on it."""
+        why = self.refusal(worker.pod) if not get_path(worker.pod, "status.containerStatuses") else ""
+        if why:
+            self.evict(uid, why)
+        worker.is_admitted = True
+
     def _awaits_volumes(self, uid: str, worker: Worker) -> bool:
         """Nothing of a pod begins before its volumes are there; what there is of it may end without them."""
-        if _is_over(worker.pod):
+        if is_over(worker.pod):
             return False
         left = self._volumes.prepare(worker.pod)
         if left:
@@ -189,16 +229,15 @@ class PodWorkers:
         if left > 0:
             self.queue.add_after(uid, left, background=True)
             return
-        worker.pod = self._client.update_status("pods", deadline.overdue(worker.pod))
+        self._statuses.write(worker, deadline.overdue(worker.pod))
         self.events.event(worker.pod, NORMAL, deadline.REASON, deadline.MESSAGE)
 
-    def _evict(self, uid: str, message: str) -> None:
-        """A pod has put more into a volume than it may."""
+    def evict(self, uid: str, message: str) -> None:
+        """A pod has taken more than it may, or than the node has."""
         worker = self._workers.get(uid)
-        if worker is None or worker.gone or _is_over(worker.pod):
+        if worker is None or worker.gone or is_over(worker.pod):
             return
-        status = volume_limits.evicted(worker.pod, message, timestamp(self._clock.now()))
-        worker.pod = self._client.update_status("pods", status)
+        self._statuses.write(worker, volume_limits.evicted(worker.pod, message, timestamp(self._clock.now())))
         self.events.event(worker.pod, WARNING, volume_limits.REASON, message)
         self.queue.add(uid)
 
@@ -287,7 +326,7 @@ class PodWorkers:
 
     def _kill_all(self, uid: str, worker: Worker, action: Action) -> None:
         """End all running containers of a pod at the same time."""
-        worker.grace = grace = _grace(worker.pod)
+        worker.grace = grace = grace_of(worker.pod)
         for container in self._pleg.state(uid).containers:
             if container.state == RUNNING:
                 if not worker.gone:
@@ -297,7 +336,7 @@ class PodWorkers:
 
     def _hurry(self, uid: str, worker: Worker) -> None:
         """A deletion with a shorter grace period overtakes the stop that is under way."""
-        if worker.grace and is_deleting(worker.pod) and _grace(worker.pod) < worker.grace:
+        if worker.grace and is_deleting(worker.pod) and grace_of(worker.pod) < worker.grace:
             worker.busy, worker.round = 0, worker.round + 1
             self._kill_all(uid, worker, Action(actions.KILL))
 
@@ -342,6 +381,9 @@ class PodWorkers:
         self._prober.forget(uid)
         del self._workers[uid]
         self._resizer.wake_deferred()
+        if worker.is_static:
+            self.on_static_end()
+            return
         if worker.gone:
             return
         try:
@@ -349,24 +391,3 @@ class PodWorkers:
         except ApiError:
             self._workers[uid] = worker
             raise
-
-
-def _is_over(pod: Object) -> bool:
-    """Whether nothing of the pod is to start any more."""
-    return is_deleting(pod) or actions.is_terminal(pod)
-
-
-def _grace(pod: Object) -> float:
-    """Seconds that a pod's containers get to end by themselves."""
-    if get_path(pod, "status.reason") == volume_limits.REASON:
-        return volume_limits.GRACE
-    granted = pod["metadata"].get("deletionGracePeriodSeconds")
-    return float(pod["spec"].get("terminationGracePeriodSeconds", 30) if granted is None else granted)
-
-
-def _stray(state: PodState, uid: str) -> Object:
-    """A pod object for containers that no pod in the apiserver stands behind."""
-    known = state.sandbox
-    metadata = {"name": known.name if known else uid, "namespace": known.namespace if known else "", "uid": uid,
-                "deletionTimestamp": "", "deletionGracePeriodSeconds": 1, "resourceVersion": "0"}  # fmt: skip
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}}

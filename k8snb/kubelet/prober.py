@@ -33,6 +33,10 @@ class Dialer(Protocol):
         """Open a connection and close it. Raises OSError."""
         ...
 
+    def grpc(self, address: str, port: int, service: str, timeout: float) -> Verdict:
+        """Ask for the health of a gRPC server."""
+        ...
+
 
 Verdict = tuple[bool, str]  # went well, what was seen
 
@@ -155,9 +159,10 @@ class Prober:
         if "exec" in spec:
             result = self._runtime.exec_sync(probe.container_id, spec["exec"].get("command") or (), timeout)
             return result.exit_code == 0, (result.stdout + result.stderr).decode(errors="replace").strip()
-        if "grpc" in spec:
-            return False, "grpc probes: not implemented by k8snb"
         address, ports = (state.sandbox.ip, state.sandbox.port_map) if state.sandbox else ("", {})
+        if "grpc" in spec:
+            port, service = spec["grpc"]["port"], spec["grpc"].get("service") or ""
+            return self._dialer.grpc(address, ports.get(port, port), service, timeout)
         action = spec.get("httpGet") or spec["tcpSocket"]
         port = _port_number(probe.container, action["port"])
         host, actual = action.get("host") or address, ports.get(port, port)

@@ -17,7 +17,6 @@ from urllib.parse import parse_qs, urlsplit
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.clock import Clock
-from k8snb.cri import Runtime
 from k8snb.kubelet.actions import PodState, containers_of
 from k8snb.kubelet.stats import NodeStats, resource_metrics, summary
 
@@ -50,10 +49,10 @@ class House(Protocol):
 
 
 class KubeletServer:
-    def __init__(self, kubelet: House, runtime: Runtime, clock: Clock) -> None:
+    def __init__(self, kubelet: House, stats: NodeStats, clock: Clock) -> None:
         self._kubelet = kubelet
         self._clock = clock
-        self._stats = NodeStats(runtime)
+        self._stats = stats
         self._started_at = clock.now()
         self._pages: dict[str, Callable[[], Answer]] = {
             "pods": self._pods,

@@ -8,7 +8,7 @@ counts the whole machine as the node; here a node is what its pods use.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from k8snb.apimachinery.meta import Object, name_of, namespace_of, uid_of
@@ -37,11 +37,16 @@ class PodUsed:
 
 
 class NodeStats:
-    """Remembers the last reading of each container, because a rate takes two."""
+    """Remembers the last reading of each container, because a rate takes two. `latest` is the newest reading of all,
+    `read_at` when that was, on the clock's monotonic line.
+    """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, monotonic: Callable[[], float]) -> None:
         self._runtime = runtime
         self._before: dict[str, tuple[ContainerStats, float]] = {}  # container → a reading and the rate up to it
+        self._monotonic = monotonic
+        self.latest: list[PodUsed] = []
+        self.read_at = float("-inf")
 
     def read(self, pods: Pods) -> list[PodUsed]:
         """May block: the runtime is asked about each container."""
@@ -49,6 +54,7 @@ class NodeStats:
         found = [PodUsed(pod, list(self._containers(statuses))) for pod, statuses in running if statuses]
         known = {status.id for _, statuses in running for status in statuses}
         self._before = {key: value for key, value in self._before.items() if key in known}
+        self.latest, self.read_at = found, self._monotonic()
         return found
 
     def _containers(self, statuses: Iterable[ContainerStatus]) -> Iterator[Used]:

@@ -1,6 +1,6 @@
 """kubelet's status manager: writes into the apiserver what has become of a pod, and lets go of the object at the end.
 
-Interface: `StatusManager.report(worker, state, resizing)`, `let_go(pod)`.
+Interface: `StatusManager.report(worker, state, resizing)`, `write(worker, pod)`, `let_go(pod)`.
 The rule not to break: a status that says what it should is not written again.
 Source: `pkg/kubelet/status/status_manager.go`.
 """
@@ -43,14 +43,24 @@ class StatusManager:
         status = pod_status(pod, observed, self._clock.now())
         try:
             if status != pod.get("status"):
-                worker.pod = pod = self._client.update_status("pods", {**pod, "status": status})
+                self.write(worker, {**pod, "status": status})
             mapped = self._configs.mapped_ports(state)
-            if mapped and annotations_of(pod).get(MAPPED_PORTS) != mapped:
+            if mapped and not worker.is_static and annotations_of(worker.pod).get(MAPPED_PORTS) != mapped:
                 patch = {"metadata": {"annotations": {MAPPED_PORTS: mapped}}}
                 worker.pod = self._client.patch("pods", name_of(pod), patch, namespace_of(pod), content_type=MERGE)
         except ApiError as error:
             if error.code != 404:
                 raise
+
+    def write(self, worker: Worker, pod: Object) -> None:
+        """Write a pod with another status; a static pod's goes to its mirror, where there is one."""
+        if not worker.is_static:
+            worker.pod = self._client.update_status("pods", pod)
+            return
+        if worker.mirror is not None:
+            worker.mirror = self._client.update_status("pods", {**worker.mirror, "status": pod["status"]})
+            pod = {**pod, "status": worker.mirror["status"]}
+        worker.pod = pod
 
     def let_go(self, pod: Object) -> None:
         """Nothing is left of the pod on this node."""

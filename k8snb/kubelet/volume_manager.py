@@ -22,7 +22,7 @@ from k8snb.kubelet.pod_directories import DISK, MEMORY, SHARED_MEMORY, PodDirect
 from k8snb.kubelet.tokens import TokenManager
 from k8snb.kubelet.volume_claims import ClaimError, Resolved, resolve
 from k8snb.kubelet.volume_limits import complaint, limit_of
-from k8snb.kubelet.volume_places import PLUGINS
+from k8snb.kubelet.volume_places import PLUGINS, EmptyDir
 from k8snb.kubelet.volume_plugin import Volume, VolumeError, VolumePlugin, may_change_groups
 
 FIRST_DELAY, LONGEST_DELAY = 0.5, 122.0  # seconds until a volume that failed is tried again
@@ -81,6 +81,7 @@ class VolumeManager:
         wanted = list(_used(pod))
         known = self._pods.setdefault(uid_of(pod), _PodVolumes())
         missing = [volume for volume in wanted if volume["name"] not in known.mounted]
+        missing.sort(key=_has_claim)  # what is told of a claim counts the others as there
         if not missing:
             known.told = 0.0
             return 0.0
@@ -98,6 +99,12 @@ class VolumeManager:
         """A volume that has been prepared."""
         known = self._pods.get(uid_of(pod))
         return known.mounted.get(name) if known else None
+
+    def empty_directories(self) -> dict[str, list[Path]]:
+        """Where the emptyDirs lie on the disk, by the pods' uids."""
+        found = {uid: [each.path for each in known.mounted.values() if _is_on_disk(each)]
+                 for uid, known in self._pods.items()}  # fmt: skip
+        return {uid: paths for uid, paths in found.items() if paths}
 
     def subpath(self, pod: Object, volume: str, container: str, number: int) -> Path:
         return self.directories.subpath(self._node, uid_of(pod), volume, container, number)
@@ -271,6 +278,14 @@ def _used(pod: Object) -> Iterator[Object]:
         for mount in container.get("volumeMounts") or ()
     }  # fmt: skip
     yield from (volume for volume in spec["volumes"] if volume["name"] in named)
+
+
+def _is_on_disk(mounted: Mounted) -> bool:
+    return isinstance(mounted.plugin, EmptyDir) and mounted.volume.source.get("medium") != MEMORY
+
+
+def _has_claim(volume: Object) -> bool:
+    return "persistentVolumeClaim" in volume or "ephemeral" in volume
 
 
 def _words(found: Resolved) -> str:

@@ -16,9 +16,9 @@ Source: `VolumePlugin` and `Mounter` in pkg/volume. Upstream's drivers outside o
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from k8snb.apimachinery.meta import Object, get_path
 
@@ -53,7 +53,8 @@ class World(Protocol):
 class Volume:
     """One volume of one pod. `source` is what stands under the plug-in's name; `directory` is the volume's own.
 
-    `name` is the pod's word for it, `shown` the one in messages: a PersistentVolume's own name.
+    `name` is the pod's word for it, `shown` the one in messages: a PersistentVolume's own name. `kept` is what the
+    plug-in remembers of the volume from call to call.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Volume:
     directory: Path
     world: World
     read_only: bool = False
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def make(self, mode: int = FOR_ALL) -> Path:
         """The volume's own directory, made if it is not there."""

@@ -1,6 +1,7 @@
 """kubelet's memory of one pod: what it knows between two syncs beside the pod object and the runtime's listing.
 
-Interface: `Worker`, changed by `pod_workers`, `work`, `images`, `resize` and `status_manager` alone.
+Interface: `Worker`, changed by `pod_workers`, `work`, `images`, `resize` and `status_manager` alone; `is_over(pod)`,
+`grace_of(pod)`; `stray(state, uid)`, a pod for what runs without one.
 The rule not to break: nothing here is the truth about the pod; with all of it forgotten, the pod is still brought to
 what its spec says.
 Source: `podSyncStatus` in pkg/kubelet/pod_workers.go.
@@ -10,8 +11,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from k8snb.apimachinery.meta import Object, is_deleting
+from k8snb.apimachinery.meta import Object, get_path, is_deleting
 from k8snb.cri import ContainerResources, RuntimeFailure
+from k8snb.kubelet import volume_limits
+from k8snb.kubelet.actions import PodState, is_terminal
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.status import Waiting
 
@@ -26,6 +29,9 @@ class Worker:
     round: int = 0
     grace: float = 0.0  # seconds granted to the containers that are being stopped; 0 while none is
     gone: bool = False
+    is_admitted: bool = False  # the node has looked whether it can take the pod
+    is_static: bool = False  # the pod is the node's own: in the apiserver there is at most its mirror
+    mirror: Object | None = None
     images: set[str] = field(default_factory=set)  # containers whose image has been seen to for the next start
     waiting: dict[str, Waiting] = field(default_factory=dict)
     crashes: dict[str, Backoff] = field(default_factory=dict)
@@ -54,3 +60,24 @@ class Worker:
         """A container has the resources that it was to have."""
         self.resize_failures.pop(name, None)
         self.resizes.succeeded()
+
+
+def is_over(pod: Object) -> bool:
+    """Whether nothing of the pod is to start any more."""
+    return is_deleting(pod) or is_terminal(pod)
+
+
+def grace_of(pod: Object) -> float:
+    """Seconds that a pod's containers get to end by themselves."""
+    if get_path(pod, "status.reason") == volume_limits.REASON:
+        return volume_limits.GRACE
+    granted = pod["metadata"].get("deletionGracePeriodSeconds")
+    return float(pod["spec"].get("terminationGracePeriodSeconds", 30) if granted is None else granted)
+
+
+def stray(state: PodState, uid: str) -> Object:
+    """A pod object for containers that no pod in the apiserver stands behind."""
+    known = state.sandbox
+    metadata = {"name": known.name if known else uid, "namespace": known.namespace if known else "", "uid": uid,
+                "deletionTimestamp": "", "deletionGracePeriodSeconds": 1, "resourceVersion": "0"}  # fmt: skip
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": []}}

@@ -13,8 +13,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from k8snb.kubectl.output import KubectlError
+from k8snb.notebook import completion
 from k8snb.notebook.clusters import Clusters
-from k8snb.notebook.completion import Completer
 from k8snb.notebook.kcluster import greeting
 from k8snb.notebook.magics import KubernetesMagics
 from k8snb.notebook.results import page
@@ -53,9 +53,7 @@ def load(shell: InteractiveShell, make: Callable[..., Cluster] = make_cluster) -
         return
     magics = KubernetesMagics(shell, Clusters(make))
     shell.register_magics(magics)
-    for name in magics.magics["line"]:
-        shell.set_hook("complete_command", Completer(magics.offer(name)), str_key=f"%{name}")
-        shell.set_hook("complete_command", Completer(magics.offer(name)), str_key=f"%%{name}")
+    completion.add(shell, lambda name: magics.offer(name) if name in magics.magics["line"] else None)
     atexit.register(magics.clusters.close)
     _say(_start(magics.clusters))
 
@@ -67,11 +65,10 @@ def unload(shell: InteractiveShell) -> None:
         return
     magics.clusters.close()
     atexit.unregister(magics.clusters.close)
+    completion.remove(shell)
     for name in magics.magics["line"]:
         for sort in ("line", "cell"):
             shell.magics_manager.magics[sort].pop(name, None)
-        for key in (f"%{name}", f"%%{name}"):
-            shell.strdispatchers["complete_command"].strs.pop(key, None)
     del shell.magics_manager.registry[KubernetesMagics.__name__]
 
 

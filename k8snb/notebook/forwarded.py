@@ -8,16 +8,18 @@ Real kubectl blocks its terminal until Ctrl-C.
 from __future__ import annotations
 
 from k8snb.kubectl.forwarding import Forwarding
+from k8snb.kubectl.proxy import Proxy
 from k8snb.notebook.results import Result
 
 
 class Forwarded(Result):
     """The answer to `port-forward`. `handled` has a line for each connection so far."""
 
-    def __init__(self, forwarding: Forwarding) -> None:
+    def __init__(self, forwarding: Forwarding | Proxy) -> None:
         super().__init__(forwarding)
         self._forwarding = forwarding
-        forwarding.hints = [*forwarding.hints, f"open {forwarding.url}; it stays until .stop() or the pod's end"]
+        ending = " or the pod's end" if isinstance(forwarding, Forwarding) else ""
+        forwarding.hints = [*forwarding.hints, f"open {forwarding.url}; it stays until .stop(){ending}"]
 
     @property
     def address(self) -> str:

@@ -14,6 +14,7 @@ from k8snb.apimachinery.meta import name_of
 from k8snb.kubectl import completion, grammar
 from k8snb.kubectl.grammar import BOOL, INT, Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
+from k8snb.notebook import component
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.results import Result, page
 
@@ -42,6 +43,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="node stop", usage="NAME", help="A node falls silent, as if it had lost its power.", words="nodes"),
     Command(name="node start", usage="NAME", help="A stopped node comes back.", words="nodes"),
     Command(name="node", usage="list|add|delete|stop|start", help="The machines of the cluster."),
+    *component.COMMANDS,
     Command(name="profile", usage="[NAME]", help="The clusters of this notebook, or make NAME the current one."),
     Command(name="ip", help="The first node's address."),
     Command(name="dashboard", help="A web page for the cluster.", missing_command=True),
@@ -57,6 +59,8 @@ def complete(clusters: Clusters, words: Sequence[str]) -> list[str]:
     before = " ".join(words[:-1])
     if before == "profile" or before.endswith("--name"):
         return [name for name in clusters.names if name.startswith(words[-1])]
+    if before in ("component stop", "component kill", "component start"):
+        return [name for name in component.names(clusters) if name.startswith(words[-1])]
     if before == "service":
         return cluster.kubectl.complete(["get", "services", words[-1]])
     return completion.complete(list(words), BY_NAME, cluster.client, cluster.kubectl.namespace)
@@ -313,6 +317,7 @@ _RUN: Mapping[str, Callable[[Clusters, Arguments], Output | Result | Url]] = {
     "node delete": _on_node("delete_node", "deleted"),
     "node stop": _on_node("stop_node", "stopped"),
     "node start": _on_node("start_node", "started"),
+    **component.RUN,
     "profile": _profile,
     "ip": _ip,
 }

@@ -1,4 +1,4 @@
-"""The magics: one per kubectl verb, `%kubectl` for any line, `%kcluster` and `%kdraw`.
+"""The magics: one per kubectl verb, `%kubectl` for any line, `%kcluster`, `%kdraw` and the story.
 
 Interface: `KubernetesMagics(shell, clusters)`; `%kVERB …` and, with a body, `%%kVERB …`.
 The rule not to break: a magic returns an object and prints nothing; its words are kubectl's, read by kubectl's table.
@@ -13,10 +13,12 @@ from IPython.core.magic import Magics, magics_class, no_var_expand, output_can_b
 
 from k8snb.kubectl import help
 from k8snb.kubectl.commands import COMMANDS, ROWS
+from k8snb.kubectl.dialogue import Dialogue
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
-from k8snb.notebook import kcluster, kdraw, live
+from k8snb.kubectl.proxy import Proxy
+from k8snb.notebook import kcluster, kdraw, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -42,6 +44,7 @@ class KubernetesMagics(Magics):
         self._verbs = {name: command.name for command in ROWS for name in names_of(command)}
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
+        made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
         self.magics = {"line": made, "cell": dict(made)}
 
     # making
@@ -57,6 +60,10 @@ class KubernetesMagics(Magics):
 
     def _kdraw(self) -> Magic:
         return self._magic(lambda words, cell: kdraw.draw(self.clusters.current, words), _about(kdraw.COMMAND))
+
+    def _story(self, name: str) -> Magic:
+        about = _about(kstory.COMMANDS[name])
+        return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
 
     def _magic(self, act: Callable[[list[str], str | None], Any], doc: str) -> Magic:
         """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line."""
@@ -121,21 +128,26 @@ class KubernetesMagics(Magics):
             words, ending = live.take_ending(words)
             ending.blocking = "logs" in words[:3]
             words = _with_events(words)
-        answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell)
+        answer = cluster.kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
+        if isinstance(answer, Dialogue):
+            return terminal.converse(answer)
         if isinstance(answer, Stream):
             return live.follow(self.shell, cluster, answer, ending)
-        return Forwarded(answer) if isinstance(answer, Forwarding) else Result(answer)
+        return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer)
 
 
 _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kcluster": kcluster.complete,
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+    "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
+    "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
+    "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
 }
 
 
 def names_of(command: Command) -> list[str]:
     """`kget`; for a verb with a dash also the name with an underscore. Subcommands have no magic of their own."""
-    if not command.name or " " in command.name:
+    if not command.name or " " in command.name or command.hidden:
         return []
     return list(dict.fromkeys([f"k{command.name}", f"k{command.name.replace('-', '_')}"]))
 

@@ -8,8 +8,7 @@ Source: `printPod` in `pkg/printers/internalversion/printers.go` of the kubernet
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from k8snb.apimachinery import meta
 from k8snb.apimachinery.meta import Object, get_path, is_deleting
@@ -17,8 +16,7 @@ from k8snb.clock import parse_timestamp
 from k8snb.printers import duration
 
 
-@dataclass(frozen=True)
-class _Summary:
+class _Summary(NamedTuple):
     """What is being worked out while looking at the containers."""
 
     reason: str
@@ -58,9 +56,9 @@ def _summary(pod: Object) -> _Summary:
         summary = _containers(pod, summary)
     if is_deleting(pod):
         if state.get("reason") == "NodeLost":
-            return replace(summary, reason="Unknown")
+            return summary._replace(reason="Unknown")
         if state.get("phase") not in ("Succeeded", "Failed"):
-            return replace(summary, reason="Terminating")
+            return summary._replace(reason="Terminating")
     return summary
 
 
@@ -93,9 +91,9 @@ def _init_containers(pod: Object, summary: _Summary) -> tuple[_Summary, bool]:
         if "terminated" in state and state["terminated"].get("exitCode") == 0:
             continue
         if entry["name"] in sidecars and entry.get("started"):
-            summary = replace(summary, ready=summary.ready + bool(entry.get("ready")))
+            summary = summary._replace(ready=summary.ready + bool(entry.get("ready")))
             continue
-        return replace(summary, reason="Init:" + (_trouble(state) or f"{place}/{count}")), True
+        return summary._replace(reason="Init:" + (_trouble(state) or f"{place}/{count}")), True
     return summary, False
 
 
@@ -119,19 +117,19 @@ def _containers(pod: Object, summary: _Summary) -> _Summary:
     statuses = get_path(pod, "status.containerStatuses") or ()
     beside = _sidecars(pod)
     sidecars = [entry for entry in get_path(pod, "status.initContainerStatuses") or () if entry["name"] in beside]
-    summary = _count_restarts(replace(summary, restarts=0, last_restart=0.0), [*sidecars, *statuses])
+    summary = _count_restarts(summary._replace(restarts=0, last_restart=0.0), [*sidecars, *statuses])
     running = False
     for entry in reversed(statuses):
         state = entry.get("state") or {}
         if (state.get("waiting") or {}).get("reason"):
-            summary = replace(summary, reason=state["waiting"]["reason"])
+            summary = summary._replace(reason=state["waiting"]["reason"])
         elif "terminated" in state:
-            summary = replace(summary, reason=_ended(state["terminated"]))
+            summary = summary._replace(reason=_ended(state["terminated"]))
         elif entry.get("ready") and "running" in state:
             running = True
-            summary = replace(summary, ready=summary.ready + 1)
+            summary = summary._replace(ready=summary.ready + 1)
     if summary.reason == "Completed" and running:
-        return replace(summary, reason="Running" if meta.is_true(pod, "Ready") else "NotReady")
+        return summary._replace(reason="Running" if meta.is_true(pod, "Ready") else "NotReady")
     return summary
 
 
@@ -141,7 +139,7 @@ def _count_restarts(summary: _Summary, statuses: Iterable[Object]) -> _Summary:
         restarts += entry.get("restartCount", 0)
         finished = get_path(entry, "lastState.terminated.finishedAt")
         latest = max(latest, parse_timestamp(finished)) if finished else latest
-    return replace(summary, restarts=restarts, last_restart=latest)
+    return summary._replace(restarts=restarts, last_restart=latest)
 
 
 def _gates(pod: Object) -> str:

@@ -49,6 +49,7 @@ from k8snb.scheduler.ranking import Result
 
 NAME = DEFAULT
 USER = "system:kube-scheduler"
+Joined = tuple[Plugin, int, str]  # a plug-in of somebody's own, its weight, and the profile that it joined
 
 
 class Scheduler:
@@ -56,7 +57,10 @@ class Scheduler:
 
     name = NAME
 
-    def __init__(self, context: Context, informers: Informers, *, profiles: Iterable[Profile] = (Profile(),)) -> None:
+    def __init__(
+        self, context: Context, informers: Informers, *, profiles: Iterable[Profile] = (Profile(),),
+        joined: Iterable[Joined] = (),
+    ) -> None:  # fmt: skip
         self.context = context
         self.clock = context.clock
         self.client = context.client(USER, "system:authenticated")
@@ -76,6 +80,9 @@ class Scheduler:
         self.handlers = EventHandlers(self)
         for plugin in self._plugins():
             plugin.connect(self)
+        self.joined: list[Joined] = []
+        for plugin, weight, scheduler_name in joined:
+            self.register(plugin, weight=weight, scheduler_name=scheduler_name)
 
     def start(self) -> None:
         """Nothing to do: the informers bring the work."""
@@ -113,6 +120,7 @@ class Scheduler:
         if made.name in (known.name for known in algorithm.plugins):
             raise ValueError(f'a plug-in named "{made.name}" is at work already: unregister("{made.name}") lets it go')
         scores = any(made.has(point) for point in ("score", "score_all"))
+        self.joined.append((made, weight, scheduler_name))
         row = Made(Guarded(made), made.has("filter") or made.has("pre_filter"), weight if scores else 0)
         self.context.schedule(Item(NAME, SYNC, lambda: self._join(algorithm, row)))
 
@@ -138,6 +146,7 @@ class Scheduler:
 
     def _leave(self, algorithm: Algorithm, name: str) -> str:
         algorithm.leave(name)
+        self.joined = [row for row in self.joined if row[0].name != name]
         self._look_anew()
         return name
 
