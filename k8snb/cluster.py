@@ -18,6 +18,7 @@ from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
+from k8snb.apiserver.history import History
 from k8snb.boot import ControlPlane
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
@@ -343,6 +344,11 @@ class Cluster:
         from k8snb.client.restconfig import resolve
 
         return HttpsTransport(resolve(parse(yaml.safe_load(self.kubeconfig))))
+
+    @property
+    def history(self) -> History:
+        """What was written here, by whom and because of what."""
+        return History(self.store, self.apiserver.kinds)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""
