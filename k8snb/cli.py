@@ -27,9 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from k8snb import hosts
-from k8snb.notebook import defaults
-
 RUNTIMES = ("auto", "docker", "process", "simulated")
 IMAGE_PATIENCE = 20.0  # seconds for Docker to fetch the images of the quick start
 CELL_TIMEOUT = 180  # seconds; an image may have to be pulled
@@ -60,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from k8snb.notebook import defaults
+
     parser = argparse.ArgumentParser(prog="k8snb", description="Learn Kubernetes by running it in a notebook.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -101,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def quickstart(arguments: argparse.Namespace) -> int:
     """Execute the first chapter, show each cell and its answer, save the page. 0 if every cell kept its promise."""
+    from k8snb import hosts
+
     screen = Screen(sys.stdout)
     runtime, why = hosts.choose(arguments.runtime, patience=IMAGE_PATIENCE)
     screen.line(f"on the {runtime} runtime: {why}")

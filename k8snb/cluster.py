@@ -125,6 +125,7 @@ class Cluster:
         build = self._own_host or hosts.HOSTS[self.runtime_name]
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
+        self.machines.directories.on_made = self._host.remove_at_end
         self._plane = ControlPlane(
             self.apiservers, self.store, self.pump, self._host, identity=self.identity, seed=self._seed,
             dice=self._dice, counts=self._counts, profiles=self._profiles, provisioners=self.provisioners,
@@ -519,9 +520,18 @@ class Cluster:
             self._switch_on(spec)
         return spec.name
 
-    def stop_node(self, name: str) -> None:
-        """Pull the plug: the node falls silent and its containers end. The node controller will notice."""
+    def stop_node(self, name: str, *, grace: float = 0.0, critical: float = 10.0) -> None:
+        """Pull the plug: the node falls silent and its containers end. The node controller will notice.
+
+        With `grace` the machine is shut down in good order: its pods have so many seconds to end, and critical ones
+        the last `critical` of them for themselves.
+        """
         node = self.machines.find(name)
+        kubelet = node.kubelet
+        if grace > 0 and kubelet is not None:
+            with self.pump.lock:
+                kubelet.shut_down(grace, critical)
+            self.wait(kubelet.is_shut_down, grace)
         with self.pump.lock:
             self.machines.fall_silent(node, self)
         self.machines.end_pods(name, self.runtime)

@@ -85,7 +85,7 @@ class _Listener:
 def _feed(streams: Streams, listener: _Listener) -> None:
     """Pass stdin on, as fast as the program reads."""
     with suppress(OSError):
-        while listener.end is None and (data := os.read(0, PIECE)):
+        while listener.end is None and (data := os.read(sys.stdin.fileno(), PIECE)):
             streams.write(data)
             while streams.backlog > MOST and listener.end is None:
                 listener.taken.clear()
@@ -109,12 +109,13 @@ def _raw(streams: Streams) -> Iterator[None]:
         size = shutil.get_terminal_size()
         streams.resize(size.columns, size.lines)
 
-    before = termios.tcgetattr(0)
+    here = sys.stdin.fileno()
+    before = termios.tcgetattr(here)
     handler = signal.signal(signal.SIGWINCH, tell)
     try:
-        tty.setraw(0)
+        tty.setraw(here)
         tell()
         yield
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        termios.tcsetattr(here, termios.TCSADRAIN, before)
         signal.signal(signal.SIGWINCH, handler)

@@ -357,6 +357,48 @@ class RuntimeContract:
         assert rig.read(rig.runtime.container_logs(container)) == b"from the host\n"
         assert (tmp_path / "out").read_text() == "from the pod\n"
 
+    def test_two_containers_of_a_pod_share_what_both_mount(self, rig: Rig, tmp_path: Path) -> None:
+        sandbox, mount = rig.sandbox(), Mount(host_path=str(tmp_path), container_path="/data")
+        writes = rig.run("sh", "-c", "echo shared > /data/note", sandbox=sandbox, mounts=(mount,))
+        assert rig.finished(writes).exit_code == 0
+        other = Mount(host_path=str(tmp_path), container_path="/elsewhere")
+        reads = rig.run("cat", "/elsewhere/note", sandbox=sandbox, name="side", mounts=(other,))
+        rig.finished(reads)
+        assert rig.read(rig.runtime.container_logs(reads)) == b"shared\n"
+
+    def test_what_is_mounted_to_be_read_cannot_be_written(self, rig: Rig, tmp_path: Path) -> None:
+        """A runtime that cannot see to that says so in the container's notes."""
+        (tmp_path / "note").write_text("as it was\n")
+        mount = Mount(host_path=str(tmp_path), container_path="/data", readonly=True)
+        container = rig.run("sh", "-c", "cat /data/note; echo changed > /data/note", mounts=(mount,))
+        status = rig.finished(container)
+        assert b"as it was\n" in rig.read(rig.runtime.container_logs(container))
+        if not any("read-only ones writable" in note for note in status.notes):
+            assert status.exit_code != 0
+            assert (tmp_path / "note").read_text() == "as it was\n"
+
+    def test_a_single_file_may_be_mounted_and_one_mount_may_lie_in_another(self, rig: Rig, tmp_path: Path) -> None:
+        """What a subPath, and a volume inside of a volume, come to."""
+        outer, inner, file = tmp_path / "outer", tmp_path / "inner", tmp_path / "file"
+        for folder in (outer, inner):
+            folder.mkdir()
+        (inner / "name").write_text("inner\n")
+        file.write_text("file\n")
+        mounts = (
+            Mount(host_path=str(file), container_path="/settings/color"),
+            Mount(host_path=str(outer), container_path="/data"),
+            Mount(host_path=str(inner), container_path="/data/inner"),
+        )
+        container = rig.run("sh", "-c", "cat /settings/color; cat /data/inner/name", mounts=mounts)
+        rig.finished(container)
+        assert rig.read(rig.runtime.container_logs(container)) == b"file\ninner\n"
+
+    def test_a_command_beside_the_container_s_own_sees_its_mounts(self, rig: Rig, tmp_path: Path) -> None:
+        (tmp_path / "note").write_text("seen\n")
+        mount = Mount(host_path=str(tmp_path), container_path="/data")
+        container = rig.run("sh", "-c", "sleep 1000", mounts=(mount,))
+        assert rig.runtime.exec_sync(container, ["cat", "/data/note"], 30).stdout == b"seen\n"
+
     # images
 
     def test_an_image_that_cannot_be_pulled_is_err_image_pull_in_one_line(self, rig: Rig) -> None:

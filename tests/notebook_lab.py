@@ -41,7 +41,9 @@ class Notebook:
 
     def settle(self) -> None:
         magics = extension.registered(self.shell)
-        if magics is not None and magics.clusters.names and magics.clusters.chosen.running:
+        if magics is None or not magics.clusters.names or magics.clusters.contexts.remote is not None:
+            return
+        if magics.clusters.chosen.running:
             magics.clusters.chosen.settle()
 
     def error(self, cell: str) -> str:

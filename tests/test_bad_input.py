@@ -364,10 +364,10 @@ def test_a_word_that_is_no_verb_names_the_nearest(notebook: Notebook) -> None:
 
 
 def test_an_object_that_is_not_there_is_not_found(notebook: Notebook) -> None:
-    for cell in ("%kget pod nope", "%kdelete pod nope", "%kdraw pod/nope"):
+    for cell in ("%kget pod nope", "%kdelete pod nope", "%kexec nope -- date", "%kdraw pod/nope"):
         assert notebook.error(cell) == 'Error from server (NotFound): pods "nope" not found'
-    words = 'error: error from server (NotFound): pods "nope" not found in namespace "default"'
-    assert notebook.error("%klogs nope") == words
+    said = 'error: error from server (NotFound): pods "nope" not found in namespace "default"'
+    assert notebook.error("%klogs nope") == said
 
 
 @pytest.mark.parametrize(

@@ -323,6 +323,16 @@ def test_a_watch_ends_with_its_time(notebook: Notebook) -> None:
     assert "not a time" in notebook.error("%kget pods -w --timeout soon")
 
 
+# help
+
+
+def test_a_question_mark_and_help_say_the_same(notebook: Notebook) -> None:
+    page = notebook.run("%kget --help").text
+    assert notebook.run("%kubectl help get").text == page == notebook.run("%khelp get").text
+    assert notebook.shell.object_inspect("%kget")["docstring"].split() == page.split()
+    assert "Examples:\n  kubectl get pods" in page
+
+
 # completing
 
 

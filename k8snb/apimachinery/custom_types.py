@@ -1,6 +1,7 @@
 """Custom types: the fields of a custom kind, in the form in which the built-in ones are described.
 
-Interface: `type_of(kind)`, the `Type` of any kind; `openapi(kind)`, a custom kind as an OpenAPI schema.
+Interface: `type_of(kind)`, the `Type` of any kind, and `described(schema)`, that of an OpenAPI schema; `openapi(kind)`,
+a custom kind as an OpenAPI schema.
 The rule not to break: all that is said of a field stands in the CustomResourceDefinition.
 Source: `apiextensions-apiserver/pkg/controller/openapi/builder`.
 """
@@ -25,11 +26,16 @@ def type_of(kind: Kind) -> Type | None:
     """The type of a kind; None where nothing is known of it."""
     if kind.custom is None:
         return schema.load().definition(kind.api_version, kind.kind)
+    return described(kind.custom.schema)
+
+
+def described(document: Mapping[str, Any]) -> Type | None:
+    """The type of a kind whose OpenAPI schema this is."""
     like = schema.load().definition(*_LIKE)
     assert like is not None
     types: dict[str, Any] = {}
     texts: dict[str, dict[str, str]] = {}
-    name = _add(kind.custom.schema, _ROOT, types, texts)
+    name = _add(document, _ROOT, types, texts)
     common = {field: like.row["f"][field] for field in _OF_EVERY_KIND}
     types[name] = {**types[name], "f": {**types[name]["f"], **common}}
     texts[name] = {**texts[name], **{field: like.fields[field].description for field in common}}

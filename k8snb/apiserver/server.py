@@ -79,6 +79,7 @@ class ApiServer:
         self.authorizer = Authorizer(store)
         self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)
         self.nodes: dict[str, NodeConnection] = {}
+        self.attended: set[str] = set()  # the kinds that add-ons act on, by qualified name
         self.virtual: dict[Kind, virtual.Provider] = {}
         self.registry = Registry(store, clock, dice, self._admit)
         self.registry.check = self._check
@@ -211,7 +212,7 @@ class ApiServer:
     def _create(self, request: Request) -> Any:
         if request.kind.builtin == "bindings":
             return self._answer(subresources.as_pod_binding(request))
-        if said := unattended.warning(request.kind):
+        if said := unattended.warning(request.kind, self.attended):
             request.warnings.append(said)
         review = reviews.REVIEWS.get(request.kind.kind) if request.kind.custom is None else None
         return self.registry.create(request) if review is None else reviews.answer(self, request, review)

@@ -48,7 +48,7 @@ class HttpsTransport:
     def __init__(self, endpoint: Endpoint, *, clock: Clock | None = None) -> None:
         self.endpoint = endpoint
         self._identity = endpoint.identity
-        self._headers = {"User-Agent": f"k8snb/{k8snb.__version__}", **endpoint.headers()}
+        endpoint.headers()  # credentials that cannot be read are told of now
         self._tls = endpoint.tls()
         self._clock = clock or RealClock()
         self._io = IoLoop()
@@ -193,7 +193,8 @@ class HttpsTransport:
         limits = aiohttp.ClientTimeout(total=timeout or None, sock_connect=CONNECTING)
         try:
             return await self._session().request(
-                method, urls.exact(self.endpoint.server + path), data=body or None, headers=headers, timeout=limits,
+                method, urls.exact(self.endpoint.server + path), data=body or None,
+                headers=[*self.endpoint.headers().items(), *headers], timeout=limits,
                 server_hostname=self.server_name, allow_redirects=False,
             )  # fmt: skip
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
@@ -216,7 +217,8 @@ class HttpsTransport:
         if self._http is None:
             connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
             plain = {"Accept-Encoding": "identity"} if self.endpoint.cluster.get("disable-compression") else {}
-            self._http = aiohttp.ClientSession(connector=connector, headers={**self._headers, **plain},
+            own = {"User-Agent": f"k8snb/{k8snb.__version__}", **plain}
+            self._http = aiohttp.ClientSession(connector=connector, headers=own,
                                                timeout=aiohttp.ClientTimeout(total=None))  # fmt: skip
         return self._http
 
@@ -276,8 +278,8 @@ class HttpsTransport:
     async def _connect(self, path: str, protocols: Words, headers: Headers) -> aiohttp.ClientWebSocketResponse:
         try:
             return await self._session().ws_connect(
-                urls.exact(self.endpoint.server + path), protocols=protocols, headers=headers, max_msg_size=0,
-                autoping=True, server_hostname=self.server_name,
+                urls.exact(self.endpoint.server + path), protocols=protocols, max_msg_size=0, autoping=True,
+                headers=[*self.endpoint.headers().items(), *headers], server_hostname=self.server_name,
             )  # fmt: skip
         except aiohttp.WSServerHandshakeError:
             raise

@@ -195,6 +195,10 @@ class Kubeconfig:
             merged = _merged(merged, read(path))
         return merged
 
+    def load_whole(self) -> Config:
+        """The same, with all that is only worked out when it is to be shown."""
+        return self.load()
+
     def modify(self, config: Config) -> None:
         """Write what is different from what the files say, each entry where it came from. Raises KubeconfigError."""
         before = self.load()

@@ -27,6 +27,8 @@ STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255  # the channels
 NAMES = {STDOUT: "stdout", STDERR: "stderr"}
 FAILURES = {"exec": "error executing command in container", "attach": "error attaching to container"}
 SPOT = 2  # bytes with the port's number, which each channel of a port begins with
+NO_END = ("the end of stdin on a server older than v1.30, which speaks no v5.channel.k8s.io: not implemented by k8snb; "
+          "let the command read a file")  # fmt: skip
 PATIENCE = 3600.0  # seconds for a command that says nothing
 
 
@@ -59,10 +61,10 @@ class Wish:
         self._opener, self._request = opener, request
         self.failure = FAILURES.get(request.subresource, "")
 
-    def open(self) -> Streams:
-        """The streams of a program. Raises ApiError."""
+    def open(self, protocols: tuple[str, ...] = COMMAND_PROTOCOLS) -> Streams:
+        """The streams of a program, in the first of the protocols that the server speaks too. Raises ApiError."""
         asked = {"stdout": True, "stderr": not self._request.options.get("tty")}
-        streams = self._opener.open_socket(self._request, COMMAND_PROTOCOLS, asked)
+        streams = self._opener.open_socket(self._request, protocols, asked)
         streams.decode = _Command(self.failure)
         return streams
 
@@ -82,6 +84,7 @@ class Streams:
         self._changed, self._flowing = asyncio.Event(), asyncio.Event()
         self._flowing.set()
         self._closed = False
+        self._refusal = ""
         self.backlog = 0
         self.decode: _Command | _Port = _Port()
 
@@ -97,9 +100,12 @@ class Streams:
             self._send(bytes([STDIN]) + data, len(data))
 
     def write_eof(self) -> None:
-        """Nothing more will be written. Only version 5 can say so; before it a program waits until it is left."""
+        """Nothing more will be written. A program can be told so by version 5 alone; a port never, and waits."""
         if self._socket.protocol == COMMAND_PROTOCOLS[0]:
             self._send(bytes([CLOSE, STDIN]), 0)
+        elif isinstance(self.decode, _Command):
+            self._refusal = NO_END
+            self.close()
 
     def resize(self, columns: int, rows: int) -> None:
         """The terminal's size."""
@@ -129,6 +135,7 @@ class Streams:
         code, message = -1, "the connection broke"
         try:
             code, message = await self._read(listener)
+            code, message = (-1, self._refusal) if self._refusal else (code, message)
         except (OSError, ValueError, aiohttp.ClientError) as error:
             message = str(error) or message
         finally:

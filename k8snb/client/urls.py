@@ -105,6 +105,9 @@ def impersonation(user: User) -> list[tuple[str, str]]:
 def read(request: Request, answer: Object) -> Object:
     """An answer in the shape that clients expect: items know their kind, and managers are left out unless asked for."""
     managed = bool(request.options.get("managedFields"))
+    if answer.get("kind") == "Table":
+        rows = [{**row, "object": shaped(row.get("object") or {}, managed=managed)} for row in answer.get("rows") or ()]
+        return {**answer, "rows": rows}
     if "items" not in answer or not isinstance(answer["items"], list | None):
         return shaped(answer, managed=managed)
     kind = request.kind

@@ -179,6 +179,14 @@ class Image:
     size: int = 0
 
 
+@dataclass(frozen=True)
+class Credential:
+    """Who somebody is to a registry."""
+
+    username: str
+    password: str = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """The addresses one node may give to its pods, and the node's own, as the runtime chose them."""
@@ -275,7 +283,9 @@ class Runtime(Protocol):
         timestamps: bool = False,
     ) -> Iterator[bytes]: ...
 
-    def pull_image(self, image: str) -> Image: ...
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
+        """Raises RuntimeFailure. A runtime that asks no registry has no use for the credential."""
+
     def image_status(self, image: str) -> Image | None: ...
     def list_images(self) -> list[Image]: ...
     def remove_image(self, image: str) -> None:

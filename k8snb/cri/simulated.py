@@ -22,6 +22,7 @@ from k8snb.cri import (
     ContainerResources,
     ContainerStats,
     ContainerStatus,
+    Credential,
     ExecResult,
     Image,
     Network,
@@ -321,7 +322,7 @@ class SimulatedRuntime:
 
     # images
 
-    def pull_image(self, image: str) -> Image:
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
         name = canonical(image)
         if not _REFERENCE.fullmatch(image):
             raise RuntimeFailure("InvalidImageName", f'"{image}" is not an image name: lower case, as in nginx:1.25')

@@ -27,7 +27,7 @@ def view(session: Session, args: Arguments) -> Output:
     if args.words:
         raise usage_error(f"unexpected arguments: [{' '.join(args.words)}]", args.command)
     files = config_set.files_of(session)
-    config = files.load()
+    config = files.load_whole()
     named = args.text("context") if "context" in given(args) else ""
     if args.on("minify"):
         config = config.minified(named)

@@ -114,7 +114,8 @@ def _cordoned(session: Session, args: Arguments, found: Found) -> str:
 
 def _drain(session: Session, args: Arguments, found: Found, said: _Said) -> None:
     chosen = {"fieldSelector": f"spec.nodeName={found.name}", "labelSelector": args.text("pod-selector")}
-    listed = pages(session, Wanted(POD, ""), args.number("chunk-size"), chosen)
+    read = pages(session, Wanted(POD, ""), args.number("chunk-size"), chosen)
+    listed = [pod for page in read for pod in page["items"]]
     pods = [pod for pod in listed if not _long_ending(pod, session.now(), args.number(_SKIP))]
     goers, errors, warnings = _sorted_out(pods, args)
     said.warnings += ["; ".join(warnings)] if warnings and not errors else []

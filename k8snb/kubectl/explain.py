@@ -13,22 +13,27 @@ from collections.abc import Iterator, Sequence
 from k8snb.apimachinery.custom_types import type_of
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.schema import Field, Type
+from k8snb.kubectl import openapi
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, nearest, usage_error
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.session import Session
 
+_NOTHING = (
+    'You must specify the type of resource to explain. Use "kubectl api-resources" for a complete list of '
+    "supported resources."
+)
 _WIDTH = 78
 _DEEPEST = 12  # levels of --recursive
 
 
 def run(session: Session, args: Arguments) -> Output:
     if len(args.words) != 1:
-        what = "You must specify the type of resource to explain" if not args.words else (
+        what = _NOTHING if not args.words else (
             "We accept only this format: explain RESOURCE")  # fmt: skip
         raise usage_error(what, args.command)
     word, _, path = args.words[0].partition(".")
     kind = _kind(session, args, word)
-    shape = type_of(kind)
+    shape = type_of(kind) or openapi.type_of(session, kind)
     if shape is None:
         raise KubectlError(f'error: couldn\'t find resource for "{kind.api_version}, Kind={kind.kind}"')
     field, shape = _walk(shape, path.split(".") if path else [])

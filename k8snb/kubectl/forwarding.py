@@ -113,7 +113,9 @@ class Forwarding(Output):
 
     def _told(self, watch: Watch) -> None:
         while (event := watch.pop()) is not None:
-            if event.sort in ("DELETED", "ERROR") or get_path(event.object, "status.phase") in ("Succeeded", "Failed"):
+            if event.sort == "ERROR":  # a server ends its watches now and then; connections tell when the pod is gone
+                return
+            if event.sort == "DELETED" or get_path(event.object, "status.phase") in ("Succeeded", "Failed"):
                 self._end_without_waiting()  # whoever deletes the pod holds what the loop may be waiting for
 
     # on the loop

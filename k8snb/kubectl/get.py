@@ -15,7 +15,7 @@ from typing import Any
 from k8snb.apimachinery import jsonpath, meta
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import namespace_of
-from k8snb.kubectl import flags, formats, raw
+from k8snb.kubectl import flags, formats, raw, server_table
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.hints import pod_hints
 from k8snb.kubectl.output import Column, KubectlError, Output, Table
@@ -91,7 +91,8 @@ def nothing_found(session: Session, args: Arguments, kinds: Sequence[Kind]) -> s
 def make_table(session: Session, args: Arguments, kind: Kind, selection: Selection) -> Table:
     """The selected objects of one kind, with the columns that flags add."""
     objects = [found.object for found in selection.found if found.kind == kind]
-    table = printers.table(kind, objects, session.now())
+    printed = [(found.object, found.row) for found in selection.found if found.kind == kind and found.row is not None]
+    table = server_table.table(kind.kind, printed) if printed else printers.table(kind, objects, session.now())
     table = replace(table, wide=args.text("output") == "wide", headers=not args.on("no-headers"))
     if (selection.several_kinds or args.on("show-kind")) and any(c.name == "NAME" for c in table.columns):
         table = printers.with_prefix(table, f"{kind.singular}.{kind.group}" if kind.group else kind.singular)

@@ -16,4 +16,6 @@ from k8snb.client.client import MERGE, STRATEGIC
 def difference(kind: Kind, before: Object, after: Object) -> tuple[Object, str]:
     """The patch, {} where there is nothing to change, and its content type."""
     shape = schema.load().definition(after["apiVersion"], after["kind"])
-    return patch.three_way_merge(before, after, before, shape), STRATEGIC if kind.custom is None else MERGE
+    return patch.three_way_merge(
+        before, after, before, shape
+    ), MERGE if kind.custom is not None or kind.remote else STRATEGIC

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import uid_of
+from k8snb.apimachinery.meta import name_of, uid_of
 from k8snb.client import Watch
 from k8snb.client.client import Event
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import Column, KubectlError, Output, Stream, Table
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import Found, Selection, Wanted, list_options, wanted
+from k8snb.kubectl.server_table import ServerRow, columns_of, is_table, rows
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.sources import documents
 from k8snb.printers import columns as printers
 
 Show = Callable[[Session, Arguments, Selection], Output]
@@ -29,9 +32,7 @@ _SHOWN = ("ADDED", "MODIFIED", "DELETED")
 
 def watch(session: Session, args: Arguments, show: Show) -> Stream:
     """`get --watch`; `show` is how `get` shows a selection."""
-    if args.from_files:
-        raise KubectlError("error: kubectl get -f with --watch: not implemented by k8snb; name the objects")
-    asked = wanted(session, args)
+    asked = _described(session, args) if args.from_files else wanted(session, args)
     kinds = list(dict.fromkeys(each.kind for each in asked))
     if len(kinds) > 1:
         raise KubectlError("error: you may only specify a single resource type")
@@ -39,18 +40,41 @@ def watch(session: Session, args: Arguments, show: Show) -> Stream:
     return Stream(Output(), watcher.poll, more=watcher.more, stop=watcher.stop)
 
 
+def _described(session: Session, args: Arguments) -> list[Wanted]:
+    """The one object that `-f` describes."""
+    items, errors = documents(session, args)
+    if errors:
+        raise errors[0]
+    if len(items) > 1:
+        what = f"watch is only supported on individual resources and resource collections - {len(items)} resources"
+        raise KubectlError(f"error: {what} were found")
+    return [Wanted(item.kind, item.namespace, name_of(item.object)) for item in items]
+
+
 def _open(session: Session, args: Arguments, asked: Wanted) -> Watch:
-    chosen = list_options(args)
+    chosen = {**list_options(args), **({"table": True} if asked.kind.remote else {})}
     try:
         if asked.name:
             session.client.get(asked.kind, asked.name, asked.namespace)
             chosen["fieldSelector"] = f"metadata.name={asked.name}"
         if args.on("watch-only"):
-            listed = session.client.list(asked.kind, asked.namespace, **chosen)
+            listed = session.client.list(asked.kind, asked.namespace, **{**chosen, "table": False})
             chosen["resourceVersion"] = listed["metadata"]["resourceVersion"]
+        if not session.client.user.name and not args.on("watch-only"):
+            return _after_a_list(session, asked, chosen)
         return session.client.watch(asked.kind, asked.namespace, **chosen)
     except ApiError as error:
         raise refused(error) from None
+
+
+def _after_a_list(session: Session, asked: Wanted, chosen: dict[str, Any]) -> Watch:
+    """A watch that begins with all there is at once, where events come one by one from another process."""
+    listed = session.client.list(asked.kind, asked.namespace, **chosen)
+    there = [listed] if is_table(listed) else listed["items"]
+    revision = listed["metadata"]["resourceVersion"]
+    watch = session.client.watch(asked.kind, asked.namespace, **{**chosen, "resourceVersion": revision})
+    watch.events.extendleft(Event("ADDED", obj) for obj in reversed(there))
+    return watch
 
 
 class _Watcher:
@@ -61,12 +85,14 @@ class _Watcher:
         self._watches, self._show = watches, show
         self._widths: list[int] = []
         self._begun = False
+        self._columns: tuple[Column, ...] = ()
+        self._rows: dict[str, ServerRow] = {}
 
     def poll(self) -> list[Output]:
         events: list[Event] = []
         for each in self._watches:
             while event := each.pop():
-                events.append(event)
+                events += self._told(event)
         events = [event for event in events if event.sort in _SHOWN]
         if not events:
             return []
@@ -80,6 +106,15 @@ class _Watcher:
         rest = [self._output([event], headers=False) for event in events[first:]]
         return [self._output(events[:first], headers=True), *rest]
 
+    def _told(self, event: Event) -> list[Event]:
+        """An event, taken out of the Table in which a server tells it that prints its kind itself."""
+        if not is_table(event.object):
+            return [event]
+        self._columns = columns_of(event.object) or self._columns
+        told = rows(event.object, self._columns)
+        self._rows.update({uid_of(obj): row for obj, row in told})
+        return [Event(event.sort, obj) for obj, _ in told]
+
     def more(self) -> bool:
         self._session.wait(lambda: any(each.events or each.stopped for each in self._watches), self._session.patience)
         return any(each.events for each in self._watches)
@@ -89,7 +124,7 @@ class _Watcher:
             each.stop()
 
     def _output(self, events: Sequence[Event], *, headers: bool) -> Output:
-        found = [Found(self._kind, event.object) for event in events]
+        found = [Found(self._kind, event.object, self._rows.get(uid_of(event.object))) for event in events]
         output = self._show(self._session, self._args, Selection(found, kinds=[self._kind], single=len(found) == 1))
         if not output.tables:
             return output

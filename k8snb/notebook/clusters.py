@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from k8snb.kubectl.history import Change
 from k8snb.kubectl.output import KubectlError
+from k8snb.notebook.contexts import Contexts
 from k8snb.notebook.defaults import Defaults
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ class Clusters:
         self._clusters: dict[str, Cluster] = {}
         self._failures: dict[str, bool] = {}  # what went wrong in a component → whether it was told
         self.name = self.defaults.get("profile") or DEFAULT
+        self.contexts = Contexts(self)
+        self.changes: list[Change] = []  # of this session, on all clusters
 
     @property
     def names(self) -> list[str]:
@@ -50,6 +54,8 @@ class Clusters:
 
     def find(self, name: str = "") -> Cluster:
         """A cluster, the current one without a name, running or not. Raises KubectlError where there is none."""
+        if not name and self.contexts.remote is not None:
+            return cast("Cluster", self.contexts.remote)
         name = name or self.name
         cluster = self._clusters.get(name)
         if cluster is None:
@@ -73,12 +79,22 @@ class Clusters:
             raise KubectlError(f"the cluster is stopped: %kcluster start{_flag(cluster.name)}")
         return cluster
 
+    def named(self, name: str) -> Cluster:
+        """A cluster of this notebook."""
+        return self._clusters[name]
+
+    def describe(self, name: str) -> tuple[str, str]:
+        """A cluster's state and runtime."""
+        cluster = self._clusters[name]
+        return ("Running" if cluster.running else "Stopped", cluster.runtime_name)
+
     def start(self, name: str = "", wishes: Wishes | None = None, *, wait: float = 0.0) -> Cluster:
         """Make the cluster if there is none of this name, let it go on if it does not, and mean it from now on.
 
         Raises KubectlError for a cluster that exists and is another than asked for, ValueError where none can be had.
         """
         name, wishes = name or self.name, wishes or Wishes()
+        self.contexts.leave()
         cluster = self._clusters.get(name)
         if cluster is None:
             cluster = self._new(name, wishes)
@@ -90,6 +106,7 @@ class Clusters:
             cluster.start(wait=wait)
         elif cluster.pump.paused:
             cluster.unpause()
+        cluster.kubectl.on_change = self.changes.append
         self._clusters[name] = cluster
         self.name = name
         return cluster
@@ -109,6 +126,7 @@ class Clusters:
         if name not in self._clusters:
             known = ", ".join(self._clusters) or "none"
             raise KubectlError(f'there is no cluster "{name}" (there is: {known}): %kcluster start -p {name}')
+        self.contexts.leave()
         self.name = name
 
     def delete(self, name: str = "") -> None:
@@ -121,6 +139,7 @@ class Clusters:
 
     def close(self) -> None:
         """End them all."""
+        self.contexts.leave()
         while self._clusters:
             self._clusters.popitem()[1].delete()
 

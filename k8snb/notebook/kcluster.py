@@ -16,6 +16,7 @@ from k8snb.kubectl.output import KubectlError, Output, Stream
 from k8snb.notebook import (
     component,
     kcluster_addons,
+    kcluster_dashboard,
     kcluster_life,
     kcluster_logs,
     kcluster_nodes,
@@ -117,7 +118,8 @@ COMMANDS: tuple[Command, ...] = (
             flags=(_NODE,), missing=("native-ssh",)),
     Command(name="kubectl", usage="-- LINE", help="A line of kubectl's: %kcluster kubectl -- get pods -A"),
     Command(name="version", help="Which k8snb this is."),
-    Command(name="dashboard", help="A web page for the cluster.", missing_command=True),
+    Command(name="dashboard", usage="[--url]", help="A web page for the cluster, below the cell.",
+            flags=(Flag("url", BOOL, "Only a link, which logs a browser in once."),), missing=("port",)),
     *(Command(name=name, missing_command=True) for name in (
         "cache", "completion", "cp", "docker-env", "image", "license", "mount", "options", "podman-env", "ssh-host",
         "ssh-key", "tunnel", "update-check", "update-context",
@@ -252,6 +254,7 @@ _RUN: Mapping[str, Run] = {
     "addons list": kcluster_addons.addons_list,
     "addons enable": kcluster_addons.addons_enable,
     "addons disable": kcluster_addons.addons_disable,
+    "dashboard": kcluster_dashboard.dashboard,
     "logs": kcluster_logs.logs,
     "profile": kcluster_life.profile,
     "profile list": kcluster_life.profile_list,

@@ -49,7 +49,7 @@ def draw(cluster: Cluster, words: Sequence[str]) -> Picture:
     """The picture that a line of %kdraw asks for. Raises KubectlError."""
     args = _read(words)
     client = cluster.client
-    namespace = "" if args.on("all-namespaces") else args.text("namespace") or "default"
+    namespace = "" if args.on("all-namespaces") else args.text("namespace") or cluster.kubectl.namespace
     asked = _asked(client, args.words)
     objects = [
         obj for kind in _kinds(client, asked) for obj in client.items(kind, namespace if kind.namespaced else "")

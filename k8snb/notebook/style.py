@@ -96,6 +96,8 @@ border-bottom:1px solid rgba(127,136,147,.55)}}
 .k8snb .k8snb-dim{{opacity:.55}}
 .k8snb .k8snb-note{{margin:3px 0 1px 8px;opacity:.78;font-size:.92em}}
 .k8snb .k8snb-note b{{font-weight:600}}
+.k8snb .k8snb-note summary{{cursor:pointer;opacity:.8}}
+.k8snb .k8snb-note i{{font-style:normal;user-select:none}}
 .k8snb pre.k8snb-code,.k8snb pre.k8snb-text{{margin:0;padding:2px 8px;background:none;border:0;color:inherit;
 white-space:pre;font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace);
 font-size:var(--jp-code-font-size,13px);line-height:1.4;overflow-x:auto}}

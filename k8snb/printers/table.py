@@ -67,9 +67,9 @@ class Table:
 
 
 def _text(cell: Any) -> str:
-    """A cell as it is shown; None is a value that the object does not have."""
+    """A cell as it is shown; None is a value that the object does not have, for which kubectl leaves a blank."""
     if cell is None:
-        return "<none>"
+        return ""
     return str(cell).lower() if isinstance(cell, bool) else str(cell)
 
 
