@@ -106,3 +106,31 @@ def test_an_editor_that_is_not_there_is_named(kubectl: Kubectl, monkeypatch: pyt
     with pytest.raises(KubectlError) as caught:
         kubectl.run("edit deploy/web")
     assert "no-such-editor" in caught.value.message and "KUBE_EDITOR" in caught.value.message
+
+
+MANIFEST = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: fresh\ndata:\n  a: before\n"
+
+
+def created(kubectl: Kubectl, *edits: Edits) -> str:
+    """What `create --edit` answers."""
+    turns = iter(edits)
+    kubectl.editor = lambda text, suffix: next(turns)(text)
+    return kubectl.run("create --edit -f -", MANIFEST).text
+
+
+def test_a_manifest_is_created_as_it_was_typed(kubectl: Kubectl) -> None:
+    """Source: `EditBeforeCreateMode` in `kubectl/pkg/cmd/util/editor/editoptions.go`."""
+    assert created(kubectl, replacing("before", "after")) == "configmap/fresh created\n"
+    assert kubectl.run("get cm fresh -o jsonpath={.data.a}").text == "after"
+
+
+def test_a_manifest_that_nobody_changed_is_not_created(kubectl: Kubectl) -> None:
+    assert created(kubectl, lambda text: text) == "Edit cancelled, no changes made.\n"
+    assert created(kubectl, lambda text: "# nothing\n") == "Edit cancelled, saved file was empty.\n"
+    with pytest.raises(KubectlError, match="not found"):
+        kubectl.run("get cm fresh")
+
+
+def test_a_manifest_that_the_server_refuses_comes_back(kubectl: Kubectl) -> None:
+    wrong, right = replacing("name: fresh", "name: Not Good"), replacing("name: Not Good", "name: good")
+    assert created(kubectl, wrong, right) == "configmap/good created\n"

@@ -10,7 +10,7 @@ import pytest
 
 from k8snb.kubectl import help
 from k8snb.kubectl.commands import COMMANDS, ROWS
-from k8snb.kubectl.grammar import Arguments, Command, flags_of, parse
+from k8snb.kubectl.grammar import GLOBAL_FLAGS, MISSING_EVERYWHERE, Arguments, Command, flags_of, parse
 from k8snb.kubectl.kubectl import split
 from k8snb.kubectl.output import KubectlError
 
@@ -77,12 +77,13 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
         ("get pods --selctor=x", 'unknown flag: --selctor (did you mean "--selector"?)'),
         ("delete pods --interactive", "kubectl delete --interactive: not implemented by k8snb"),
         ("get pods -z", "unknown shorthand flag: 'z' in -z"),
-        ("get pods -l", "flag needs an argument: -l"),
+        ("get pods -l", "flag needs an argument: 'l' in -l"),
         ("scale deploy web --replicas=x", 'invalid argument "x" for "--replicas" flag: not a whole number'),
         ("wait pod/x --timeout=5", "not a time such as 30s"),
         ("scale deploy web", 'required flag(s) "replicas" not set'),
+        ("run web --image=busybox --filename=x", "kubectl run --filename: not implemented by k8snb"),
         ("run web --image=busybox -k .", "kubectl run --kustomize: not implemented by k8snb"),
-        ("kustomize x", "kubectl kustomize: not implemented by k8snb"),
+        ("kustomize --enable-helm x", "kubectl kustomize --enable-helm: not implemented by k8snb"),
         ("get pods --cache-dir=here", "kubectl get --cache-dir: not implemented by k8snb"),
         ("get 'pods", "no closing quotation"),
     ],
@@ -91,6 +92,32 @@ def test_a_line_that_cannot_be_read_is_refused_in_one_sentence(line: str, words:
     with pytest.raises(KubectlError) as caught:
         read(line)
     assert words in caught.value.message.splitlines()[0]
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.run is not None and not row.raw], ids=lambda row: row.name)
+def test_every_flag_without_its_value_is_refused_by_name(row: Command) -> None:
+    for flag in flags_of(row):
+        for form in (f"--{flag.name}", f"-{flag.short}" if flag.short else ""):
+            if flag.takes_value and form:
+                with pytest.raises(KubectlError) as caught:
+                    parse([*row.name.split(), form], COMMANDS)
+                shown = form if form.startswith("--") else f"'{flag.short}' in {form}"
+                assert caught.value.message.startswith(f"error: flag needs an argument: {shown}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("get pods --export", "kubectl get -o yaml"),
+        ("run web --image=nginx --generator=run-pod/v1", "kubectl create deployment"),
+        ("scale deployment web --replicas=2 --record", "kubernetes.io/change-cause"),
+        ("set image deployment/web nginx=nginx:1.25 --record=true", "kubectl rollout history"),
+    ],
+)
+def test_what_is_gone_from_kubectl_says_what_replaced_it(line: str, instead: str) -> None:
+    with pytest.raises(KubectlError, match=r"^error: unknown flag: --[a-z]+: it is gone from kubectl: ") as caught:
+        read(line)
+    assert instead in caught.value.message
 
 
 def test_help_needs_no_other_flag() -> None:
@@ -129,6 +156,15 @@ def test_kubectls_own_help_names_every_command() -> None:
     text = help.page(COMMANDS[""], ROWS)
     verbs = [row.name for row in ROWS if row.name and " " not in row.name and not row.hidden]
     assert all(f"  {verb} " in text for verb in verbs)
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.process
+def test_every_flag_that_all_real_commands_have_is_there_or_named_as_missing() -> None:
+    text = subprocess.run(["kubectl", "options"], capture_output=True, text=True, check=True, timeout=30).stdout
+    upstream = set(re.findall(r"^    (?:-\w, )?--([\w-]+)=", text, re.MULTILINE))
+    assert len(upstream) > 20
+    assert upstream - {flag.name for flag in GLOBAL_FLAGS} - {*MISSING_EVERYWHERE} == set()
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")

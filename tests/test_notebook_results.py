@@ -143,3 +143,10 @@ def test_a_fault_in_a_file_quotes_no_cell() -> None:
 
 def test_a_fault_without_a_place_is_one_line() -> None:
     assert explain(KubectlError("error: bad"), None) == "error: bad"
+
+
+def test_a_cells_manifest_is_shown_in_colours_with_the_cells_own_line_numbers() -> None:
+    shown = Result(Output(text="pod/web created\n"), source="apiVersion: v1\nkind: Pod\n")._repr_html_()
+    assert "<details" in shown and 'class="nt"' in shown
+    assert re.findall(r'<i class="k8snb-dim">(\d+)</i>', shown) == ["2", "3"]
+    assert "<details" not in Result(Output(text="pod/web created\n"))._repr_html_()

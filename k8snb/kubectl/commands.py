@@ -33,7 +33,9 @@ from k8snb.kubectl import (
     explain,
     expose,
     get,
+    help,
     info,
+    kustomize_command,
     label,
     logs,
     nodes,
@@ -102,11 +104,12 @@ ROWS: tuple[Command, ...] = (
     *patch.COMMANDS,
     *wait.COMMANDS,
     *diff.COMMANDS,
-    *_absent("Advanced Commands", kustomize="Build a kustomization."),
+    *kustomize_command.COMMANDS,
     *label.COMMANDS,
     *completion_script.COMMANDS,
     *info.OTHER,
     *config.COMMANDS,
+    *help.COMMANDS,
     *plugin.COMMANDS,
 )  # fmt: skip
 

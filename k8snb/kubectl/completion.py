@@ -93,12 +93,17 @@ class _Completer:
             "pods": self._pods,
             "nodes": self._nodes,
             "fields": self._fields,
+            "commands": lambda _: self._helped(),
         }
         sort = self._command.words.partition(":")[0]
         if sort.startswith("one of "):
             return () if self._positional() else sort.removeprefix("one of ").split()
         find = look_up.get(sort)
         return find(last) if find else ()
+
+    def _helped(self) -> list[str]:
+        """The commands, and below one of them its own."""
+        return list(_Completer(self._positional(), self._commands, self._client, self._namespace)._subcommands())
 
     def _resources(self, last: str) -> Iterable[str]:
         typed = self._positional()

@@ -18,7 +18,7 @@ from k8snb.apimachinery.manifest import Document
 from k8snb.apimachinery.meta import Object, get_path, labels_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.kubectl import flags, generators, raw
-from k8snb.kubectl.grammar import ARRAY, INT, STRINGS, Arguments, Command, Flag, usage_error
+from k8snb.kubectl.grammar import ARRAY, BOOL, INT, STRINGS, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.hints import service_hints
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
@@ -49,9 +49,13 @@ def from_files(session: Session, args: Arguments) -> Output:
     if args.text("raw"):
         return raw.create(session, args)
     if args.words:
-        raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
+        raise usage_error(f"Unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.from_files:
         raise KubectlError("error: must specify one of -f and -k")
+    if args.on("edit"):
+        from k8snb.kubectl import create_edit  # which sends what it has by this module
+
+        return create_edit.run(session, args)
     items, errors = documents(session, args)
     results = Results(session, args)
     results.errors = errors
@@ -240,6 +244,7 @@ def _service(type: str) -> Callable[[Session, Arguments], Output]:
 
 
 _MAKING = (flags.DRY_RUN, flags.FIELD_MANAGER, flags.VALIDATE, flags.SAVE_CONFIG, *flags.PRINTING)
+_EDIT = Flag("edit", BOOL, "Change the manifest in an editor first.")
 _TCP = Flag("tcp", STRINGS, "PORT or PORT:TARGET; repeatable.")
 _SOURCES = (
     Flag("from-literal", ARRAY, "KEY=VALUE; repeatable."),
@@ -264,8 +269,8 @@ COMMANDS = (
         help="Create objects from manifests, or with a generator.",
         group=_GROUP,
         run=from_files,
-        flags=(*flags.FILES, flags.SELECTOR, *_MAKING, raw.FLAG),
-        missing=("edit", "windows-line-endings"),
+        flags=(*flags.FILES, flags.SELECTOR, _EDIT, *_MAKING, raw.FLAG),
+        missing=("windows-line-endings",),
         examples=("kubectl create -f pod.yaml", "kubectl create -f -", "kubectl create -f web/ --dry-run=server"),
     ),
     generator("deployment", "Create a Deployment that runs an image.", deployment,
@@ -275,7 +280,8 @@ COMMANDS = (
               examples=("kubectl create deployment web --image=nginx --replicas=3",)),
     generator("namespace", "Create a Namespace.", namespace, aliases=("create ns",),
               examples=("kubectl create namespace shop",)),
-    generator("serviceaccount", "Create a ServiceAccount.", service_account, aliases=("create sa",)),
+    generator("serviceaccount", "Create a ServiceAccount.", service_account, aliases=("create sa",),
+              examples=("kubectl create serviceaccount robot",)),
     generator("configmap", "Create a ConfigMap from literals, files or directories.", config_map,
               aliases=("create cm",), flags=_SOURCES, missing=("append-hash",),
               examples=("kubectl create configmap web --from-literal=color=blue",)),
@@ -290,9 +296,11 @@ COMMANDS = (
                   _TCP, Flag("clusterip", help="The IP to take; None for a headless service.")),
               examples=("kubectl create service clusterip web --tcp=80:8080",)),
     generator("service nodeport", "Create a Service with a port on every node.", _service("NodePort"),
-              flags=(_TCP, Flag("node-port", INT, "The port to take on the nodes."))),
+              flags=(_TCP, Flag("node-port", INT, "The port to take on the nodes.")),
+              examples=("kubectl create service nodeport web --tcp=80:8080",)),
     generator("service loadbalancer", "Create a Service with a load balancer before it.", _service("LoadBalancer"),
-              flags=(_TCP,)),
+              flags=(_TCP,), examples=("kubectl create service loadbalancer web --tcp=80:8080",)),
     generator("service externalname", "Create a Service that is another name for a host.", _service("ExternalName"),
-              flags=(Flag("external-name", help="The host's DNS name.", required=True), _TCP)),
+              flags=(Flag("external-name", help="The host's DNS name.", required=True), _TCP),
+              examples=("kubectl create service externalname db --external-name=db.example.com",)),
 )  # fmt: skip

@@ -34,7 +34,7 @@ def run(session: Session, args: Arguments) -> Output:
     if args.text("raw"):
         return raw.delete(session, args)
     if args.on("all") and args.text("selector"):
-        raise KubectlError("error: cannot set --all and --selector at the same time")
+        raise KubectlError("error: setting 'all' parameter but found a non empty selector.")
     query = _query(args)
     selection = select(session, args, names_only=True)
     results = Results(session, args)

@@ -1,6 +1,7 @@
 """kubectl edit: objects as text, changed in an editor.
 
-Interface: `COMMANDS`; `Draft`, an edit that is under way: `text`, `save(text)`; `in_terminal`, the editor of a shell.
+Interface: `COMMANDS`; `Draft`, an edit that is under way: `text`, `save(text)`; `until_saved`, the round of editing;
+`in_terminal`, the editor of a shell.
 The rule not to break: nothing that was typed is lost: what the server refuses comes back with its complaints above it.
 Source: `kubectl/pkg/cmd/util/editor`.
 """
@@ -12,9 +13,9 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from k8snb.apimachinery import manifest
 from k8snb.apimachinery.errors import ApiError
@@ -30,7 +31,7 @@ from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import Session, options
 from k8snb.kubectl.two_way import difference
 
-_NOTICE = """\
+NOTICE = """\
 # Please edit the object below. Lines beginning with a '#' will be ignored,
 # and an empty file will abort the edit. If an error occurs while saving this file will be
 # reopened with the relevant failures.
@@ -44,8 +45,20 @@ class RejectedError(KubectlError):
     """What was typed cannot be saved as it is. `Draft.text` has it, with the complaints above it."""
 
 
+class Edited(Protocol):
+    """What an editor shows: `text`, which `save` replaces by complaints where it raises RejectedError; `on_saved` is
+    told of what was written."""
+
+    text: str
+    on_saved: Callable[[Output], None]
+
+    @property
+    def suffix(self) -> str: ...
+    def save(self, text: str) -> Output: ...
+
+
 class Draft:
-    """Objects that are being edited. `text` is what to show; `save` takes what came of it."""
+    """Objects that are being edited. `text` is what to show; `save` takes what came of it, and tells `on_saved`."""
 
     def __init__(self, session: Session, args: Arguments, found: Sequence[Found]) -> None:
         self._session, self._args = session, args
@@ -55,7 +68,8 @@ class Draft:
             raise KubectlError(f'error: unable to match a printer suitable for the output format "{self._sort}", '
                                "allowed formats are: json,yaml")  # fmt: skip
         self._original = formats.render([each.object for each in found], self._sort, single=True)
-        self.text = _NOTICE + self._original
+        self.text = NOTICE + self._original
+        self.on_saved: Callable[[Output], None] = lambda output: None
 
     @property
     def suffix(self) -> str:
@@ -63,7 +77,7 @@ class Draft:
 
     def save(self, text: str) -> Output:
         """Send what was changed. Raises RejectedError, or KubectlError where going on makes no sense."""
-        typed = _without_comments(text)
+        typed = without_comments(text)
         if not typed.strip():
             return Output(text=EMPTY)
         if typed == self._original:
@@ -81,6 +95,7 @@ class Draft:
             raise self._rejected(typed, complaints, refused(failure).message)
         output = results.output()
         output.text = "".join(lines) + output.text or UNCHANGED
+        self.on_saved(output)
         return output
 
     def _read(self, typed: str) -> list[Object]:
@@ -112,11 +127,11 @@ class Draft:
 
     def _rejected(self, typed: str, complaints: Sequence[str], message: str) -> RejectedError:
         notes = "".join(f"# {line}\n" for complaint in complaints for line in complaint.splitlines())
-        self.text = f"{_NOTICE}{notes}#\n{typed}"
+        self.text = f"{NOTICE}{notes}#\n{typed}"
         return RejectedError(message)
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
     """What was typed, without the lines at the top that begin with a #."""
     lines = text.splitlines(keepends=True)
     while lines and lines[0].startswith("#"):
@@ -161,7 +176,11 @@ def begin(session: Session, args: Arguments) -> Draft:
 
 
 def run(session: Session, args: Arguments) -> Output:
-    draft = begin(session, args)
+    return until_saved(session, begin(session, args))
+
+
+def until_saved(session: Session, draft: Edited) -> Output:
+    """Show a draft in the user's editor until it is saved or given up."""
     while True:
         shown = draft.text
         edited = session.edit(shown, draft.suffix)
@@ -178,7 +197,7 @@ def run(session: Session, args: Arguments) -> Output:
             raise _given_up(draft, "", error.message.removeprefix("error: ")) from None
 
 
-def _given_up(draft: Draft, before: str, why: str) -> KubectlError:
+def _given_up(draft: Edited, before: str, why: str) -> KubectlError:
     """The end of an edit that could not be saved: with where a copy of what was typed lies."""
     handle, path = tempfile.mkstemp(prefix="kubectl-edit-", suffix=draft.suffix)
     with os.fdopen(handle, "w", encoding="utf-8") as file:

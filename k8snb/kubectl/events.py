@@ -7,13 +7,16 @@ Source: `kubectl/pkg/cmd/events`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of, revision_of, uid_of
 from k8snb.kubectl import flags
 from k8snb.kubectl.get import nothing_found
-from k8snb.kubectl.grammar import STRINGS, Arguments, Command, Flag
-from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
+from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
+from k8snb.kubectl.output import Column, KubectlError, Output, Row, Stream, Table
 from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.resources import Wanted, pages
 from k8snb.kubectl.results import show
 from k8snb.kubectl.session import Session
 from k8snb.kubectl.templates import format_of
@@ -25,17 +28,45 @@ def run(session: Session, args: Arguments) -> Output:
     kind = session.kind_for("events")
     namespace = "" if args.on("all-namespaces") else session.namespace
     try:
-        events = session.client.items(kind, namespace)
+        read = list(pages(session, Wanted(kind, namespace), args.number("chunk-size"), {}))
     except ApiError as error:
         raise refused(error) from None
-    events = sorted((event for event in events if _wanted(session, args, event)), key=moment)
+    listed = (event for page in read for event in page["items"])
+    events = sorted((event for event in listed if _wanted(session, args, event)), key=moment)
+    if args.on("watch"):
+        return _watch(session, args, Wanted(kind, namespace), events, read[-1]["metadata"]["resourceVersion"])
     if not events:
         nothing = nothing_found(session, args, [kind]).replace("No resources", "No events")
         return Output(text=nothing + "\n")
+    return _output(session, args, events)
+
+
+def _output(session: Session, args: Arguments, events: list[Object], *, headers: bool = True) -> Output:
     if format_of(args):
         return Output(text=show(events, args), objects=events, format=format_of(args))
     table = _table(events, session.now(), args)
+    table = replace(table, headers=headers and table.headers)
     return Output(text=table.text, objects=events, tables=[table])
+
+
+def _watch(session: Session, args: Arguments, asked: Wanted, events: list[Object], revision: str) -> Stream:
+    """What has been said, and then each event as it comes."""
+    try:
+        watch = session.client.watch(asked.kind, asked.namespace, resourceVersion=revision)
+    except ApiError as error:
+        raise refused(error) from None
+
+    def poll() -> list[Output]:
+        told = iter(watch.pop, None)
+        said = [event.object for event in told if event is not None and event.sort in ("ADDED", "MODIFIED")]
+        return [_output(session, args, [each], headers=False) for each in said if _wanted(session, args, each)]
+
+    def more() -> bool:
+        session.wait(lambda: bool(watch.events or watch.stopped), session.patience)
+        return bool(watch.events)
+
+    first = _output(session, args, events) if events else Output()
+    return Stream(first, poll, more=more, stop=watch.stop)
 
 
 def moment(event: Object) -> tuple[str, int]:
@@ -112,8 +143,14 @@ COMMANDS = (
             Flag("types", STRINGS, "Only events of these types.", values=("Normal", "Warning")),
             *flags.PRINTING,
             flags.NO_HEADERS,
+            Flag("watch", BOOL, "Go on and show what is said from here on.", short="w"),
+            flags.CHUNK_SIZE,
         ),
-        missing=("chunk-size", "watch"),
-        examples=("kubectl events", "kubectl events --for pod/web", "kubectl events --types=Warning -A"),
+        examples=(
+            "kubectl events",
+            "kubectl events --for pod/web",
+            "kubectl events --types=Warning -A",
+            "kubectl events --watch",
+        ),
     ),
 )

@@ -10,26 +10,29 @@ from __future__ import annotations
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
-from k8snb.kubectl import pods, remote
+from k8snb.kubectl import flags, pods, remote
 from k8snb.kubectl.dialogue import Dialogue
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.logs import default_container
 from k8snb.kubectl.output import Output
 from k8snb.kubectl.refusals import refused
+from k8snb.kubectl.resources import select
 from k8snb.kubectl.session import Session
 
 NO_TTY = "Unable to use a TTY - input is not a terminal or the right kind of file"
 
 
+_OLD_FORM = "exec [POD] [COMMAND] is not supported anymore. Use exec [POD] -- [COMMAND] instead"
+_NO_COMMAND = "you must specify at least one command for the container"
+
+
 def run(session: Session, args: Arguments) -> Output:
-    if not args.words:
+    if not args.words and not args.texts("filename"):
         raise usage_error("pod, type/name or --filename must be specified", args.command)
     if not args.rest:
-        what = "exec [POD] [COMMAND] is not supported: use exec [POD] -- [COMMAND]" if len(args.words) > 1 else (
-            "you must specify at least one command for the container")  # fmt: skip
-        raise usage_error(what, args.command)
+        raise usage_error(_OLD_FORM if len(args.words) > 1 else _NO_COMMAND, args.command)
     notes: list[str] = []
-    pod = pods.unfinished(pods.named(session, args, args.words[0]), "exec into")
+    pod = pods.unfinished(_pod(session, args), "exec into")
     container = args.text("container") or default_container(pod, notes)
     if session.console is not None:
         return _in_console(session, args, pod, container, notes)
@@ -45,6 +48,14 @@ def run(session: Session, args: Arguments) -> Output:
         session.warnings.append(NO_TTY)
     return Output(text=first + out + last, objects=[pod], exit_code=said.code, hints=_hints(session, args),
                   notices=first + last, stdout=out)  # fmt: skip
+
+
+def _pod(session: Session, args: Arguments) -> Object:
+    """The pod of the first word, or of what the file describes."""
+    if not args.texts("filename"):
+        return pods.named(session, args, args.words[0])
+    found = select(session, args).require()
+    return pods.attachable(session, args, found[0])
 
 
 def _in_console(session: Session, args: Arguments, pod: Object, container: str, notes: list[str]) -> Output:
@@ -94,9 +105,9 @@ COMMANDS = (
             Flag("stdin", BOOL, "Pass on what is given to read: a cell's body, or what is typed.", short="i"),
             Flag("tty", BOOL, "Give the command a terminal, where somebody types.", short="t"),
             Flag("quiet", BOOL, "Print only what the command prints.", short="q"),
+            flags.FILENAME,
             pods.RUNNING_TIMEOUT,
         ),
-        missing=("filename",),
         words="pods",
         examples=(
             "kubectl exec web -- date",

@@ -18,13 +18,17 @@ from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, nearest, usage
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.session import Session
 
+_NOTHING = (
+    'You must specify the type of resource to explain. Use "kubectl api-resources" for a complete list of '
+    "supported resources."
+)
 _WIDTH = 78
 _DEEPEST = 12  # levels of --recursive
 
 
 def run(session: Session, args: Arguments) -> Output:
     if len(args.words) != 1:
-        what = "You must specify the type of resource to explain" if not args.words else (
+        what = _NOTHING if not args.words else (
             "We accept only this format: explain RESOURCE")  # fmt: skip
         raise usage_error(what, args.command)
     word, _, path = args.words[0].partition(".")

@@ -113,7 +113,14 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
 MISSING_EVERYWHERE = (
     "cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule",
 )  # fmt: skip
-_SHORT_OF_MISSING = {"i": ("stdin", "interactive"), "t": ("tty",), "k": ("kustomize",), "q": ("quiet",), "v": ("v",)}
+_SHORT_OF_MISSING = {"f": ("filename",), "i": ("stdin", "interactive"), "k": ("kustomize",), "t": ("tty",),
+                     "q": ("quiet",), "v": ("v",)}  # fmt: skip
+# Flags that books still show and kubectl has no more, with what to do instead.
+_GONE = {
+    "export": "kubectl get -o yaml prints an object; what the server added is left out by %kexport in a notebook",
+    "generator": "kubectl run makes a pod; kubectl create deployment, job, cronjob and the like make the rest",
+    "record": "say why by kubectl annotate TYPE/NAME kubernetes.io/change-cause='…'; kubectl rollout history shows it",
+}
 
 
 @dataclass
@@ -258,12 +265,12 @@ def _read_long(body: str, words: list[str], arguments: Arguments) -> None:
     flag = next((flag for flag in flags_of(arguments.command) if flag.name == name), None)
     if flag is None:
         raise _unknown_flag(name, arguments.command)
-    _set(flag, value if equals else _value(flag, f"--{name}", words), arguments)
+    _set(flag, value if equals else _value(flag, f"--{name}", words, arguments.command), arguments)
 
 
 def _read_short(body: str, words: list[str], arguments: Arguments) -> None:
     """`-l x`, `-lx`, `-l=x`, and several booleans together (`-it`)."""
-    flags = {flag.short: flag for flag in flags_of(arguments.command) if flag.short}
+    flags = {flag.short: flag for flag in reversed(flags_of(arguments.command)) if flag.short}
     while body:
         letter, body = body[0], body[1:]
         flag = flags.get(letter)
@@ -274,17 +281,17 @@ def _read_short(body: str, words: list[str], arguments: Arguments) -> None:
         elif flag.takes_value and body:
             value, body = body, ""
         else:
-            value = _value(flag, f"-{letter}", words)
+            value = _value(flag, f"{letter!r} in -{letter}", words, arguments.command)
         _set(flag, value, arguments)
 
 
-def _value(flag: Flag, shown: str, words: list[str]) -> str:
+def _value(flag: Flag, shown: str, words: list[str], command: Command) -> str:
     if flag.bare is not None:
         return flag.bare
     if flag.sort == BOOL:
         return "true"
     if not words:
-        raise KubectlError(f"error: flag needs an argument: {shown}")
+        raise KubectlError(f"error: flag needs an argument: {shown}\nSee 'kubectl {command.name} --help' for usage.")
     return words.pop(0)
 
 
@@ -297,6 +304,8 @@ def _unknown_short_flag(letter: str, body: str, command: Command) -> KubectlErro
 
 
 def _unknown_flag(name: str, command: Command) -> KubectlError:
+    if name in _GONE:
+        return KubectlError(f"error: unknown flag: --{name}: it is gone from kubectl: {_GONE[name]}")
     if name in command.missing or name in MISSING_EVERYWHERE:
         return KubectlError(f"error: kubectl {command.name} --{name}: not implemented by k8snb")
     known = [f"--{flag.name}" for flag in flags_of(command)]
@@ -334,4 +343,4 @@ def _check_required(arguments: Arguments) -> None:
     absent = [f.name for f in arguments.command.flags if f.required and f.name not in arguments.given]
     if absent:
         names = ", ".join(f'"{name}"' for name in absent)
-        raise usage_error(f"required flag(s) {names} not set", arguments.command)
+        raise KubectlError(f"error: required flag(s) {names} not set")

@@ -1,14 +1,20 @@
 """kubectl's help pages, from the rows of the grammar.
 
-Interface: `page(command, rows)`.
+Interface: `page(command, rows)`; `COMMANDS`, which has `kubectl help`.
 The rule not to break: a page says what the row says; there is no other text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from k8snb.kubectl.grammar import ARRAY, BOOL, DURATION, STRINGS, Command, Flag
+from k8snb.kubectl.grammar import ARRAY, BOOL, DURATION, STRINGS, Arguments, Command, Flag, find_command
+from k8snb.kubectl.output import Output
+from k8snb.kubectl.techniques import technique_of
+
+if TYPE_CHECKING:
+    from k8snb.kubectl.session import Session
 
 _EMPTY = {STRINGS: "[]", ARRAY: "[]", DURATION: "0s"}
 
@@ -24,11 +30,20 @@ def page(command: Command, rows: Sequence[Command]) -> str:
     sections += _subcommands(command, rows)
     if command.flags:
         sections.append("Options:\n" + "\n\n".join(flag_text(flag) for flag in command.flags))
+    technique = technique_of(command.name)
+    if technique is not None and command.run is not None:
+        by_files = technique_of(command.name, from_files=True)
+        other = f"; with -f {by_files.name}" if by_files not in (None, technique) and _takes_files(command) else ""
+        sections.append(f"Management technique:\n  {technique.name}{other}")
     if command.missing:
         missing = ", ".join(f"--{name}" for name in command.missing)
         sections.append(f"Not implemented by k8snb:\n  {missing}")
     sections.append(f"Usage:\n  kubectl {command.name}{' ' if command.name else ''}{command.usage}")
     return "\n\n".join(sections) + "\n"
+
+
+def _takes_files(command: Command) -> bool:
+    return any(flag.name == "filename" for flag in command.flags)
 
 
 def flag_text(flag: Flag) -> str:
@@ -66,3 +81,24 @@ def _listed(rows: Iterable[Command]) -> str:
 
 def _summary(row: Command) -> str:
     return row.help + (" (not implemented by k8snb)" if row.missing_command else "")
+
+
+def run(session: Session, args: Arguments) -> Output:
+    """`kubectl help get` is `kubectl get --help`."""
+    from k8snb.kubectl.commands import COMMANDS as ALL  # which has this command among them
+    from k8snb.kubectl.commands import ROWS
+
+    return Output(text=page(find_command(args.words, ALL)[0], ROWS))
+
+
+COMMANDS = (
+    Command(
+        name="help",
+        usage="[COMMAND]",
+        help="Show what a command does.",
+        group="Other Commands",
+        run=run,
+        words="commands",
+        examples=("kubectl help", "kubectl help get", "kubectl help rollout status"),
+    ),
+)

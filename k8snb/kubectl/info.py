@@ -17,7 +17,7 @@ from k8snb.apimachinery.kinds import Kind, version_rank
 from k8snb.apimachinery.meta import Object, get_path, labels_of, name_of, namespace_of
 from k8snb.kubectl import cluster_dump, flags, help
 from k8snb.kubectl.formats import to_yaml
-from k8snb.kubectl.grammar import BOOL, GLOBAL_FLAGS, STRINGS, Arguments, Command, Flag
+from k8snb.kubectl.grammar import BOOL, GLOBAL_FLAGS, STRINGS, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import Session
@@ -104,6 +104,10 @@ _MORE = "\nTo further debug and diagnose cluster problems, use 'kubectl cluster-
 
 
 def api_resources(session: Session, args: Arguments) -> Output:
+    if args.words:
+        raise usage_error(f"unexpected arguments: [{' '.join(args.words)}]", args.command)
+    if args.text("sort-by") not in ("", "name", "kind"):
+        raise KubectlError("error: --sort-by accepts only name or kind")
     shown = [kind for kind in _preferred(session.client.kinds()) if _wanted(args, kind)]
     orders: dict[str, Callable[[Kind], tuple[str, ...]]] = {
         "kind": lambda kind: (kind.kind,),

@@ -8,20 +8,23 @@ Real kubectl is a program that reads a kubeconfig; this one is given its client.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, edit, help, sources
+from k8snb.kubectl import completion, create_edit, edit, export, help, last_applied, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
-from k8snb.kubectl.grammar import Arguments, Command, parse
+from k8snb.kubectl.export import Export
+from k8snb.kubectl.grammar import Arguments, parse
+from k8snb.kubectl.history import Change, change_of
 from k8snb.kubectl.impersonation import impersonating
+from k8snb.kubectl.methods import Methods
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import PATIENCE, Console, Open, Session, Wait
@@ -35,14 +38,21 @@ def look_once(until: Callable[[], bool], timeout: float) -> bool:
     return until()
 
 
-class Kubectl:
+_DRAFTS: dict[str, Callable[[Session, Arguments], edit.Edited]] = {
+    "edit": edit.begin,
+    "apply edit-last-applied": last_applied.begin,
+}
+
+
+class Kubectl(Methods):
     """kubectl for one client.
 
     `namespace` is the one that commands work in unless `-n` names another. `wait(until, timeout)` lets the cluster run
     until something is true; `clock_now` gives the cluster's time; `open_url` fetches the text of a manifest's URL;
     `editor(text, suffix)` lets the user change a text, in $KUBE_EDITOR unless something else is given; `server` is the
     same cluster over HTTPS. `reach` finds another cluster for a line that names one, by `--context` and the like, and
-    `patience` is how many seconds of silence end a stream. `console` is the terminal, where there is one.
+    `patience` is how many seconds of silence end a stream. `console` is the terminal, where there is one. `on_change`
+    is told of every command that changed something.
     """
 
     def __init__(
@@ -54,6 +64,7 @@ class Kubectl:
         clock_now: Callable[[], float] | None = None,
         open_url: Callable[[str], str] | None = None,
         editor: Callable[[str, str], str] | None = None,
+        on_change: Callable[[Change], None] | None = None,
         server: Callable[[], HttpsTransport] | None = None,
         reach: Callable[[Arguments], Reached] | None = None,
         patience: float = PATIENCE,
@@ -64,6 +75,7 @@ class Kubectl:
         self._now, self._open_url = clock_now or RealClock().now, open_url or sources.fetch
         self.editor = editor or edit.in_terminal
         self._server, self._reach, self._patience, self._console = server, reach, patience, console
+        self.on_change = on_change or (lambda change: None)
         self._open: list[Open] = []
 
     def run(self, argv: str | Sequence[str], stdin: str | None = None, *, asks: bool = False) -> Output:
@@ -71,7 +83,8 @@ class Kubectl:
 
         With `asks`, whoever calls can ask a user for lines, and `exec -it` answers with a `Dialogue`.
         """
-        args = parse(split(argv), COMMANDS)
+        words = split(argv)
+        args = parse(words, COMMANDS)
         if args.on("help") or not args.command.name:
             return Output(text=help.page(args.command, ROWS))
         run = args.command.run
@@ -85,20 +98,44 @@ class Kubectl:
         except (ApiError, KubeconfigError, KubectlError) as error:
             failure = _said(error)
             failure.warnings = [*session.client.take_warnings(), *session.warnings]
+            done = Output(text="".join(f"{line}\n" for line in failure.applied))
+            self._tell(change_of(args, words, stdin, output=done, at=self._now(), failed=True))
             raise failure from None
+        self._tell(change_of(args, words, stdin, output=output, at=self._now()))
         output.warnings = [*session.client.take_warnings(), *session.warnings, *output.warnings]
         if output.warnings and args.on("warnings-as-errors"):
             output.errors.append(_counted(output.warnings))
             output.exit_code = output.exit_code or 1
         return output
 
-    def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Draft:
-        """What `edit …` would show in an editor, for one that saves later. Raises KubectlError."""
-        args = parse(split(argv), COMMANDS)
+    def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Edited:
+        """What `edit …`, `create --edit …` or `apply edit-last-applied …` would show in an editor, for one that saves
+        later. Raises KubectlError.
+        """
+        words = split(argv)
+        args = parse(words, COMMANDS)
+        begin = _DRAFTS.get(args.command.name, create_edit.begin)
         try:
-            return edit.begin(self._session(args, stdin), args)
+            draft: edit.Edited = begin(self._session(args, stdin), args)
         except ApiError as error:
             raise refused(error) from None
+        draft.on_saved = lambda output: self._tell(change_of(args, words, stdin, output=output, at=self._now()))
+        return draft
+
+    def _tell(self, change: Change | None) -> None:
+        if change is not None:
+            self.on_change(change)
+
+    def export(
+        self, directory: str | Path, *, namespaces: Sequence[str] = (), selector: str = "", secrets: bool = False
+    ) -> Export:
+        """Write the live state into a directory as manifests that `apply -f` makes it from again. Raises KubectlError.
+
+        Everything that users made, or of some namespaces alone; Secrets only where they are asked for.
+        """
+        found = export.exported(self.client, namespaces=namespaces, selector=selector, secrets=secrets)
+        export.write(found, Path(directory).expanduser())
+        return found
 
     def close(self) -> None:
         """Stop what commands have left open: forwarded ports, proxies."""
@@ -135,26 +172,6 @@ class Kubectl:
             raise KubectlError(f"error: --{named[0]}: not implemented by k8snb: a client is made for one cluster")
         return Reached(client=self.client, namespace=self.namespace, wait=self._wait, server=self._server)
 
-    def __getattr__(self, verb: str) -> Callable[..., Output]:
-        name = verb.strip("_").replace("_", "-")
-        command = COMMANDS.get(name)
-        if not name or command is None or verb.startswith("_"):
-            raise AttributeError(f"kubectl has no command {verb!r}")
-        return self._method(command)
-
-    def __dir__(self) -> list[str]:
-        verbs = [row.name.replace("-", "_") for row in ROWS if row.name and " " not in row.name]
-        return [*super().__dir__(), *verbs]
-
-    def _method(self, command: Command) -> Callable[..., Output]:
-        def method(*words: Any, **options: Any) -> Output:
-            argv, stdin = _argv(command, words, options)
-            return self.run(argv, stdin)
-
-        method.__name__ = command.name
-        method.__doc__ = help.page(command, ROWS)
-        return method
-
 
 def split(argv: str | Sequence[str]) -> list[str]:
     """A command line as words, as a shell would. Raises KubectlError for an open quote."""
@@ -183,41 +200,3 @@ def _said(error: ApiError | KubeconfigError | KubectlError) -> KubectlError:
 
 def _counted(warnings: Sequence[str]) -> str:
     return f"error: {len(warnings)} warning{'s' if len(warnings) > 1 else ''} received"
-
-
-# keyword methods
-
-
-def _argv(command: Command, words: Sequence[Any], options: dict[str, Any]) -> tuple[list[str], str | None]:
-    """A method call as a command line, and what its `-f -` reads: a positional manifest (text, dict or list)."""
-    flags = [word for name, value in options.items() for word in _flag(name.rstrip("_").replace("_", "-"), value)]
-    stdin, plain = None, []
-    for word in words:
-        if _is_manifest(word):
-            stdin = word if isinstance(word, str) else json.dumps(_as_list(word))
-            flags += ["--filename=-"]
-        else:
-            plain.append(str(word))
-    subcommand: list[str] = []
-    while plain and f"{' '.join([command.name, *subcommand])} {plain[0]}" in COMMANDS:
-        subcommand.append(plain.pop(0))
-    return [command.name, *subcommand, *flags, *plain], stdin
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    if value is None:
-        return []
-    if isinstance(value, bool):
-        return [f"--{name}={str(value).lower()}"]
-    if isinstance(value, dict):
-        return [f"--{name}=" + ",".join(f"{key}={entry}" for key, entry in value.items())]
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return [f"--{name}={entry}" for entry in values]
-
-
-def _is_manifest(word: Any) -> bool:
-    return isinstance(word, (dict, list)) or (isinstance(word, str) and ("\n" in word or word.lstrip().startswith("{")))
-
-
-def _as_list(value: Any) -> Any:
-    return {"apiVersion": "v1", "kind": "List", "items": value} if isinstance(value, list) else value

@@ -92,13 +92,15 @@ def _change(words: Sequence[str], sort: _Sort, args: Arguments) -> _Change:
     pairs = [word.partition("=") for word in words if "=" in word]
     removed = [word[:-1] for word in words if "=" not in word]
     for key, _, value in pairs:
-        complaints = [*names.qualified_name(key), *sort.check(value)]
+        if sort is _LABELS and "=" in value:
+            raise KubectlError(f"error: invalid label spec: {key}={value}")
+        complaints = [*([] if key else ["name part must be non-empty"]), *sort.check(value)]
         if complaints:
             raise KubectlError(f'error: invalid {sort.one} value: "{key}={value}": {"; ".join(complaints)}')
     wanted = {key: value for key, _, value in pairs}
     both = sorted(wanted.keys() & set(removed))
     if both:
-        raise KubectlError(f"error: can not both modify and remove a {sort.one} in the same command: {both[0]}")
+        raise KubectlError(f"error: can not both modify and remove a {sort.one} in the same command")
     return _Change(wanted, removed)
 
 
@@ -161,7 +163,7 @@ def _command(name: str, sort: _Sort, help: str, examples: tuple[str, ...]) -> Co
         group="Settings Commands",
         run=_runner(sort),
         flags=(
-            Flag("overwrite", BOOL, f"Change a {sort.one} that has a value."),
+            Flag("overwrite", BOOL, f"Change {sort.one}s that have a value."),
             Flag("list", BOOL, f"Only show the {sort.field}."),
             flags.ALL, flags.ALL_NAMESPACES, flags.SELECTOR, flags.FIELD_SELECTOR, *flags.FILES,
             flags.RESOURCE_VERSION, flags.LOCAL, *flags.WRITING,

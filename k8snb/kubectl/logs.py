@@ -22,6 +22,7 @@ from k8snb.kubectl.resources import Found, list_options, one
 from k8snb.kubectl.session import Session
 
 _DEFAULT = "kubectl.kubernetes.io/default-container"
+_NO_POD = "POD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples"
 _USAGE = "error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
 
 
@@ -85,10 +86,9 @@ def _pods(session: Session, args: Arguments, notes: list[str]) -> list[Object]:
             raise KubectlError(f"No resources found in {session.namespace} namespace.", exit_code=0)
         return pods
     if not args.words:
-        raise KubectlError(f"{_USAGE}POD or TYPE/NAME is a required argument for the logs command\n"
-                           "See 'kubectl logs -h' for help and examples")  # fmt: skip
+        raise KubectlError(_USAGE + _NO_POD)
     if len(args.words) > 2:
-        raise KubectlError(_USAGE + "See 'kubectl logs -h' for help and examples")
+        raise KubectlError(_USAGE + _NO_POD)
     found = _one(session, args)
     if found.kind.kind == "Pod":
         return [found.object]
@@ -148,8 +148,17 @@ def _containers(args: Arguments, pod: Object, notes: list[str]) -> list[str]:
         return [container["name"] for container in pod["spec"].get("initContainers") or ()] + names
     wanted = args.text("container") or (args.words[1] if len(args.words) > 1 else "")
     if wanted:
+        _must_have(pod, wanted)
         return [wanted]
     return [default_container(pod, notes)]
+
+
+def _must_have(pod: Object, container: str) -> None:
+    fields = ("initContainers", "containers", "ephemeralContainers")
+    there = [each["name"] for field in fields for each in pod["spec"].get(field) or ()]
+    if container not in there:
+        where = f"container {container} is not valid for pod {name_of(pod)}"
+        raise KubectlError(f"error: {where}: it has {', '.join(there)}")
 
 
 def default_container(pod: Object, notes: list[str]) -> str:

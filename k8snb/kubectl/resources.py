@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
-from k8snb.apimachinery.selectors import SelectorError, parse_selector
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.refusals import refused
@@ -107,7 +106,9 @@ def kinds_of(session: Session, word: str) -> list[Kind]:
 
 def _slashed(session: Session, args: Arguments, word: str) -> Wanted:
     type_word, _, name = word.partition("/")
-    if not type_word or not name or "/" in name:
+    if "/" in name:
+        raise KubectlError("error: arguments in resource/name form may not have more than one slash")
+    if not type_word or not name:
         raise KubectlError("error: arguments in resource/name form must have a single resource and name")
     if args.text("selector"):
         raise KubectlError("error: selectors and the all flag cannot be used when passing resource/name arguments")
@@ -129,7 +130,7 @@ def select(session: Session, args: Arguments, *, names_only: bool = False) -> Se
     """
     if args.on("local"):
         return _local(session, args)
-    if args.texts("filename"):
+    if args.from_files:
         return _from_files(session, args)
     asked = wanted(session, args)
     by_selector = any(args.text(name) for name in ("selector", "field-selector")) or args.on("all")
@@ -162,7 +163,21 @@ def _live(session: Session, args: Arguments, asked: Wanted) -> list[Found]:
         return _found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace, **query))
     query |= list_options(args)
     read = pages(session, asked, args.number("chunk-size"), query)
-    return [found for page in read for found in _found(asked.kind, page)]
+    try:
+        return [found for page in read for found in _found(asked.kind, page)]
+    except ApiError as error:
+        raise _not_listed(error, asked.kind, query) from None
+
+
+def _not_listed(error: ApiError, kind: Kind, query: dict[str, Any]) -> ApiError:
+    """A list that was refused, with what was asked for."""
+    if error.code not in (400, 404):
+        return error
+    labels, fields = query.get("labelSelector", ""), query.get("fieldSelector", "")
+    what = f'"{kind.group}/{kind.version}, Resource={kind.plural}"'
+    where = f' that match label selector "{labels}", field selector "{fields}"'
+    start = f"Unable to find {what}{where}" if labels or fields else f"Unable to list {what}"
+    return ApiError(error.code, error.reason, f"{start}: {error.message}", error.details)
 
 
 def pages(session: Session, asked: Wanted, size: int, query: dict[str, Any]) -> Iterator[Object]:
@@ -185,13 +200,9 @@ def _found(kind: Kind, answer: Object) -> list[Found]:
 
 
 def list_options(args: Arguments) -> dict[str, Any]:
-    """The selectors as the query of a list. Raises KubectlError where one cannot be read."""
+    """The selectors as the query of a list."""
     chosen: dict[str, Any] = {}
     if args.text("selector"):
-        try:
-            parse_selector(args.text("selector"))
-        except SelectorError as error:
-            raise KubectlError(f"error: {error}") from None
         chosen["labelSelector"] = args.text("selector")
     if args.text("field-selector"):
         chosen["fieldSelector"] = args.text("field-selector")
@@ -211,7 +222,7 @@ def _from_files(session: Session, args: Arguments) -> Selection:
 
 def _local(session: Session, args: Arguments) -> Selection:
     """The objects as the files have them; the cluster is not asked."""
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError(NO_FILES)
     if args.words:
         raise KubectlError("error: cannot specify --local and server resources")

@@ -68,6 +68,19 @@ def new_replica_set(deployment: Object, owned: list[Object]) -> Object | None:
     return next((each for each in owned if same_template(get_path(each, "spec.template", {}), template)), None)
 
 
+_NO_VISITOR = (
+    'error retrieving {what} for "{{kind.kind}}", no visitor method exists for {{{{{{kind.group}} {{kind.kind}}}}}}'
+)
+_NOT_SUPPORTED = '{{kind.qualified}} "{{name}}" {what} is not supported'
+_NO_ROLLOUT = {
+    "status": "no status viewer has been implemented for {kind.kind}",
+    "history": _NO_VISITOR.format(what="history"),
+    "undo": _NO_VISITOR.format(what="rollbacker"),
+    **{verb: _NOT_SUPPORTED.format(what=what) for verb, what in
+       (("pause", "pausing"), ("resume", "resuming"), ("restart", "restarting"))},
+}  # fmt: skip
+
+
 def _selected(session: Session, args: Arguments) -> Selection:
     """The selected workloads. Raises KubectlError for kinds that are not rolled out."""
     if not args.words and not args.from_files:
@@ -75,8 +88,8 @@ def _selected(session: Session, args: Arguments) -> Selection:
     selection = select(session, args)
     for found in selection.found:
         if found.kind.builtin not in ROLLERS:
-            what = f'{found.kind.qualified} "{found.name}"'
-            raise KubectlError(f"error: {what} has no rollout: Deployments, StatefulSets and DaemonSets have")
+            why = _NO_ROLLOUT[args.command.name.split()[1]].format(kind=found.kind, name=found.name)
+            raise KubectlError(f"error: {why}: Deployments, StatefulSets and DaemonSets are rolled out")
     if not selection.found and not selection.errors:
         raise KubectlError("error: no objects passed to rollout")
     return selection

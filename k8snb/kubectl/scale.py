@@ -18,13 +18,16 @@ from k8snb.kubectl.resources import Found, select
 from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import CLIENT, Session, dry_run, options
 
+_COUNT = "error: The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"
+
 
 def run(session: Session, args: Arguments) -> Output:
     if args.number("replicas") < 0:
-        raise KubectlError(f"error: The --replicas={args.number('replicas')} flag is invalid: it must be 0 or more")
+        raise KubectlError(_COUNT)
     selection = select(session, args, names_only=True)
-    if not selection.found and not selection.errors:
-        raise KubectlError("error: no objects passed to scale")
+    if not selection.found:
+        why = "".join(f" {error.message.partition(': ')[2]}" for error in selection.errors)
+        raise KubectlError(f"error: no objects passed to scale{why}")
     results = Results(session, args)
     results.errors = selection.errors
     for found in selection.found:

@@ -24,6 +24,7 @@ from k8snb.printers.autoscaling import cores, memory
 PODS = BY_GVK["metrics.k8s.io/v1beta1", "PodMetrics"]
 NODES = BY_GVK["metrics.k8s.io/v1beta1", "NodeMetrics"]
 NOT_YET = "error: metrics not available yet"
+NOT_SERVED = "error: Metrics API not available: it comes with %kcluster addons enable metrics-server"
 _GROUP = "Cluster Management Commands"
 _MEASURES: dict[str, Callable[[Object], int]] = {
     "cpu": lambda usage: quantity.milli(usage.get("cpu", 0)),
@@ -50,6 +51,8 @@ def _read(session: Session, kind: Any, args: Arguments, namespace: str) -> list[
             return [session.client.get(kind, name, namespace)]
         return session.client.items(kind, namespace, labelSelector=selector)
     except ApiError as error:
+        if error.reason == "ServiceUnavailable":
+            raise KubectlError(NOT_SERVED) from None
         raise refused(error) from None
 
 
@@ -97,7 +100,7 @@ def pods(session: Session, args: Arguments) -> Output:
     measure, everywhere = _sort(args), args.on("all-namespaces")
     metrics = _read(session, PODS, args, "" if everywhere else session.namespace)
     if args.text("field-selector"):
-        raise KubectlError("error: kubectl top pods --field-selector: not implemented by k8snb")
+        metrics = _chosen(session, args, metrics, "" if everywhere else session.namespace)
     if not metrics:
         return _nothing(session, args, "" if everywhere else session.namespace)
     metrics = sorted(metrics, key=lambda each: (namespace_of(each), name_of(each)))
@@ -111,6 +114,16 @@ def pods(session: Session, args: Arguments) -> Output:
         gap = [""] * (len(head) - 3)
         rows += [(*gap, "", "________", "________"), (*gap, "", cores(everything), memory(everything))]
     return _shown(args, head, rows, metrics)
+
+
+def _chosen(session: Session, args: Arguments, metrics: list[Object], namespace: str) -> list[Object]:
+    """The metrics of the pods that `--field-selector` picks: metrics themselves have no such fields."""
+    try:
+        pods = session.client.items("pods", namespace, fieldSelector=args.text("field-selector"))
+    except ApiError as error:
+        raise refused(error) from None
+    names = {(namespace_of(pod), name_of(pod)) for pod in pods}
+    return [each for each in metrics if (namespace_of(each), name_of(each)) in names]
 
 
 def _used(metrics: Object) -> list[Object]:

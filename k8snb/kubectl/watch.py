@@ -13,7 +13,7 @@ from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import uid_of
+from k8snb.apimachinery.meta import name_of, uid_of
 from k8snb.client import Watch
 from k8snb.client.client import Event
 from k8snb.kubectl.grammar import Arguments
@@ -22,6 +22,7 @@ from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import Found, Selection, Wanted, list_options, wanted
 from k8snb.kubectl.server_table import ServerRow, columns_of, is_table, rows
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.sources import documents
 from k8snb.printers import columns as printers
 
 Show = Callable[[Session, Arguments, Selection], Output]
@@ -31,14 +32,23 @@ _SHOWN = ("ADDED", "MODIFIED", "DELETED")
 
 def watch(session: Session, args: Arguments, show: Show) -> Stream:
     """`get --watch`; `show` is how `get` shows a selection."""
-    if args.from_files:
-        raise KubectlError("error: kubectl get -f with --watch: not implemented by k8snb; name the objects")
-    asked = wanted(session, args)
+    asked = _described(session, args) if args.from_files else wanted(session, args)
     kinds = list(dict.fromkeys(each.kind for each in asked))
     if len(kinds) > 1:
         raise KubectlError("error: you may only specify a single resource type")
     watcher = _Watcher(session, args, kinds[0], [_open(session, args, each) for each in asked], show)
     return Stream(Output(), watcher.poll, more=watcher.more, stop=watcher.stop)
+
+
+def _described(session: Session, args: Arguments) -> list[Wanted]:
+    """The one object that `-f` describes."""
+    items, errors = documents(session, args)
+    if errors:
+        raise errors[0]
+    if len(items) > 1:
+        what = f"watch is only supported on individual resources and resource collections - {len(items)} resources"
+        raise KubectlError(f"error: {what} were found")
+    return [Wanted(item.kind, item.namespace, name_of(item.object)) for item in items]
 
 
 def _open(session: Session, args: Arguments, asked: Wanted) -> Watch:

@@ -37,12 +37,10 @@ class Matcher:
 
     def __call__(self, context: CompletionContext) -> SimpleMatcherResult:
         line = _LINE.fullmatch(context.text_until_cursor)
-        offer = self._offer(line["magic"]) if line else None
-        if line is None or offer is None:
-            return {"completions": []}
-        words = words_before(line["words"])
+        words = words_before(line["words"]) if line else [""]
         try:
-            found = list(offer(words))
+            offer = self._offer(line["magic"]) if line else None
+            found = list(offer(words)) if offer else []
         except Exception:  # a cluster that does not answer must not break typing
             found = []
         most = context.limit or len(found)

@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.kubectl.edit import UNCHANGED, Draft
+from k8snb.kubectl.edit import UNCHANGED, Edited
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
 from k8snb.notebook.results import Result, body, page
@@ -27,7 +27,7 @@ _STYLE += "</style>"
 class Editor:
     """An edit that is under way. `result` is what the server answered, None before that."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Edited) -> None:
         import ipywidgets as widgets
 
         self._draft, self._before = draft, draft.text

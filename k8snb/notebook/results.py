@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROWS = 300
 LINES = 2000
 
-_STATUS_COLUMNS = {"STATUS", "PHASE", "TYPE", "STATE", "CONDITION"}
+_STATUS_COLUMNS = {"STATUS", "PHASE", "TYPE", "STATE", "CONDITION", "HOST", "KUBELET", "APISERVER"}
 _CSS_COLUMNS = {
     "k8snb-name": "NAME COMPONENT",
     "k8snb-long": "MESSAGE LABELS SELECTOR IMAGES DESCRIPTION",
@@ -35,8 +35,8 @@ _LEXERS = {"yaml": "yaml", "json": "json", "diff": "diff", "jsonpath-as-json": "
 class Result:
     """The answer to a command. Iterating over it and indexing it gives the API objects."""
 
-    def __init__(self, output: Output) -> None:
-        self.output = output
+    def __init__(self, output: Output, *, source: str = "") -> None:
+        self.output, self._source = output, source
 
     @property
     def text(self) -> str:
@@ -93,7 +93,7 @@ class Result:
         return "\n".join([*lines, *(f"{word}: {text}" for word, text in remarks(self.output))]).lstrip("\n")
 
     def _repr_html_(self) -> str:
-        return page(body(self.output))
+        return page(body(self.output) + manifest_page(self._source))
 
 
 def page(content: str) -> str:
@@ -153,10 +153,17 @@ def _row(header: list[str], line: list[str], css: list[str]) -> str:
 
 def _cell(name: str, text: str, over: bool) -> str:
     tone = _tone(name, text, over)
-    shown = escape(text)
+    shown = " ".join(map(link, text.split())) if name == "URL" else escape(text)
     if tone is not PLAIN:
         return f'<span class="k8snb-{tone.name}"><b class="k8snb-sym">{tone.symbol}</b>{shown}</span>'
     return f'<span class="k8snb-dim">{shown}</span>' if text in ("<none>", "<unknown>", "<unset>") else shown
+
+
+def link(text: str) -> str:
+    """A URL as a link, anything else as it is."""
+    if not text.startswith(("http://", "https://")):
+        return escape(text)
+    return f'<a href="{escape(text)}" target="_blank" rel="noopener">{escape(text)}</a>'
 
 
 def _tone(name: str, text: str, over: bool) -> Tone:
@@ -172,6 +179,20 @@ def _text(text: str, format: str) -> str:
     if format in _LEXERS:
         return f'<pre class="k8snb-code">{_highlighted(text, _LEXERS[format])}</pre>'
     return f'<pre class="k8snb-text">{escape(text.rstrip())}</pre>'
+
+
+def manifest_page(source: str) -> str:
+    """A cell's manifest, folded away, with the colours that front ends give to Python only and the cell's own line
+    numbers, which complaints speak of.
+    """
+    lines = source.rstrip().split("\n")
+    if len(lines) < 2:
+        return ""
+    language = "json" if source.lstrip()[:1] in "{[" else "yaml"
+    shown = _highlighted("\n".join(lines[:LINES]), language).rstrip("\n").split("\n")
+    wide = len(str(len(shown) + 1))
+    rows = "\n".join(f'<i class="k8snb-dim">{number:>{wide}}</i>  {line}' for number, line in enumerate(shown, 2))
+    return f'<details class="k8snb-note"><summary>the manifest</summary><pre class="k8snb-code">{rows}</pre></details>'
 
 
 def _highlighted(text: str, language: str) -> str:

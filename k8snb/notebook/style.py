@@ -31,13 +31,13 @@ PLAIN = Tone("plain", "", "", "inherit", "#f1f4f8", "#64748b")
 TONES = (GOOD, BUSY, BAD, DONE, PLAIN)
 
 _WORDS = {
-    GOOD: "Running Ready Active Bound Available Complete Healthy Approved Online Reachable True",
+    GOOD: "Running Ready Active Bound Available Complete Healthy Approved Online Reachable True enabled",
     BUSY: "Pending ContainerCreating PodInitializing Terminating Progressing Released Warning Starting Paused "
     "SchedulingDisabled ContainersNotReady Suspended",
     BAD: "CrashLoopBackOff Error ErrImagePull ImagePullBackOff ErrImageNeverPull InvalidImageName Failed Evicted "
     "OOMKilled NotReady Unknown CreateContainerError CreateContainerConfigError RunContainerError StartError "
     "ContainerStatusUnknown ContainerCannotRun CreatePodSandboxError DeadlineExceeded Lost Stopped NodeLost "
-    "UnexpectedAdmissionError OutOfcpu OutOfmemory OutOfpods",
+    "UnexpectedAdmissionError OutOfcpu OutOfmemory OutOfpods failed",
     DONE: "Completed Succeeded Deleted",
 }
 _TONE = {word: tone for tone, words in _WORDS.items() for word in words.split()}
@@ -96,6 +96,8 @@ border-bottom:1px solid rgba(127,136,147,.55)}}
 .k8snb .k8snb-dim{{opacity:.55}}
 .k8snb .k8snb-note{{margin:3px 0 1px 8px;opacity:.78;font-size:.92em}}
 .k8snb .k8snb-note b{{font-weight:600}}
+.k8snb .k8snb-note summary{{cursor:pointer;opacity:.8}}
+.k8snb .k8snb-note i{{font-style:normal;user-select:none}}
 .k8snb pre.k8snb-code,.k8snb pre.k8snb-text{{margin:0;padding:2px 8px;background:none;border:0;color:inherit;
 white-space:pre;font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace);
 font-size:var(--jp-code-font-size,13px);line-height:1.4;overflow-x:auto}}
