@@ -1,4 +1,4 @@
-"""The magics: one per kubectl verb, `%kubectl` for any line, `%kcluster` and `%kdraw`.
+"""The magics: one per kubectl verb, `%kubectl` for any line, `%kcluster`, `%kdraw` and the story.
 
 Interface: `KubernetesMagics(shell, clusters)`; `%kVERB …` and, with a body, `%%kVERB …`.
 The rule not to break: a magic returns an object and prints nothing; its words are kubectl's, read by kubectl's table.
@@ -18,7 +18,7 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import contexts, kcluster, kdraw, live, terminal
+from k8snb.notebook import contexts, kcluster, kdraw, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -44,6 +44,7 @@ class KubernetesMagics(Magics):
         self._verbs = {name: command.name for command in ROWS for name in names_of(command)}
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
+        made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
         self.magics = {"line": made, "cell": dict(made)}
 
     # making
@@ -63,6 +64,10 @@ class KubernetesMagics(Magics):
 
     def _kdraw(self) -> Magic:
         return self._magic(lambda words, cell: kdraw.draw(self.clusters.current, words), _about(kdraw.COMMAND))
+
+    def _story(self, name: str) -> Magic:
+        about = _about(kstory.COMMANDS[name])
+        return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
 
     def _magic(self, act: Callable[[list[str], str | None], Any], doc: str) -> Magic:
         """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line."""
@@ -136,6 +141,9 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kconfig": contexts.complete,
     "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+    "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
+    "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
+    "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
 }
 
 
