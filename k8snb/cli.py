@@ -1,6 +1,6 @@
 """The k8snb command: what a newcomer types in a terminal before the first notebook is open.
 
-Interface: `main(argv)`, behind `k8snb quickstart`, `k8snb lab`, `k8snb up` and `k8snb kubectl`;
+Interface: `main(argv)`, behind `k8snb quickstart`, `lab`, `up`, `cluster` and `kubectl`;
 `run_chapter(path)` executes and checks any chapter.
 The rule not to break: a chapter runs in a kernel of its own, as a page does; only `up` has a cluster in its process.
 
@@ -43,6 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from k8snb import terminal
 
         return terminal.run(words[1:])
+    if words[:1] == ["cluster"]:
+        from k8snb import cluster_console
+
+        return cluster_console.main(words[1:])
     arguments = _parser().parse_args(words)
     try:
         status: int = arguments.run(arguments)
@@ -53,6 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from k8snb.notebook import defaults
+
     parser = argparse.ArgumentParser(prog="k8snb", description="Learn Kubernetes by running it in a notebook.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -64,14 +70,22 @@ def _parser() -> argparse.ArgumentParser:
     start.set_defaults(run=quickstart)
 
     up = commands.add_parser("up", help="serve a cluster from this terminal, for kubectl and other clients")
-    up.add_argument("--name", default="k8snb", help="the cluster's name (default: k8snb)")
+    up.add_argument("--name", "--profile", "-p", default="k8snb", help="the cluster's name (default: k8snb)")
     up.add_argument("--nodes", type=int, default=3, help="how many nodes beside the control plane (default: 3)")
-    up.add_argument("--runtime", choices=RUNTIMES, default="auto", help="what runs containers (default: auto)")
+    up.add_argument(
+        "--runtime", "--driver", choices=RUNTIMES, default="auto", help="what runs containers (default: auto)"
+    )
+    up.add_argument("--cpus", type=defaults.cpus, default="max", help="a node's processors: 2, or max (default: max)")
+    up.add_argument(
+        "--memory", type=defaults.memory, default="max", help="a node's memory: 4096mb, 4g, or max (default: max)"
+    )
+    up.add_argument("--addons", default="", metavar="A,B", help="enable these add-ons as well")
     up.add_argument("--port", type=int, default=0, help="the port to answer on (default: a free one)")
     up.add_argument("--kubeconfig", type=Path, default=Path("k8snb.kubeconfig"), metavar="FILE",
                     help="where the kubeconfig goes (default: k8snb.kubeconfig)")  # fmt: skip
     up.set_defaults(run=serve)
 
+    commands.add_parser("cluster", help="a cluster with a console, in the words of minikube: k8snb cluster -h")
     commands.add_parser("kubectl", help="kubectl against any cluster that a kubeconfig names", add_help=False)
 
     lab = commands.add_parser("lab", help="open JupyterLab on a copy of the chapters that is yours to edit")
@@ -109,8 +123,12 @@ def serve(arguments: argparse.Namespace) -> int:
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    cluster = Cluster(arguments.name, nodes=arguments.nodes, runtime=arguments.runtime)
+    cluster = Cluster(
+        arguments.name, nodes=arguments.nodes, runtime=arguments.runtime, cpus=arguments.cpus, memory=arguments.memory
+    )
     try:
+        for addon in filter(None, arguments.addons.split(",")):
+            cluster.addons.enable(addon)
         cluster.start()
         url = cluster.serve(arguments.port)
         write_private(arguments.kubeconfig, cluster.kubeconfig)
@@ -118,7 +136,7 @@ def serve(arguments: argparse.Namespace) -> int:
         print(f"kubectl --kubeconfig {arguments.kubeconfig} get nodes    # {url}; Ctrl-C ends the cluster", flush=True)
         ended.wait()
         arguments.kubeconfig.unlink(missing_ok=True)
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         print(f"k8snb: the cluster cannot be served: {error}", file=sys.stderr)
         return 1
     finally:

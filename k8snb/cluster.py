@@ -9,46 +9,36 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from k8snb import hosts
-from k8snb.addons.metrics_server import MetricsServer
-from k8snb.apimachinery.kinds import BY_GVK
+from k8snb import hosts, journal
+from k8snb.addons import DNS, Addons, Stoppable
+from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
-from k8snb.apiserver.aggregation_controllers import AutoRegister, Availability
-from k8snb.apiserver.compactor import Compactor
-from k8snb.apiserver.event_ttl import EventTTL
 from k8snb.apiserver.history import History
+from k8snb.boot import ControlPlane
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
-from k8snb.client.informer import Informers, LentInformers
-from k8snb.client.instances import RUNNING, STOPPED, Instances, Program, Single
-from k8snb.client.process import Process
+from k8snb.client.informer import Informers
+from k8snb.client.instances import RUNNING, STOPPED
 from k8snb.clock import Clock, RealClock
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
-from k8snb.controllers import CONTROLLERS, identity_controllers
-from k8snb.controllers.hostpath import HostPathProvisioner, ensure_standard
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.coredns import CoreDNS
-from k8snb.cri import Network, RuntimeFailure
-from k8snb.entrance import Entrance, Inside, uninterrupted
+from k8snb.cri import RuntimeFailure
+from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
-from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.faults import Faults
 from k8snb.hooks import Hooks
-from k8snb.kube_proxy.proxy import KubeProxy, RuleBook
-from k8snb.kubelet import Kubelet
+from k8snb.journal import Entry
+from k8snb.kube_proxy.proxy import RuleBook
 from k8snb.kubelet.node_status import NodeSpec
-from k8snb.kubelet.pod_directories import PodDirectories
-from k8snb.kubelet.volume_places import PLUGINS
 from k8snb.kubelet.volume_plugin import VolumePlugin
+from k8snb.machines import Machines, Node
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
@@ -58,23 +48,6 @@ if TYPE_CHECKING:
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
-
-CONTROL_PLANE = "control-plane"
-POD_METRICS, NODE_METRICS = (BY_GVK["metrics.k8s.io/v1beta1", kind] for kind in ("PodMetrics", "NodeMetrics"))
-FIRST_METRICS = 5.0  # seconds from the start to the first question to the kubelets
-CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
-DNS_INDEX = 10  # kubeadm gives the DNS service the tenth address of the service range
-
-
-@dataclass
-class Node:
-    """A machine of the cluster: its spec, its addresses, whether it is `on`, and its two agents while they run."""
-
-    spec: NodeSpec
-    network: Network
-    on: bool = True
-    kubelet: Kubelet | None = None
-    proxy: KubeProxy | None = None
 
 
 class Cluster:
@@ -109,19 +82,17 @@ class Cluster:
         self._new_store = store
         self.store = store()
         self.identity = Identity(self.clock)
-        self.nodes: dict[str, Node] = {}
         self._seed = seed
         self._counts = controller_managers, schedulers
-        self._elected: list[Instances] = []
         self._dice = random.Random(seed)
-        self._identities = random.Random(seed)  # names of processes change nothing that a seed has settled
-        self._cpus, self._memory, self._disk, self._static_pods = cpus, memory, disk, str(static_pods)
-        self._specs = {spec.name: spec for spec in self._first_nodes(nodes)}
-        self._provisioners = Provisioners(HostPathProvisioner())
-        self._directories = PodDirectories()
-        self._volume_plugins = dict(PLUGINS)
+        self.machines = Machines(
+            self.pump, workers=nodes, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods)
+        )
+        self.provisioners = Provisioners()
+        self.addons = Addons(self)
+        self.resolver = ""
         self._host: Host | None = None
-        self._dns_address = ""
+        self._plane: ControlPlane | None = None
         self._collector = Collector()
         self.running = False
         self.apiservers = ApiServers(self, apiservers, self._revision)
@@ -140,11 +111,11 @@ class Cluster:
             with self.pump.lock:
                 self._boot()
         except BaseException as failure:
+            self.running = False
             self._switch_off()
             if isinstance(failure, RuntimeFailure):
                 raise ValueError(failure.message) from failure
             raise
-        self.running = True
         self.pump.start()
         if wait:
             self.wait(self.is_ready, wait)
@@ -154,110 +125,17 @@ class Cluster:
         build = self._own_host or hosts.HOSTS[self.runtime_name]
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
-        self.apiservers.boot(self._new_apiserver)
-        Compactor(self.apiserver, self.clock).start()
-        EventTTL(self.store, self.clock).start()
-        self._asking = self._new_asking()
-        self._inside = inside = Inside(self.apiserver, self._asking)
-        self.apiservers.connect(inside)
-        self.faults = Faults(inside, self.clock, self._seed)
-        self.context = Context(self.faults, self.clock, self.pump.add, self._dice)
-
-        ensure_standard(self.context.client("system:apiserver", "system:masters"))
-        self._managers = Instances(self._manager(), self.context, self._counts[0], self._identities)
-        self._schedulers = Instances(self._scheduling(), self.context, self._counts[1], self._identities)
-        self._elected += [self._managers, self._schedulers]
-        beside = Informers(self.context.client("system:apiserver", "system:masters"), self.context)
-        self._provisioners.start(self.context, beside)
-        self._shared = Informers(self.context.client("system:nodes"), self.context)
-        self.rule_book = RuleBook(self.context, self._shared, self._host.plane, post=self.pump.post)
-        self._dns = Single("coredns", self.context, self._begin_dns)
-        self._dns.start()
-        self._metrics = Single("metrics-server", self.context, self._begin_metrics)
-
-        for make in (AutoRegister, self._availability):
-            make(self.context, beside)
-        self._managers.start()
-        for informers in (beside, self._shared):
-            informers.start()
-        self._schedulers.start()
-        for spec in self._specs.values():
+        self.machines.directories.on_made = self._host.remove_at_end
+        self._plane = ControlPlane(
+            self.apiservers, self.store, self.pump, self._host, identity=self.identity, seed=self._seed,
+            dice=self._dice, counts=self._counts, profiles=self._profiles, provisioners=self.provisioners,
+        )  # fmt: skip
+        self._plane.start()
+        self.running = True
+        self.addons.start()
+        for spec in self.machines.specs.values():
             self._switch_on(spec)
         self._serve_pods(self._host)
-        self._metrics.start()
-
-    def _new_apiserver(self) -> ApiServer:
-        cidr = self.runtime.service_cidr
-        return ApiServer(self.store, self.clock, dice=self._dice, service_cidr=cidr, identity=self.identity)
-
-    def _begin_dns(self, process: Process) -> Callable[[], None]:
-        assert self._host is not None
-        host, informers = self._host, LentInformers(self._shared)
-        self.dns = CoreDNS(process.context, informers)
-        informers.attach()
-        self._dns_address = host.serve_dns(self.dns.zone, self._dns_service())
-
-        def end() -> None:
-            informers.stop()
-            host.stop_dns()
-
-        return end
-
-    def _begin_metrics(self, process: Process) -> Callable[[], None]:
-        assert self._host is not None
-        server = self.apiserver
-        client = process.context.client(
-            "system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts"
-        )  # fmt: skip
-        clock = process.context.clock
-        metrics = MetricsServer(client, process.executor(self._host.executor), clock, nodes=lambda: server.nodes)
-        server.virtual.update({POD_METRICS: metrics.pods, NODE_METRICS: metrics.nodes})
-        clock.after(FIRST_METRICS, metrics.start, background=True, label="metrics-server")
-        return server.virtual.clear
-
-    @property
-    def apiserver(self) -> ApiServer:
-        """The apiserver that serves cells and the cluster's own parts."""
-        return self.apiservers.first
-
-    @property
-    def serving(self) -> bool:
-        """Whether any apiserver answers."""
-        return self.apiservers.serving is not None
-
-    def _manager(self) -> Program:
-        identity = identity_controllers(
-            root_ca=self.identity.root_ca, sign=self.identity.secret_token, sign_request=self.identity.sign_request
-        )
-        return Program("kube-controller-manager", "system:kube-controller-manager", {**CONTROLLERS, **identity})
-
-    def _scheduling(self) -> Program:
-        return Program("kube-scheduler", "system:kube-scheduler", {"kube-scheduler": self._new_scheduler})
-
-    def _new_scheduler(self, context: Context, informers: Informers) -> Scheduler:
-        """One that has the plug-ins that the one before was given."""
-        before = self._schedulers.works.get("kube-scheduler")
-        return Scheduler(context, informers, profiles=self._profiles, joined=before.joined if before else ())
-
-    @property
-    def controllers(self) -> Mapping[str, Any]:
-        """The controllers at work in kube-controller-manager, by name."""
-        return self._managers.works
-
-    @property
-    def scheduler(self) -> Scheduler:
-        """The scheduler at work; while none is, the last one."""
-        scheduler: Scheduler = self._schedulers.works["kube-scheduler"]
-        return scheduler
-
-    def _availability(self, context: Context, informers: Informers) -> Availability:
-        server = self.apiserver
-        return Availability(context, informers, server=server, executor=self._asking, others=server.others)
-
-    def _new_asking(self) -> Executor:
-        """Where webhooks are asked for the cluster's own parts. On a virtual clock the pump itself asks: nothing else
-        happens meanwhile anyway."""
-        return ClockExecutor(self.clock, lambda: 0.0) if self.clock.virtual else ThreadExecutor(self.pump.post)
 
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""
@@ -269,35 +147,30 @@ class Cluster:
     def _switch_off(self) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
         self._collector.restore()
-        if "kubectl" in self.__dict__:
-            self.kubectl.close()
-        if "_over_https" in self.__dict__:
-            self._over_https.close()
-            del self._over_https
+        for part in ("kubectl", "_over_https", "_hooks"):
+            if part in self.__dict__:
+                getattr(self, part).close()
+        for part in ("_over_https", "_hooks"):
+            self.__dict__.pop(part, None)
         if self._host is not None:
             self._host.stop_listening()
         for door in self.apiservers.doors:
             door.close()
-        if "_hooks" in self.__dict__:
-            self._hooks.close()
-            del self._hooks
+        self.addons.stop()
         self.pump.stop()
         with self.pump.lock:
-            for node in self.nodes.values():
-                self._fall_silent(node)
-            for instances in self._elected:
-                instances.stop()
-            self._elected.clear()
-            self.apiservers.close()
+            if self._plane is not None:
+                for node in self.nodes.values():
+                    self.machines.fall_silent(node, self)
+                self._plane.close()
             self.pump.clear()
             self.pump.paused = False
         host, self._host = self._host, None
-        if "_asking" in self.__dict__:
-            self._asking.close()
         if host is not None:
             host.executor.close()
             try:
-                self._end_pods()
+                self.machines.thaw(host.runtime)
+                self.machines.end_all_pods(host.runtime)
             finally:
                 host.pause()
 
@@ -306,9 +179,9 @@ class Cluster:
         self.stop()
         runtime, self._runtime = self._runtime, None
         self.store = self._new_store()
-        self.nodes.clear()
-        self._provisioners.close()
-        self._directories.close()
+        self.addons = Addons(self)
+        self.machines.close()
+        self.provisioners.close()
         if runtime is not None:
             runtime.close()
 
@@ -322,13 +195,13 @@ class Cluster:
     def add_provisioner(self, provisioner: Provisioner) -> None:
         """Put somebody's own maker of volumes to work: see `k8snb.controllers.provisioner`."""
         with self.pump.lock:
-            self._provisioners.add(provisioner)
+            self.provisioners.add(provisioner)
 
     def add_volume_plugin(self, sort: str, plugin: VolumePlugin) -> None:
         """Let kubelets carry out a sort of volume: `nfs`, or `csi/` and a driver's name. See `k8snb.kubelet`'s
         `volume_plugin`."""
         with self.pump.lock:
-            self._volume_plugins[sort] = plugin
+            self.machines.volume_plugins[sort] = plugin
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""
@@ -342,6 +215,61 @@ class Cluster:
     def runtime(self) -> Runtime:
         assert self._runtime is not None, "the cluster has not been started"
         return self._runtime
+
+    @property
+    def host(self) -> Host:
+        assert self._host is not None, "the cluster is stopped"
+        return self._host
+
+    @property
+    def control_plane(self) -> ControlPlane:
+        """That of the last start."""
+        assert self._plane is not None, "the cluster has not been started"
+        return self._plane
+
+    @property
+    def apiserver(self) -> ApiServer:
+        """The apiserver that serves cells and the cluster's own parts."""
+        return self.apiservers.first
+
+    @property
+    def serving(self) -> bool:
+        """Whether any apiserver answers."""
+        return self.apiservers.serving is not None
+
+    @property
+    def context(self) -> Context:
+        """The components' way to the apiserver."""
+        return self.control_plane.context
+
+    @property
+    def informers(self) -> Informers:
+        """Those that all nodes share."""
+        return self.control_plane.nodes
+
+    @property
+    def controllers(self) -> Mapping[str, Any]:
+        """The controllers at work in kube-controller-manager, by name."""
+        return self.control_plane.controllers
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong between the components and the apiserver, on purpose."""
+        return self.control_plane.faults
+
+    @property
+    def scheduler(self) -> Scheduler:
+        """The scheduler at work; while none is, the last one."""
+        return self.control_plane.scheduler
+
+    @property
+    def rule_book(self) -> RuleBook:
+        """The rules of the nodes' kube-proxies."""
+        return self.control_plane.rule_book
+
+    @property
+    def nodes(self) -> dict[str, Node]:
+        return self.machines.nodes
 
     @functools.cached_property
     def client(self) -> Client:
@@ -424,19 +352,22 @@ class Cluster:
         return History(self.store, self.apiserver.kinds)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
-        """The addresses behind a name, as a pod of the namespace would resolve it."""
-        return [record.data for record in self.dns.zone.lookup(name, namespace).records if record.type == "A"]
+        """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""
+        dns = self.addons.get(DNS)
+        if not isinstance(dns, Dns):
+            raise ValueError(f"the add-on {DNS} is disabled, so that no name has an address: "
+                             f"%kcluster addons enable {DNS}")  # fmt: skip
+        return [record.data for record in dns.zone.lookup(name, namespace).records if record.type == "A"]
 
     def address(self, ip: str, port: int) -> tuple[str, int]:
         """Where this machine really finds an address of the cluster."""
-        assert self._host is not None, "the cluster is stopped"
-        return self._host.plane.actual(ip, port)
+        return self.host.plane.actual(ip, port)
 
     def service_urls(self, name: str, namespace: str = "default") -> list[str]:
         """A URL for each port of a Service, as reached from here: its node ports, else its cluster IP."""
         service = self.client.get("services", name, namespace)
         spec = service["spec"]
-        node = next((node for node in self._workers() if node.on), None)
+        node = next((node for node in self.machines.workers() if node.on), None)
         urls = []
         for port in spec.get("ports") or ():
             if port.get("nodePort") and node is not None:
@@ -454,8 +385,12 @@ class Cluster:
 
         On simulated nodes this goes through the virtual network, which no browser reaches.
         """
-        assert self._host is not None, "the cluster is stopped"
-        return self._host.visit(url)
+        return self.host.visit(url)
+
+    def journal(self, after: int = 0) -> list[Entry]:
+        """What each component did after a revision, as far back as etcd remembers."""
+        with self.pump.lock:
+            return journal.read(self.store.history(after=after))
 
     def status(self) -> list[tuple[str, str, str]]:
         """One row for each component: its name, its state, and what there is to say about it."""
@@ -464,12 +399,13 @@ class Cluster:
             state = "Failed"
         if self.running and self.pump.paused:
             state = "Paused"
+        dns = self.addons.is_enabled(DNS)
         rows = [
             ("etcd", state, f"revision {self.store.revision}"),
             ("kube-apiserver", state, "in this kernel"),
             ("kube-controller-manager", state, f"{len(self.controllers)} controllers" if self.running else ""),
             ("kube-scheduler", state, ""),
-            ("coredns", state, f"at {self._dns_address}" if self._dns_address else ""),
+            *([("coredns", state, f"at {self.resolver}" if self.resolver else "")] if dns else []),
         ]
         components = self.components() if self.running else {}
         rows = [(name, STOPPED if _stands_still(components.get(name)) else state, about) for name, state, about in rows]
@@ -500,14 +436,26 @@ class Cluster:
         with self.pump.lock:
             self.pump.run_for(seconds)
 
-    def pause(self) -> None:
-        """Nothing in the cluster moves, except by `step`. The apiserver still answers."""
+    def pause(self, namespaces: Collection[str] = (), *, everywhere: bool = False) -> int:
+        """No component moves, except by `step`; the apiserver still answers. The containers of these namespaces, or of
+        all, stand still as well. Returns how many do. Raises ValueError where the runtime cannot hold any.
+        """
         with self.pump.lock:
-            self.pump.paused = True
+            before, self.pump.paused = self.pump.paused, True
+        try:
+            picks = namespaces.__contains__ if not everywhere else lambda namespace: True
+            return self.machines.freeze(self.runtime, picks) if everywhere or namespaces else 0
+        except RuntimeFailure as failure:
+            if not before:
+                self.unpause()
+            raise ValueError(failure.message) from failure
 
-    def unpause(self) -> None:
+    def unpause(self) -> int:
+        """Containers and components go on. Returns how many containers were held."""
+        held = self.machines.thaw(self.runtime)
         with self.pump.lock:
             self.pump.paused = False
+        return held
 
     def step(self) -> Step | None:
         """Run until one component has worked on one key: what that was, or None when there is nothing to do now."""
@@ -535,13 +483,16 @@ class Cluster:
         why = "everything that the cluster knows is there; %kcluster stop stops the whole cluster"
         yield Component("etcd", f"revision {self.store.revision}", lock, lambda: RUNNING, why_not=why)
         yield from self.apiservers.components(lock)
-        for instances in self._elected:
+        plane, machines = self.control_plane, self.machines
+        for instances in (plane.managers, plane.schedulers):
             yield from instance_components(instances, f"{len(instances.program.parts)} parts", lock)
-        yield single_component(self._dns, f"at {self._dns_address}" if self._dns_address else "", lock)
-        yield single_component(self._metrics, "asks the kubelets", lock)
+        for addon in self.addons.working():
+            if isinstance(addon, Stoppable) and addon.single is not None:
+                yield single_component(addon.single, addon.about, lock)
         for name, node in self.nodes.items():
-            rows = (("kubelet", self._start_kubelet, self._stop_kubelet),
-                    ("kube-proxy", self._start_proxy, self._stop_proxy))  # fmt: skip
+            rows = (("kubelet", lambda node: machines.start_kubelet(node, plane, self.host, self),
+                     lambda node: machines.stop_kubelet(node, self)),
+                    ("kube-proxy", lambda node: machines.start_proxy(node, plane), machines.stop_proxy))  # fmt: skip
             for agent, start, stop in rows:
                 state = functools.partial(_agent_state, node, agent)
                 on, off = functools.partial(start, node), functools.partial(stop, node)
@@ -561,37 +512,40 @@ class Cluster:
         disk: str = "", static_pods: str | Path = "",
     ) -> str:  # fmt: skip
         """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
-        numbers = (number for number in range(1, len(self._specs) + 2) if f"node-{number}" not in self._specs)
-        name = name or f"node-{next(numbers)}"
-        if name in self._specs:
-            raise ValueError(f'node "{name}" exists already')
         self._must_run()
-        spec = NodeSpec(name, labels=labels or {}, cpus=cpus or self._cpus, memory=memory or self._memory,
-                        disk=disk or self._disk, static_pods=str(static_pods))  # fmt: skip
-        self._specs[name] = spec
+        spec = self.machines.add(
+            name, labels=labels or {}, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods)
+        )
         with self.pump.lock:
             self._switch_on(spec)
-        return name
+        return spec.name
 
-    def stop_node(self, name: str) -> None:
-        """Pull the plug: the node falls silent and its containers end. The node controller will notice."""
-        node = self._node(name)
+    def stop_node(self, name: str, *, grace: float = 0.0, critical: float = 10.0) -> None:
+        """Pull the plug: the node falls silent and its containers end. The node controller will notice.
+
+        With `grace` the machine is shut down in good order: its pods have so many seconds to end, and critical ones
+        the last `critical` of them for themselves.
+        """
+        node = self.machines.find(name)
+        kubelet = node.kubelet
+        if grace > 0 and kubelet is not None:
+            with self.pump.lock:
+                kubelet.shut_down(grace, critical)
+            self.wait(kubelet.is_shut_down, grace)
         with self.pump.lock:
-            self._fall_silent(node)
-        for sandbox in self.runtime.list_pod_sandboxes(name):
-            self.runtime.stop_pod_sandbox(sandbox.id)
-            self.runtime.remove_pod_sandbox(sandbox.id)
+            self.machines.fall_silent(node, self)
+        self.machines.end_pods(name, self.runtime)
 
     def partition_node(self, name: str) -> None:
         """Cut a node off from the apiserver. Its containers go on running, and nobody hears of them."""
-        node = self._node(name)
+        self.machines.find(name)
         with self.pump.lock:
-            self.faults.cut(_node_user(node.spec.name))
+            self.faults.cut(_node_user(name))
             self.apiserver.disconnect_node(name)
 
     def rejoin_node(self, name: str) -> None:
         """A node that was cut off is reached again."""
-        node = self._node(name)
+        node = self.machines.find(name)
         with self.pump.lock:
             self.faults.mend(_node_user(name))
             if node.kubelet is not None:
@@ -599,7 +553,7 @@ class Cluster:
 
     def start_node(self, name: str) -> None:
         """Switch a stopped node on again."""
-        node = self._node(name)
+        node = self.machines.find(name)
         self._must_run()
         if not node.on:
             with self.pump.lock:
@@ -607,97 +561,19 @@ class Cluster:
 
     def delete_node(self, name: str) -> None:
         """Take a machine away for good, with its Node object."""
-        self._node(name)
+        self.machines.find(name)
         self._must_run()
         self.stop_node(name)
-        self.runtime.remove_node(name)
-        del self.nodes[name], self._specs[name]
+        self.machines.forget(name, self.runtime)
         if self.client.find("nodes", name) is not None:
             self.client.delete("nodes", name)
-
-    def _node(self, name: str) -> Node:
-        if name not in self.nodes:
-            raise ValueError(f'there is no node "{name}"; there are {", ".join(self.nodes)}')
-        return self.nodes[name]
 
     def _must_run(self) -> None:
         if not self.running:
             raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
 
-    def _workers(self) -> list[Node]:
-        return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
-
-    def _first_nodes(self, workers: int) -> Iterator[NodeSpec]:
-        taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
-        labels = {CONTROL_PLANE_LABEL: ""}
-        yield NodeSpec(CONTROL_PLANE, labels=labels, taints=(taint,), cpus=self._cpus, memory=self._memory,
-                       disk=self._disk, static_pods=self._static_pods)  # fmt: skip
-        for number in range(1, workers + 1):
-            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory, disk=self._disk)
-
     def _switch_on(self, spec: NodeSpec) -> None:
-        assert self._host is not None, "the cluster is stopped"
-        node = self.nodes[spec.name] = Node(spec, self.runtime.add_node(spec.name))
-        self._start_kubelet(node)
-        self._start_proxy(node)
-
-    def _fall_silent(self, node: Node) -> None:
-        node.on = False
-        self._stop_kubelet(node)
-        self._stop_proxy(node)
-
-    def _start_kubelet(self, node: Node) -> None:
-        if node.kubelet is not None or not node.on:
-            return
-        assert self._host is not None, "the cluster is stopped"
-        node.kubelet = Kubelet(
-            node.spec, self.context, self._shared, runtime=self.runtime, executor=self._host.executor,
-            dialer=self._host.dialer, network=node.network, post=self.pump.post, dns=lambda: self._dns_address,
-            directories=self._directories, volume_plugins=self._volume_plugins,
-        )  # fmt: skip
-        self.apiserver.connect_node(node.spec.name, node.kubelet)
-        node.kubelet.start()
-
-    def _stop_kubelet(self, node: Node) -> None:
-        kubelet, node.kubelet = node.kubelet, None
-        if kubelet is not None:
-            self.apiserver.disconnect_node(node.spec.name)
-            kubelet.stop()
-
-    def _start_proxy(self, node: Node) -> None:
-        if node.proxy is None and node.on:
-            node.proxy = KubeProxy(node.spec.name, node.network.node_ip, self.rule_book)
-            node.proxy.start()
-
-    def _stop_proxy(self, node: Node) -> None:
-        proxy, node.proxy = node.proxy, None
-        if proxy is not None:
-            proxy.stop()
-
-    def _end_pods(self) -> None:
-        with suppress(RuntimeFailure):  # an engine that is gone has taken the containers along, or keeps them for later
-            for name in self.nodes:
-                for sandbox in self.runtime.list_pod_sandboxes(name):
-                    self.runtime.stop_pod_sandbox(sandbox.id)
-                    self.runtime.remove_pod_sandbox(sandbox.id)
-
-    def _dns_service(self) -> str:
-        """The Service kube-system/kube-dns, and its address. It has no selector: the resolver answers at the
-        address.
-        """
-        client = self.context.client("system:apiserver", "system:masters")
-        existing = client.find("services", "kube-dns", "kube-system")
-        if existing is not None:
-            return str(existing["spec"]["clusterIP"])
-        ports = [{"name": "dns", "port": 53, "protocol": "UDP", "targetPort": 53},
-                 {"name": "dns-tcp", "port": 53, "protocol": "TCP", "targetPort": 53}]  # fmt: skip
-        address = self.apiserver.allocator.address(DNS_INDEX)
-        service: Object = {
-            "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
-            "spec": {"clusterIP": address, "ports": ports},
-        }
-        client.create("services", service)
-        return address
+        self.machines.switch_on(spec, self.control_plane, self.host, self)
 
 
 def _node_user(name: str) -> str:

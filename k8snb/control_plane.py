@@ -131,6 +131,7 @@ class ApiServers:
         first.bootstrap()
         for other in self.all[1:]:
             other.nodes, other.virtual, other.allocator = first.nodes, first.virtual, first.allocator
+            other.attended = first.attended
         return first
 
     def connect(self, inside: Inside) -> None:

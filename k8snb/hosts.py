@@ -14,6 +14,7 @@ import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
@@ -46,6 +47,7 @@ class Host:
     is a GET from the machine that the nodes stand on: status and text; OSError where nobody answers.
     `listen_for_pods(ip, answer)` opens a node's port for the apiserver's clients in pods, and says where;
     `answer(socket)` is called with the first client, unless `stop_listening()` was called before.
+    `remove_at_end(directory)`: it goes with this process, whatever ends that.
     """
 
     runtime: Runtime
@@ -57,6 +59,7 @@ class Host:
     visit: Callable[[str], tuple[int, str]]
     listen_for_pods: Callable[[str, Callable[[socket.socket], None]], Spot]
     stop_listening: Callable[[], None] = lambda: None
+    remove_at_end: Callable[[Path], None] = lambda path: None
     closers: list[Callable[[], None]] = field(default_factory=list)
 
     def pause(self) -> None:
@@ -163,7 +166,9 @@ def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | No
     from k8snb.cri.process import ProcessRuntime
 
     processes = runtime or ProcessRuntime(cluster, clock=pump.clock)
-    return _on_sockets(processes, pump, dice, forwards=getattr(processes, "forwards_file", None))
+    host = _on_sockets(processes, pump, dice, forwards=getattr(processes, "forwards_file", None))
+    host.remove_at_end = getattr(processes, "remove_at_end", host.remove_at_end)
+    return host
 
 
 def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
@@ -174,6 +179,7 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor())
     reached_by_pods = engine.open_service_network()
     host = _on_sockets(engine, pump, dice, forwards=None)
+    host.remove_at_end = getattr(engine, "remove_at_end", host.remove_at_end)
     serve_dns = host.serve_dns
 
     def serve_dns_to_pods(zone: Zone, address: str) -> str:
@@ -185,8 +191,6 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
 
 
 def _on_sockets(runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object) -> Host:
-    from pathlib import Path
-
     from k8snb.kube_proxy.forwarder import SocketDataPlane
     from k8snb.kubelet.dialer import SocketDialer
 

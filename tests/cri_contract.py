@@ -26,6 +26,7 @@ from k8snb.cri import (
     SANDBOX_READY,
     ContainerConfig,
     ContainerStatus,
+    Freezer,
     Mount,
     PodSandboxConfig,
     Runtime,
@@ -356,6 +357,48 @@ class RuntimeContract:
         assert rig.read(rig.runtime.container_logs(container)) == b"from the host\n"
         assert (tmp_path / "out").read_text() == "from the pod\n"
 
+    def test_two_containers_of_a_pod_share_what_both_mount(self, rig: Rig, tmp_path: Path) -> None:
+        sandbox, mount = rig.sandbox(), Mount(host_path=str(tmp_path), container_path="/data")
+        writes = rig.run("sh", "-c", "echo shared > /data/note", sandbox=sandbox, mounts=(mount,))
+        assert rig.finished(writes).exit_code == 0
+        other = Mount(host_path=str(tmp_path), container_path="/elsewhere")
+        reads = rig.run("cat", "/elsewhere/note", sandbox=sandbox, name="side", mounts=(other,))
+        rig.finished(reads)
+        assert rig.read(rig.runtime.container_logs(reads)) == b"shared\n"
+
+    def test_what_is_mounted_to_be_read_cannot_be_written(self, rig: Rig, tmp_path: Path) -> None:
+        """A runtime that cannot see to that says so in the container's notes."""
+        (tmp_path / "note").write_text("as it was\n")
+        mount = Mount(host_path=str(tmp_path), container_path="/data", readonly=True)
+        container = rig.run("sh", "-c", "cat /data/note; echo changed > /data/note", mounts=(mount,))
+        status = rig.finished(container)
+        assert b"as it was\n" in rig.read(rig.runtime.container_logs(container))
+        if not any("read-only ones writable" in note for note in status.notes):
+            assert status.exit_code != 0
+            assert (tmp_path / "note").read_text() == "as it was\n"
+
+    def test_a_single_file_may_be_mounted_and_one_mount_may_lie_in_another(self, rig: Rig, tmp_path: Path) -> None:
+        """What a subPath, and a volume inside of a volume, come to."""
+        outer, inner, file = tmp_path / "outer", tmp_path / "inner", tmp_path / "file"
+        for folder in (outer, inner):
+            folder.mkdir()
+        (inner / "name").write_text("inner\n")
+        file.write_text("file\n")
+        mounts = (
+            Mount(host_path=str(file), container_path="/settings/color"),
+            Mount(host_path=str(outer), container_path="/data"),
+            Mount(host_path=str(inner), container_path="/data/inner"),
+        )
+        container = rig.run("sh", "-c", "cat /settings/color; cat /data/inner/name", mounts=mounts)
+        rig.finished(container)
+        assert rig.read(rig.runtime.container_logs(container)) == b"file\ninner\n"
+
+    def test_a_command_beside_the_container_s_own_sees_its_mounts(self, rig: Rig, tmp_path: Path) -> None:
+        (tmp_path / "note").write_text("seen\n")
+        mount = Mount(host_path=str(tmp_path), container_path="/data")
+        container = rig.run("sh", "-c", "sleep 1000", mounts=(mount,))
+        assert rig.runtime.exec_sync(container, ["cat", "/data/note"], 30).stdout == b"seen\n"
+
     # images
 
     def test_an_image_that_cannot_be_pulled_is_err_image_pull_in_one_line(self, rig: Rig) -> None:
@@ -432,6 +475,42 @@ class RuntimeContract:
         rig.until(lambda: "uid-2" in told)
         rig.until(lambda: "ValueError: not today" in capsys.readouterr().err)
 
+    # freezing
+
+    def test_a_frozen_container_still_runs_and_does_nothing_until_it_is_thawed(self, rig: Rig) -> None:
+        runtime = freezer(rig)
+        container = rig.run("sh", "-c", "while true; do echo tick; sleep 0.1; done")
+
+        def ticks() -> int:
+            return rig.read(rig.runtime.container_logs(container)).count(b"tick")
+
+        def stands_still() -> bool:
+            before = ticks()
+            rig.pass_time(0.5)
+            return before == ticks()
+
+        rig.until(lambda: ticks() > 0)
+        runtime.freeze_container(container)
+        rig.until(stands_still)
+        assert rig.runtime.container_status(container).state == RUNNING
+        runtime.freeze_container(container)
+        before = ticks()
+        runtime.thaw_container(container)
+        rig.until(lambda: ticks() > before)
+
+    def test_a_frozen_container_can_be_stopped(self, rig: Rig) -> None:
+        container = rig.run("sh", "-c", "trap 'exit 3' TERM; while true; do sleep 0.1; done")
+        rig.until(lambda: rig.runtime.container_status(container).state == RUNNING)
+        freezer(rig).freeze_container(container)
+        rig.runtime.stop_container(container, 10.0)
+        assert rig.finished(container).state == EXITED
+
+    def test_no_command_runs_in_a_frozen_container(self, rig: Rig) -> None:
+        container = rig.run("sleep", "60")
+        freezer(rig).freeze_container(container)
+        with pytest.raises(RuntimeFailure, match="paused"):
+            rig.runtime.exec_sync(container, ["true"], 10.0)
+
     # the end of all
 
     def test_removing_a_node_ends_its_pods_alone(self, rig: Rig) -> None:
@@ -448,6 +527,11 @@ class RuntimeContract:
         rig.runtime.close()
         assert list(rig.leftovers()) == []
         rig.runtime.close()
+
+
+def freezer(rig: Rig) -> Freezer:
+    assert isinstance(rig.runtime, Freezer)
+    return rig.runtime
 
 
 def _microseconds(stamp: str) -> str:

@@ -68,8 +68,8 @@ class Notebook:
         return magics.clusters.chosen
 
 
-def make(name: str, *, nodes: int, runtime: str) -> Cluster:
-    return Cluster(name, nodes=nodes, runtime="simulated", clock=VirtualClock(), seed=1)
+def make(name: str, *, nodes: int, runtime: str, **sizes: Any) -> Cluster:
+    return Cluster(name, nodes=nodes, runtime="simulated", clock=VirtualClock(), seed=1, **sizes)
 
 
 @contextmanager

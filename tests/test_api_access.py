@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from docker_images import image_layers
 
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
+from k8snb.cri.docker_engine import connected
 
 Object = dict[str, Any]
 PLACE = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -200,3 +202,15 @@ def test_the_door_for_this_machine_and_the_one_for_pods_are_one_server(processes
     with urllib.request.urlopen(f"{url}/version", context=trust, timeout=20) as answer:
         assert json.load(answer)["major"] == "1"
     assert ask(processes, "/version")[0] == 200
+
+
+@pytest.mark.docker
+def test_a_pod_on_docker_has_its_token_and_reaches_the_apiserver_by_name() -> None:
+    with connected() as api, image_layers(api), Cluster("api-access", nodes=1, runtime="docker") as cluster:
+        cluster.client.create("pods", pod("web", container={"imagePullPolicy": "IfNotPresent"}), "default")
+        cluster.kubectl.run("wait --for=condition=Ready pod/web --timeout=60s")
+        assert cluster.identity.verify(sh(cluster, "web", f"cat {PLACE}/token"))
+        assert sh(cluster, "web", f"cat {PLACE}/ca.crt") == cluster.identity.root_ca
+        assert "Read-only file system" in sh(cluster, "web", f"echo x > {PLACE}/token")
+        assert ask(cluster, "/version")[0] == 200
+        assert sh(cluster, "web", "nc -w 5 kubernetes.default.svc 443 < /dev/null && echo connected") == "connected\n"

@@ -373,14 +373,14 @@ def test_an_object_that_is_not_there_is_not_found(notebook: Notebook) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--nodes=x", 'invalid argument "x" for "--nodes" flag: not a whole number'),
+        ("--nodes=x", 'invalid argument "x" for "-n, --nodes" flag: not a whole number'),
         ("--nodes=0 --name none", "invalid number of nodes 0"),
         ("--runtime=podman", 'invalid runtime "podman": one of auto, docker, process, simulated'),
     ],
 )
 def test_a_cluster_that_cannot_be_had_is_refused_and_not_kept(notebook: Notebook, words: str, said: str) -> None:
     assert said in notebook.error(f"%kcluster start {words}")
-    assert "none" not in notebook.run("%kcluster profile").text
+    assert list(notebook.run("%kcluster profile list").df["PROFILE"]) == ["k8snb"]
     assert len(notebook.run("%kget nodes")) == 4
 
 

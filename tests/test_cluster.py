@@ -246,11 +246,11 @@ def test_a_start_that_fails_leaves_a_cluster_that_can_be_started(monkeypatch: py
     def broken(*arguments: Any) -> Any:
         host = build(*arguments)
         if fails.pop(0):
-            host.serve_dns = _no_resolver
+            host.plane.add_node = _no_address
         return host
 
     monkeypatch.setitem(hosts.HOSTS, "simulated", broken)
-    with pytest.raises(OSError, match="no resolver"):
+    with pytest.raises(OSError, match="no address"):
         cluster.start(wait=0)
     assert not cluster.running
     cluster.start(wait=0)
@@ -259,8 +259,8 @@ def test_a_start_that_fails_leaves_a_cluster_that_can_be_started(monkeypatch: py
     cluster.delete()
 
 
-def _no_resolver(*_: object) -> str:
-    raise OSError("no resolver")
+def _no_address(*_: object) -> None:
+    raise OSError("no address")
 
 
 def test_a_paused_cluster_that_is_stopped_starts_unpaused(cluster: Cluster) -> None:

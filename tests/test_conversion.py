@@ -11,7 +11,7 @@ import pytest
 from k8snb.apimachinery.kinds import BY_GVK, KINDS, find
 from k8snb.apiserver import ApiServer
 from k8snb.apiserver.conversion import CONVERSIONS, seen, stored
-from k8snb.apiserver.unattended import UNATTENDED, warning
+from k8snb.apiserver.unattended import BY_ADDON, UNATTENDED, warning
 from k8snb.client import Client
 from k8snb.client.client import MERGE
 from k8snb.clock import VirtualClock
@@ -96,9 +96,10 @@ def test_the_word_events_means_the_core_group() -> None:
 
 def test_a_kind_that_nothing_acts_on_says_so_to_whoever_creates_it(client: Client) -> None:
     named = {kind.qualified for kind in KINDS}
-    assert UNATTENDED.keys() <= named
+    assert UNATTENDED.keys() | BY_ADDON.keys() <= named
     for kind in KINDS:
-        assert bool(warning(kind)) == (kind.qualified in UNATTENDED)
+        assert bool(warning(kind)) == (kind.qualified in UNATTENDED or kind.qualified in BY_ADDON)
+        assert not warning(kind, BY_ADDON) or kind.qualified in UNATTENDED
 
 
 def test_a_binding_posted_by_itself_binds_the_pod_it_names(client: Client) -> None:

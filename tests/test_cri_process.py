@@ -124,6 +124,14 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture
+def plain(tmp_path: Path) -> Iterator[Lab]:
+    """A machine whose kernel allows no mount namespaces."""
+    lab = Lab(tmp_path, mount_namespaces=False)
+    yield lab
+    lab.runtime.close()
+
+
+@pytest.fixture
 def narrow(tmp_path: Path) -> Iterator[Lab]:
     """A machine with one loopback address."""
     lab = Lab(tmp_path, single_address=True)
@@ -836,7 +844,8 @@ def test_each_container_has_a_tmp_of_its_own(lab: Lab) -> None:
 
 
 @pytest.mark.process
-def test_containers_share_a_volume_under_their_own_paths(lab: Lab, tmp_path: Path) -> None:
+def test_containers_share_a_volume_under_their_own_paths(plain: Lab, tmp_path: Path) -> None:
+    lab = plain
     volume = tmp_path / "html"
     volume.mkdir()
     sandbox = lab.sandbox()
@@ -876,7 +885,8 @@ def test_what_every_container_is_given_is_not_worth_a_note(lab: Lab, tmp_path: P
 
 
 @pytest.mark.process
-def test_only_whole_paths_are_translated(lab: Lab, tmp_path: Path) -> None:
+def test_only_whole_paths_are_translated(plain: Lab, tmp_path: Path) -> None:
+    lab = plain
     mounts = (Mount(host_path=str(tmp_path), container_path="/data"),)
     container = lab.run("busybox", *FOREVER, mounts=mounts, env=(("FILE", "/data/x"), ("URL", "http://h/data")))
     root = lab.exec(container, "sh", "-c", "echo $K8SNB_ROOT").strip()

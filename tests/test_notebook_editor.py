@@ -65,3 +65,13 @@ def test_a_page_without_a_kernel_shows_the_text(editor: Editor) -> None:
     bundle = editor._bundle()
     assert "application/vnd.jupyter.widget-view+json" in bundle
     assert "replicas: 1" in bundle["text/html"] and "replicas: 1" in bundle["text/plain"]
+
+
+def test_what_an_object_remembers_can_be_edited_in_the_page(kubectl: Kubectl) -> None:
+    kubectl.run("apply -f -", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: r}\ndata: {a: before}\n")
+    editor = Editor(kubectl.draft("apply edit-last-applied configmap r"))
+    typed(editor, "before", "after")
+    editor.save()
+    assert editor.result is not None and editor.result.text == "configmap/r edited\n"
+    assert "a: after" in kubectl.run("apply view-last-applied configmap r").text
+    assert kubectl.run("get configmap r -o jsonpath={.data.a}").text == "before"

@@ -1,6 +1,7 @@
 """metrics-server: what pods and nodes use now, asked of every kubelet again and again.
 
-Interface: `MetricsServer(…).start()`; `pods(request)` and `nodes(request)` answer the API `metrics.k8s.io`.
+Interface: `MetricsAddon`, an `Addon`; `MetricsServer(…).start()`; its `pods(request)` and `nodes(request)` answer
+the API `metrics.k8s.io`.
 The rule not to break: a number is one that a runtime has given; a pod that nobody has measured yet is left out.
 Source: `kubernetes-sigs/metrics-server`, `pkg/scraper`, `pkg/api`. It keeps the newest two points of each container in
 memory, and so does a kubelet here.
@@ -11,13 +12,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, labels_of, name_of, uid_of
 from k8snb.client import Client, Request
+from k8snb.client.instances import Single
+from k8snb.client.process import Process
 from k8snb.clock import Clock, timestamp
 from k8snb.executor import Executor
 
+if TYPE_CHECKING:
+    from k8snb.addons import Ground
+
+POD_METRICS, NODE_METRICS = (BY_GVK["metrics.k8s.io/v1beta1", kind] for kind in ("PodMetrics", "NodeMetrics"))
+FIRST = 5.0  # seconds from its start to the first question to the kubelets
 RESOLUTION = 15.0  # seconds from one question to the next
 SMALL = 100  # nodes; a larger cluster is measured only while somebody wants to know
 INTEREST = 600.0  # seconds for which one question shows interest
@@ -47,6 +56,40 @@ class Sample:
     pods: Mapping[str, list[Object]]
 
 
+class MetricsAddon:
+    """A metrics-server for a cluster, behind its metrics API."""
+
+    about = "asks the kubelets"
+
+    def __init__(self) -> None:
+        self.single: Single | None = None
+        self._cluster: Ground | None = None
+
+    def enable(self, cluster: Ground) -> None:
+        self._cluster = cluster
+        self.single = Single("metrics-server", cluster.context, self._begin)
+        self.single.start()
+
+    def _begin(self, process: Process) -> Callable[[], None]:
+        assert self._cluster is not None
+        apiserver, context = self._cluster.apiserver, process.context
+        account = context.client("system:serviceaccount:kube-system:metrics-server", "system:serviceaccounts")
+        executor = process.executor(self._cluster.host.executor)
+        server = MetricsServer(account, executor, context.clock, nodes=lambda: apiserver.nodes)
+        apiserver.virtual.update({POD_METRICS: server.pods, NODE_METRICS: server.nodes})
+        server.start(FIRST)
+        return apiserver.virtual.clear
+
+    def stop(self) -> None:
+        if self._cluster is not None and self.single is not None:
+            with self._cluster.pump.lock:
+                self.single.stop()
+        self.single = None
+
+    def disable(self) -> None:
+        self.stop()
+
+
 class MetricsServer:
     """`nodes()` gives the kubelets that can be asked."""
 
@@ -61,9 +104,12 @@ class MetricsServer:
         self._asking: set[str] = set()
         self._asked = float("-inf")
 
-    def start(self) -> None:
-        """Ask, and go on asking."""
-        self._clock.after(RESOLUTION, self.start, background=True, label="metrics-server")
+    def start(self, delay: float = 0.0) -> None:
+        """Ask after `delay` seconds, and go on asking."""
+        self._clock.after(delay, self._scrape, background=True, label="metrics-server")
+
+    def _scrape(self) -> None:
+        self.start(RESOLUTION)
         nodes = self._nodes()
         for name in self._samples.keys() - nodes.keys():
             del self._samples[name]

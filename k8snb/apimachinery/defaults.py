@@ -110,6 +110,7 @@ VALUES: Mapping[str, Mapping[str, Any]] = {
     },
     "admissionregistration.v1.NamedRuleWithOperations": {"scope": "*"},
     "admissionregistration.v1.RuleWithOperations": {"scope": "*"},
+    "networking.v1.IngressClassParametersReference": {"scope": "Cluster"},
     "admissionregistration.v1.ServiceReference": {"port": 443},
     "apiregistration.v1.ServiceReference": {"port": 443},
     "apiextensions.v1.ServiceReference": {"port": 443},

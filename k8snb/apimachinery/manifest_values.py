@@ -246,4 +246,5 @@ _READERS: dict[str, Any] = {
     _INT: _integer,
     _FLOAT: _float,
     _TAG + "timestamp": str,
+    _MERGE: str,
 }

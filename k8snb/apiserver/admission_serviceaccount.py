@@ -25,6 +25,16 @@ DEFAULT = "default"
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_VOLUME = "kube-api-access-"
 TOKEN_SECONDS = 3607  # an hour, and the seconds by which upstream tells its own mounts from others
+# One object for all pods: there may be very many.
+PROJECTED: Object = {
+    "sources": [
+        {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [
+            {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
+    ],
+    "defaultMode": 0o644,
+}  # fmt: skip
 
 
 REMEMBERED = 512  # templates whose mounts are kept at hand
@@ -132,10 +142,4 @@ def _mounted(container: Object, mount: Object) -> Object:
 
 def token_volume(name: str) -> Object:
     """The projected volume that every pod has from its service account."""
-    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
-    sources = [
-        {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
-        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-        {"downwardAPI": {"items": [namespace]}},
-    ]
-    return {"name": name, "projected": {"sources": sources, "defaultMode": 0o644}}
+    return {"name": name, "projected": PROJECTED}

@@ -50,8 +50,8 @@ from k8snb.client import ADMIN, Client, Request
 from k8snb.clock import Clock, timestamp
 from k8snb.etcd import Store
 
+NO_METRICS = "the server is currently unable to handle the request: enable the add-on metrics-server"
 FIRST_NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
-DNS_INDEX = 10  # the cluster's DNS service has the tenth address of the service range, as kubeadm sets it up
 
 
 class ApiServer:
@@ -79,6 +79,7 @@ class ApiServer:
         self.authorizer = Authorizer(store)
         self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)
         self.nodes: dict[str, NodeConnection] = {}
+        self.attended: set[str] = set()  # the kinds that add-ons act on, by qualified name
         self.virtual: dict[Kind, virtual.Provider] = {}
         self.registry = Registry(store, clock, dice, self._admit)
         self.registry.check = self._check
@@ -161,7 +162,7 @@ class ApiServer:
         """What is worked out when somebody asks. Raises ServiceUnavailable where nobody can."""
         provider = self.virtual.get(request.kind)
         if provider is None:
-            raise errors.unavailable("the server is currently unable to handle the request: there is no metrics server")
+            raise errors.unavailable(NO_METRICS)
         return virtual.answer(request, provider, self.store.revision)
 
     def kinds(self) -> tuple[Kind, ...]:
@@ -211,7 +212,7 @@ class ApiServer:
     def _create(self, request: Request) -> Any:
         if request.kind.builtin == "bindings":
             return self._answer(subresources.as_pod_binding(request))
-        if said := unattended.warning(request.kind):
+        if said := unattended.warning(request.kind, self.attended):
             request.warnings.append(said)
         review = reviews.REVIEWS.get(request.kind.kind) if request.kind.custom is None else None
         return self.registry.create(request) if review is None else reviews.answer(self, request, review)

@@ -19,6 +19,7 @@ from k8snb.apiserver import validation_autoscaling as autoscaling
 from k8snb.apiserver import validation_batch as batch
 from k8snb.apiserver import validation_classes as classes
 from k8snb.apiserver import validation_extensions as extensions
+from k8snb.apiserver import validation_ingress as ingresses
 from k8snb.apiserver import validation_limits as limits
 from k8snb.apiserver import validation_pod_doors as pod_doors
 from k8snb.apiserver import validation_policy as policy
@@ -205,9 +206,14 @@ RULES: dict[str, Rule] = {
     "csidrivers": storage.driver,
     "csinodes": storage.node_drivers,
     "csistoragecapacities": storage.capacity,
+    "ingresses": ingresses.ingress,
+    "ingressclasses": ingresses.ingress_class,
 }
 
-CREATIONS: dict[str, Rule] = {"pods": pod_doors.pod_creation}  # what only something new may not say
+CREATIONS: dict[str, Rule] = {  # what only something new may not say
+    "pods": pod_doors.pod_creation,
+    "ingresses": ingresses.ingress_creation,
+}
 
 FIXED_FIELDS: dict[str, tuple[str, ...]] = {
     "deployments": ("spec.selector",),
@@ -231,6 +237,7 @@ CHANGES: dict[str, Callable[[Object, Object], Errors]] = {
     "secrets": frozen_data,
     "resourcequotas": limits.resource_quota_change,
     "priorityclasses": classes.priority_class_change,
+    "ingressclasses": ingresses.ingress_class_change,
     "rolebindings": rbac.binding_change,
     "clusterrolebindings": rbac.binding_change,
     "customresourcedefinitions": crd_validation.change,

@@ -89,6 +89,12 @@ class Provisioner:
         """The cluster is deleted, and with it everything that was made for it."""
 
 
+class Nobody(Provisioner):
+    """Stands in for a provisioner that does not work: no StorageClass names it."""
+
+    name = ""
+
+
 class Task(NamedTuple):
     """Work on one claim or volume; when it fails, an event of this reason says so, beginning with `complaint`."""
 
@@ -114,10 +120,10 @@ class ProvisionController(Controller):
         self.classes.on_change(self._class_changed)
 
     def replace(self, provisioner: Provisioner) -> None:
-        """Work for another provisioner of the same name; what the one before could not do is tried at once."""
+        """Work for another provisioner; what the one before could not do is tried at once."""
         self.provisioner = provisioner
-        for key in sorted(self._pauses):
-            self.queue.add(key)
+        for obj in (*self.claims, *self.volumes):
+            self.queue.add(key_of(obj))
 
     def _class_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None or new["provisioner"] != self.provisioner.name:
@@ -243,19 +249,29 @@ class ProvisionController(Controller):
 class Provisioners:
     """All provisioners of a cluster, each at work while the cluster runs."""
 
-    def __init__(self, *first: Provisioner) -> None:
-        self._known = {provisioner.name: provisioner for provisioner in first}
+    def __init__(self) -> None:
+        self._known: dict[str, Provisioner] = {}
+        self._resting: dict[str, Provisioner] = {}
         self._working: dict[str, ProvisionController] = {}
         self._wiring: tuple[Context, Informers] | None = None
 
     def add(self, provisioner: Provisioner) -> None:
         """Put one to work; it takes the place of another of the same name."""
         self._known[provisioner.name] = provisioner
+        self._resting.pop(provisioner.name, None)
         working = self._working.get(provisioner.name)
         if working is not None:
             working.replace(provisioner)
         elif self._wiring is not None:
             self._put_to_work(*self._wiring, provisioner)
+            self._wiring[1].start()
+
+    def rest(self, name: str) -> None:
+        """Let one do no more until it is added again. What it made stays."""
+        if name in self._known:
+            self._resting[name] = self._known.pop(name)
+        if name in self._working:
+            self._working[name].replace(Nobody())
 
     def start(self, context: Context, informers: Informers) -> None:
         self._wiring = context, informers
@@ -267,7 +283,7 @@ class Provisioners:
         """The cluster has been deleted: whatever was made for it goes as well."""
         self._wiring = None
         self._working.clear()
-        for provisioner in self._known.values():
+        for provisioner in (*self._known.values(), *self._resting.values()):
             provisioner.close()
 
     def _put_to_work(self, context: Context, informers: Informers, provisioner: Provisioner) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 # Container and sandbox states, as upstream names them.
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
@@ -179,6 +179,14 @@ class Image:
     size: int = 0
 
 
+@dataclass(frozen=True)
+class Credential:
+    """Who somebody is to a registry."""
+
+    username: str
+    password: str = field(repr=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Network:
     """The addresses one node may give to its pods, and the node's own, as the runtime chose them."""
@@ -275,7 +283,9 @@ class Runtime(Protocol):
         timestamps: bool = False,
     ) -> Iterator[bytes]: ...
 
-    def pull_image(self, image: str) -> Image: ...
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
+        """Raises RuntimeFailure. A runtime that asks no registry has no use for the credential."""
+
     def image_status(self, image: str) -> Image | None: ...
     def list_images(self) -> list[Image]: ...
     def remove_image(self, image: str) -> None:
@@ -283,3 +293,15 @@ class Runtime(Protocol):
 
     def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Freezer(Protocol):
+    """A runtime that can also hold a container where it stands. The CRI has no such call: `docker pause` has.
+
+    A container that is frozen is still running: it keeps its memory, its address and its ports, and answers nobody.
+    Freezing or thawing twice changes nothing; so does freezing what does not run. Raises RuntimeFailure.
+    """
+
+    def freeze_container(self, container_id: str) -> None: ...
+    def thaw_container(self, container_id: str) -> None: ...

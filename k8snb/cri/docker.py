@@ -22,6 +22,7 @@ from k8snb.cri import (
     ContainerResources,
     ContainerStats,
     ContainerStatus,
+    Credential,
     ExecResult,
     Image,
     Network,
@@ -73,6 +74,7 @@ class Janitor(Protocol):
 
     def docker(self, label: str, socket: str = ...) -> None: ...
     def route(self, cidr: str) -> None: ...
+    def directory(self, path: Path) -> None: ...
     def close(self) -> None: ...
 
 
@@ -214,6 +216,14 @@ class DockerRuntime:
         with translated("StopContainerError", "cannot stop the container"), ignoring(404):
             self._api.stop(container_id, timeout=math.ceil(max(timeout, 0)))
 
+    def freeze_container(self, container_id: str) -> None:
+        with translated("FreezeContainerError", "cannot pause the container"), ignoring(404, 409):
+            self._api.pause(container_id)
+
+    def thaw_container(self, container_id: str) -> None:
+        with translated("FreezeContainerError", "cannot unpause the container"), ignoring(404, 409):
+            self._api.unpause(container_id)
+
     def remove_container(self, container_id: str) -> None:
         self._held.remove(container_id)
         self._ended.pop(container_id, None)
@@ -290,9 +300,9 @@ class DockerRuntime:
 
     # images
 
-    def pull_image(self, image: str) -> Image:
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
         here = self.image_status(image)
-        pull(self._url, image, silence=PULL_SILENCE)
+        pull(self._url, image, silence=PULL_SILENCE, credential=credential)
         found = self.image_status(image)
         if here is None:
             self._pulled.add(image)
@@ -324,6 +334,11 @@ class DockerRuntime:
         self._pulled.discard(image)
 
     # the end
+
+    def remove_at_end(self, directory: Path) -> None:
+        """It goes with this process, however that ends."""
+        if self._janitor is not None:
+            self._janitor.directory(directory)
 
     def close(self) -> None:
         """Remove this cluster's containers, its network and its route. A second call does nothing.

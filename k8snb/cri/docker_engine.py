@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from k8snb.cri import RuntimeFailure, RuntimeUnavailable
+from k8snb.cri import Credential, RuntimeFailure, RuntimeUnavailable
 
 PAUSE_LABEL = "io.k8snb.pause"
 OWN_PAUSE = "k8snb/pause:1"
@@ -256,7 +256,7 @@ def explain_pull(image: str, text: str) -> RuntimeFailure:
     return RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": {text}')
 
 
-def pull(base_url: str | None, image: str, *, silence: float) -> None:
+def pull(base_url: str | None, image: str, *, silence: float, credential: Credential | None = None) -> None:
     """Pull one image. Raises RuntimeFailure, also when the engine reports nothing new for `silence` seconds."""
     import docker
 
@@ -265,7 +265,8 @@ def pull(base_url: str | None, image: str, *, silence: float) -> None:
         with connected(base_url) as api:
             # The package would wait for ever for what a pull has to say.
             api._set_request_timeout = lambda options: {**options, "timeout": silence}
-            for progress in api.pull(repository, tag=tag or "latest", stream=True, decode=True):
+            known = {"username": credential.username, "password": credential.password} if credential else None
+            for progress in api.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=known):
                 if "error" in progress:
                     raise explain_pull(image, str(progress["error"]))
     except engine_errors() as error:

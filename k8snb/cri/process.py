@@ -27,6 +27,7 @@ from k8snb.cri import (
     ContainerResources,
     ContainerStats,
     ContainerStatus,
+    Credential,
     ExecResult,
     Image,
     Network,
@@ -48,7 +49,8 @@ from k8snb.cri.process_files import (
     unused_directory,
 )
 from k8snb.cri.process_images import ImageService
-from k8snb.cri.process_launch import CANNOT_RUN, Launcher, await_ports, end_all, explain
+from k8snb.cri.process_launch import CANNOT_RUN, Launcher, await_ports, await_view, end_all, explain
+from k8snb.cri.process_mounts import MountNamespaces
 from k8snb.cri.process_network import Loopback
 from k8snb.cri.process_pods import (
     Container,
@@ -68,7 +70,8 @@ from k8snb.cri.streams import SocketConnection, connect
 class ProcessRuntime:
     """Runs pods as child processes of this one. `root` is where their directories lie (default: a temporary one).
 
-    `single_address=True` does as if 127.0.0.1 were the only loopback address. Programs look into `forwards_file`, a
+    `single_address=True` does as if 127.0.0.1 were the only loopback address, `mount_namespaces=False` as if the kernel
+    allowed none. Programs look into `forwards_file`, a
     JSON object {"ip:port": "ip:port"}, for services that kube-proxy could not open at their own address. A `janitor`
     that is given is shared with others and stays open.
     Raises RuntimeFailure on Windows and where no directory for programs can be had.
@@ -84,6 +87,7 @@ class ProcessRuntime:
         *,
         clock: Clock | None = None,
         single_address: bool | None = None,
+        mount_namespaces: bool | None = None,
         janitor: Janitor | None = None,
     ) -> None:
         if os.name == "nt":
@@ -102,6 +106,7 @@ class ProcessRuntime:
         self._owns_janitor = janitor is None
         self._shim = Shim(self._janitor)
         self._launcher = Launcher(self._ports, self._janitor)
+        self._mounts = MountNamespaces(mount_namespaces)
         self._programs = Programs(self.directory / "bin")
         self._sandboxes: dict[str, Sandbox] = {}
         self._containers: dict[str, Container] = {}
@@ -185,7 +190,8 @@ class ProcessRuntime:
             self._check_open()
             identity = self._identity(uid)
             directory = unused_directory(self.directory / "pods" / uid / name)
-        place = Place(directory, entry, self._programs.install(entry))
+        private = self._mounts.serve(config, entry)
+        place = Place(directory, entry, self._programs.install(entry), private=private)
         log = ContainerLog(self._log_directory(sandbox) / config.name / f"{config.attempt}.log", self._clock.now)
         try:
             log.path.parent.mkdir(parents=True, exist_ok=True)
@@ -216,13 +222,30 @@ class ProcessRuntime:
                 process = self._launcher.start(container, self._ended)
             except (NotExecutableError, OSError) as error:
                 self._refuse_start(container, explain("create failed", error))
-            container.opening = not container.config.command and bool(container.place.entry.ports)
+            own_server = not container.config.command and bool(container.place.entry.ports)
+            container.opening = own_server or container.place.private
             container.state, container.started_at, container.process = RUNNING, self._clock.now(), process
             self._shim.attend(process)
-        if container.opening:
+        if container.place.private:
+            await_view(process)
+        if own_server:
             await_ports(container, process)
-            container.opening = False
+        container.opening = False
         self._tell(container.sandbox)
+
+    def freeze_container(self, container_id: str) -> None:
+        """SIGSTOP to each of the container's processes."""
+        container = self._container(container_id)
+        if container.state == RUNNING and container.process is not None:
+            container.frozen = True
+            container.process.freeze()
+
+    def thaw_container(self, container_id: str) -> None:
+        """SIGCONT to each of the container's processes."""
+        container = self._container(container_id)
+        if container.frozen and container.process is not None:
+            container.frozen = False
+            container.process.thaw()
 
     def stop_container(self, container_id: str, timeout: float) -> None:
         """SIGTERM to the container's processes, and SIGKILL when `timeout` seconds have passed."""
@@ -298,7 +321,7 @@ class ProcessRuntime:
 
     # images
 
-    def pull_image(self, image: str) -> Image:
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
         return self._images.pull(image)
 
     def image_status(self, image: str) -> Image | None:
@@ -313,6 +336,10 @@ class ProcessRuntime:
             if any(images.identify(each.config.image) == identity for each in self._containers.values()):
                 raise RuntimeFailure("ImageInUse", f'image "{image}" is used by a container')
             self._images.remove(image)
+
+    def remove_at_end(self, directory: Path) -> None:
+        """It goes with this process, however that ends."""
+        self._janitor.directory(directory)
 
     def close(self) -> None:
         """End every container and remove every file."""
@@ -334,6 +361,8 @@ class ProcessRuntime:
         container = self._container(container_id)
         if container.state != RUNNING or container.process is None:
             raise RuntimeFailure("ExecError", f"container {container.config.name} is not running")
+        if container.frozen:
+            raise RuntimeFailure("ExecError", f"container {container.config.name} is paused: unpause it first")
         return container
 
     def _refuse_start(self, container: Container, message: str) -> None:
@@ -349,6 +378,8 @@ class ProcessRuntime:
         self._tell(container.sandbox)
 
     def _end(self, containers: Sequence[Container], timeout: float) -> None:
+        for container in containers:
+            self.thaw_container(container.id)  # a process that stands still hears no SIGTERM
         processes = [container.process for container in containers if container.process is not None]
         end_all(processes, timeout, self._clock.monotonic)
 

@@ -24,6 +24,7 @@ SHELLS = ("sh", "bash", "ash", "dash")
 EVERY_CONTAINER = ("/dev/termination-log", "/etc/hosts", "/var/run/secrets/kubernetes.io/serviceaccount")
 SCRATCH = ("/tmp", "/var/tmp", "/root")
 KILLS_FIRST_PROCESS = re.compile(r"\bkill\b[^;&|\n]*\s1(?!\S)")
+Bound = tuple[str, str, bool]  # a path of the machine, where the container sees it, whether it may only read
 LAUNCHER = os.path.join(os.path.dirname(images.__file__), "__main__.py")
 
 
@@ -57,12 +58,17 @@ class Programs:
 
 
 class Place:
-    """One container's files under `directory`; `root` stands for its `/`."""
+    """One container's files under `directory`; `root` stands for its `/`.
 
-    def __init__(self, directory: Path, entry: images.Entry, programs: Path) -> None:
+    With `private` it gets a mount namespace: what is `bound` there is found at its own path, and `view` is its `/`.
+    """
+
+    def __init__(self, directory: Path, entry: images.Entry, programs: Path, *, private: bool = False) -> None:
         self.directory, self.root = directory, directory / "rootfs"
         self.entry, self.programs = entry, programs
         self.notes: list[str] = []
+        self.private, self.view = private, directory / "view"
+        self.bound: list[Bound] = []
         self._paths: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
 
@@ -75,8 +81,11 @@ class Place:
             self._own(path)
         for name, text in _etc_files(sandbox, ip).items():
             self._write(f"/etc/{name}", text)
+        if self.private:
+            self.view.mkdir()
+            self._paths.update({path: path for _, path, _ in self.bound})
         self._pattern = _pattern(self._paths)
-        if any(not mount.container_path.startswith(EVERY_CONTAINER) for mount in mounts):
+        if not self.private and any(not mount.container_path.startswith(EVERY_CONTAINER) for mount in mounts):
             read_only = ", read-only ones writable" if any(mount.readonly for mount in mounts) else ""
             self.notes.append(
                 "process runtime: no mount namespace: volumes are found under $K8SNB_ROOT, and paths in command lines "
@@ -143,6 +152,10 @@ class Place:
         translated = self.translate(name)
         inside = translated if translated != name else str(self.root / name.lstrip("/"))
         found = next((place for place in (inside, self.entry.host and name) if place and os.path.isfile(place)), "")
+        if self.private and any(name.startswith(path + "/") for _, path, _ in self.bound):
+            found = found and name
+            if found and os.access(inside, os.X_OK):
+                return name
         if not found:
             raise NotExecutableError(f'exec: "{name}": stat {name}: no such file or directory')
         if not os.access(found, os.X_OK):
@@ -162,7 +175,13 @@ class Place:
         if not self._is_mounted(file):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
-            self._paths[path] = str(file)
+            self._see(path, str(file), str(file), read_only=False)
+
+    def _see(self, path: str, place: str, source: str, *, read_only: bool) -> None:
+        """The container finds this there: its paths are rewritten, or in a mount namespace it is really there."""
+        self._paths[path] = place
+        if self.private:
+            self.bound.append((source, path, read_only))
 
     def _is_mounted(self, place: Path) -> bool:
         return any(folder.is_symlink() for folder in (place, *place.parents) if self.root in folder.parents)
@@ -174,7 +193,9 @@ class Place:
             return
         link = self.root / path.lstrip("/")
         inside = self._is_mounted(link)
-        self._paths[path] = mount.host_path if inside else str(link)
+        self._see(path, mount.host_path if inside else str(link), mount.host_path, read_only=mount.readonly)
+        if inside and self.private:
+            return
         if inside:
             self.notes.append(f"process runtime: {path} lies in another volume, and is reached by its own path only")
             return

@@ -15,9 +15,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from k8snb.cri import ExecResult, RuntimeFailure, images
+from k8snb.cri import ExecResult, RuntimeFailure, images, process_usage
 from k8snb.cri.janitor import Janitor
 from k8snb.cri.process_files import NotExecutableError
+from k8snb.cri.process_mounts import MountNamespaces
 from k8snb.cri.process_pods import Container
 from k8snb.cri.process_ports import PodPorts
 from k8snb.cri.process_shim import Process, run
@@ -25,6 +26,7 @@ from k8snb.cri.process_streams import ExecSession, Terminal
 
 CANNOT_RUN = 127
 OPENING, OPENING_STEP = 2.0, 0.005  # seconds for a program to open its ports, and between two looks
+VIEWING, SETTLING = 30.0, 0.25  # seconds for a mount namespace to be made, and for the program in it to begin
 STOP_PATIENCE = 30.0  # for the kernel to end what was killed
 
 Launched = tuple[subprocess.Popen[bytes], list[tuple[str, IO[bytes]]]]  # a program, and what it writes to
@@ -43,10 +45,11 @@ class Launcher:
         words = [*config.command, *config.args]
         if not config.command:
             words = [*place.entry.entrypoint, *(config.args or place.entry.cmd)]
-        environment = self._environment(container)
-        popen, pipes = _launch(
-            container, place.command(words), environment, place.working_directory(config.working_dir)
-        )
+        environment, folder = self._environment(container), place.working_directory(config.working_dir)
+        words = place.command(words)
+        if place.private:
+            words = MountNamespaces.make(place, folder, words)
+        popen, pipes = _launch(container, words, environment, folder)
         self._janitor.group(popen.pid)
         return Process(
             popen,
@@ -61,7 +64,7 @@ class Launcher:
     def run(self, container: Container, command: Sequence[str], timeout: float) -> ExecResult:
         """Run a command beside a running container's own, to its end. Raises RuntimeFailure."""
         try:
-            words = container.place.command(command)
+            words = self._beside(container, command)
         except NotExecutableError as error:
             text = explain("exec failed", error)
             return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=CANNOT_RUN)
@@ -78,10 +81,20 @@ class Launcher:
         """Start a command beside a running container's own. Raises RuntimeFailure."""
         environment, folder = self._surroundings(container)
         try:
-            words = container.place.command(command)
+            words = self._beside(container, command)
             return ExecSession(words, environment, folder, tty=tty, stdin=stdin, janitor=self._janitor)
         except (NotExecutableError, OSError) as error:
             raise RuntimeFailure("ExecError", explain("exec failed", error)) from None
+
+    def _beside(self, container: Container, command: Sequence[str]) -> list[str]:
+        """The command line of what is run beside the container's own. Raises NotExecutableError."""
+        assert container.process is not None
+        place, words = container.place, container.place.command(command)
+        if not place.private:
+            return words
+        return MountNamespaces.enter(
+            container.process.pid, place.working_directory(container.config.working_dir), words
+        )  # fmt: skip
 
     def _surroundings(self, container: Container) -> tuple[dict[str, str], Path]:
         """The environment and the directory of a command that is run beside the container's own."""
@@ -143,6 +156,17 @@ def explain(what: str, error: Exception) -> str:
     if isinstance(error, OSError):
         text = f'exec: "{error.filename or ""}": {(error.strerror or str(error)).lower()}'
     return f"OCI runtime {what}: unable to start container process: {text}"
+
+
+def await_view(process: Process) -> None:
+    """A container in a mount namespace is there when its first process has become the container's own program.
+
+    The program then has a moment to get on its feet, until it first rests: in a namespace it takes longer to load.
+    """
+    for patience, goes_on in ((VIEWING, MountNamespaces.is_making), (SETTLING, process_usage.is_at_work)):
+        for _ in range(int(patience / OPENING_STEP)):
+            if process.ended.wait(OPENING_STEP) or not goes_on(process.pid):
+                break
 
 
 def await_ports(container: Container, process: Process) -> None:

@@ -94,6 +94,7 @@ class Container:
         self.process: Process | None = None
         self.audience = Audience()
         self.terminal: Terminal | None = None
+        self.frozen = False
         self.opening = False  # started, but its program has not opened its ports yet
         self.created_at, self.started_at, self.finished_at = now, 0.0, 0.0
         self.exit_code = 0

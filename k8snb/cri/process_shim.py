@@ -70,6 +70,26 @@ class Process:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, number)
 
+    def freeze(self) -> None:
+        """SIGSTOP, until no process of the container is left that could have started another one meanwhile."""
+        stopped: set[int] = set()
+        self.signal(signal.SIGSTOP)
+        while found := [pid for pid in process_usage.family(self.pid) if pid not in stopped]:
+            self._tell(found, signal.SIGSTOP)
+            stopped.update(found)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+        self._tell(process_usage.family(self.pid), signal.SIGCONT)
+
+    def _tell(self, pids: Sequence[int], number: int) -> None:
+        """Signal descendants, some of which may have left the process group."""
+        with self._reaping:
+            if self.popen.returncode is None:
+                for pid in pids:
+                    with suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, number)
+
     def has_exited(self) -> bool:
         """Whether the process has ended; it is not reaped by asking, where the platform allows that."""
         if not hasattr(os, "waitid"):

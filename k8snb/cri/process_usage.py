@@ -1,6 +1,7 @@
 """What a container's processes use: memory and processor time, read from /proc.
 
-Interface: `usage(pid)` for a process and all that descend from it. Without /proc (macOS) everything is 0.
+Interface: `usage(pid)` for a process and all that descend from it; `is_at_work(pid)` for one alone. Without /proc
+(macOS) everything is 0.
 Upstream reads this from cgroups (cAdvisor).
 """
 
@@ -27,6 +28,14 @@ def usage(pid: int) -> Usage:
 
 def memory(pid: int) -> int:
     return sum(map(_resident, family(pid)))
+
+
+def is_at_work(pid: int) -> bool:
+    """Whether a process runs, would run if it could, or waits for a disk: it does not wait for anything to happen."""
+    try:
+        return _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()[0] in (b"R", b"D")
+    except (OSError, IndexError):
+        return False
 
 
 def family(pid: int) -> list[int]:

@@ -22,6 +22,7 @@ from k8snb.cri import (
     ContainerResources,
     ContainerStats,
     ContainerStatus,
+    Credential,
     ExecResult,
     Image,
     Network,
@@ -192,6 +193,14 @@ class SimulatedRuntime:
         self._life.start(container, self)
         self._tell(container.pod)
 
+    def freeze_container(self, container_id: str) -> None:
+        container = self._container(container_id)
+        if container.state(self.now()) == RUNNING:
+            self._life.freeze(container)
+
+    def thaw_container(self, container_id: str) -> None:
+        self._life.thaw(self._container(container_id))
+
     def stop_container(self, container_id: str, timeout: float) -> None:
         """SIGTERM, then SIGKILL after `timeout` seconds: a first process without a handler takes all of them."""
         container = self._containers.get(container_id)
@@ -274,6 +283,8 @@ class SimulatedRuntime:
         if container.state(self.now()) != RUNNING:
             text = f'cannot exec in container "{container.config.name}": it is not running'
             raise RuntimeFailure("ExecError", text)
+        if container.frozen:
+            raise RuntimeFailure("ExecError", f'container "{container.config.name}" is paused: unpause it first')
         return container
 
     def container_logs(
@@ -311,7 +322,7 @@ class SimulatedRuntime:
 
     # images
 
-    def pull_image(self, image: str) -> Image:
+    def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
         name = canonical(image)
         if not _REFERENCE.fullmatch(image):
             raise RuntimeFailure("InvalidImageName", f'"{image}" is not an image name: lower case, as in nginx:1.25')

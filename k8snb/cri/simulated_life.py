@@ -1,7 +1,7 @@
 """A simulated container's life: its program's moves on the cluster's clock, from its start to its end.
 
-Interface: `Life.start(container, world)`, `stop`, `kill`, `type_in`; `on_end(pod)` is called when a container of it has
-ended.
+Interface: `Life.start(container, world)`, `stop`, `freeze`, `thaw`, `kill`, `type_in`; `on_end(pod)` is called when a
+container of it has ended.
 The rule not to break: an end may be set for a moment that the clock has not reached; it is told when it has.
 A real container's program is scheduled by the kernel.
 
@@ -66,6 +66,19 @@ class Life:
                     return self._finish(container, wake, process.code or 0)
                 wake += wait
         self._finish(container, deadline, KILLED)
+
+    def freeze(self, container: Container) -> None:
+        """The program's next move has to wait; how long it had to wait for it is kept."""
+        container.frozen = True
+        if container.timer is not None and container.held is None:
+            container.held = container.timer.due - self._clock.monotonic()
+            container.timer.cancel()
+            container.timer = None
+
+    def thaw(self, container: Container) -> None:
+        container.frozen, held, container.held = False, container.held, None
+        if held is not None and container.process is not None:
+            container.timer = self._later(container, container.process, self._clock.now() + held)
 
     def kill(self, container: Container, at: float, code: int) -> None:
         if container.finished_at > at:

@@ -68,8 +68,8 @@ class Container:
 
     __slots__ = (
         "_files", "_log", "busy_until", "clients", "config", "console", "created_at", "dropped", "exit_code",
-        "finished_at", "id", "image", "notes", "on_term", "pod", "ports", "process", "reason", "started_at", "timer",
-        "worked",
+        "finished_at", "frozen", "held", "id", "image", "notes", "on_term", "pod", "ports", "process", "reason",
+        "started_at", "timer", "worked",
     )  # fmt: skip
 
     def __init__(self, container_id: str, pod: Pod, config: ContainerConfig, image: SimulatedImage, at: float) -> None:
@@ -86,6 +86,8 @@ class Container:
         self.on_term: int | None = None
         self.process: Process | None = None
         self.timer: Timer | None = None
+        self.frozen = False
+        self.held: float | None = None  # while it is frozen: seconds until its program's next move
         self.console: Console | None = Console(tty=config.tty) if config.stdin else None
         self.clients: list[Client] = []
         self._files: ContainerFiles | None = None

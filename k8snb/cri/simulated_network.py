@@ -112,7 +112,7 @@ class VirtualNetwork:
         now = self._now()
         for pod in self._pods_at(ip):
             for container in pod.containers.values():
-                if port in container.ports and container.state(now) == RUNNING:
+                if port in container.ports and container.state(now) == RUNNING and not container.frozen:
                     return container
         return None
 

@@ -8,9 +8,6 @@ Source: `kubectl/pkg/cmd/apply`.
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from k8snb.apimachinery import patch as patches
 from k8snb.apimachinery import schema
 from k8snb.apimachinery.errors import ApiError
@@ -18,13 +15,14 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, annotations_of, is_deleting, labels_of, name_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.client.client import MERGE, STRATEGIC
-from k8snb.kubectl import flags, prune, server_side_apply
-from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied, without_last_applied
-from k8snb.kubectl.formats import resource_name, to_json, to_yaml
+from k8snb.kubectl import flags, last_applied, prune, server_side_apply
+from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied
+from k8snb.kubectl.formats import resource_name
 from k8snb.kubectl.grammar import ARRAY, BOOL, Arguments, Command, Flag, usage_error
+from k8snb.kubectl.last_applied import original_of
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
-from k8snb.kubectl.resources import Found, select
+from k8snb.kubectl.resources import Found
 from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import CLIENT, NONE, Session, dry_run, options
 from k8snb.kubectl.sources import Item, documents
@@ -109,7 +107,7 @@ def _patch(session: Session, args: Arguments, item: Item, wanted: Object, curren
 def change_to(kind: Kind, wanted: Object, current: Object) -> tuple[Object, str]:
     """The patch from the live object to what is wanted, and its content type."""
     content_type = MERGE if kind.custom is not None or kind.remote else STRATEGIC
-    return three_way(_last_applied(current), wanted, current), content_type
+    return three_way(original_of(current), wanted, current), content_type
 
 
 def three_way(original: Object | None, modified: Object, current: Object) -> Object:
@@ -117,17 +115,6 @@ def three_way(original: Object | None, modified: Object, current: Object) -> Obj
     shape = schema.load().definition(modified["apiVersion"], modified["kind"])
     change: Object = patches.three_way_merge(original, modified, current, shape)
     return change
-
-
-def _last_applied(current: Object) -> Object | None:
-    text = annotations_of(current).get(LAST_APPLIED)
-    if text is None:
-        return None
-    try:
-        original: Any = json.loads(text)
-    except ValueError:
-        return None
-    return original if isinstance(original, dict) else None
 
 
 def _remark(session: Session, current: Object) -> None:
@@ -140,18 +127,6 @@ def _remark(session: Session, current: Object) -> None:
         )
     if is_deleting(current):
         session.warnings.append(f"Detected changes to resource {name} which is currently being deleted.")
-
-
-def view_last_applied(session: Session, args: Arguments) -> Output:
-    """`apply view-last-applied`: the manifest as it was applied last."""
-    texts, objects = [], []
-    for found in select(session, args).require():
-        original = _last_applied(found.object)
-        if original is None:
-            raise KubectlError(f"error: no last-applied-configuration annotation found on resource: {found.name}")
-        objects.append(original)
-        texts.append((to_json if args.text("output") == "json" else to_yaml)(without_last_applied(original)))
-    return Output(text="---\n".join(texts), objects=objects)
 
 
 _GROUP = "Advanced Commands"
@@ -175,16 +150,5 @@ COMMANDS = (
         examples=("kubectl apply -f web.yaml", "kubectl apply -f config/ -R", "kubectl apply -f - --dry-run=server",
                   "kubectl apply --server-side -f web.yaml"),
     ),
-    Command(
-        name="apply view-last-applied",
-        usage="(TYPE NAME | TYPE/NAME | -f FILENAME) [flags]",
-        help="Show the manifest that was applied last.",
-        group=_GROUP,
-        run=view_last_applied,
-        examples=("kubectl apply view-last-applied deployment/web",),
-        flags=(*flags.FILES, flags.SELECTOR, flags.ALL, flags.OUTPUT),
-        words="resources",
-    ),
-    *(Command(name=f"apply {name}", help="Work on the last-applied annotation.", group=_GROUP, missing_command=True)
-      for name in ("edit-last-applied", "set-last-applied")),
+    *last_applied.COMMANDS,
 )  # fmt: skip

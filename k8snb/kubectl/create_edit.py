@@ -7,6 +7,8 @@ Source: `EditBeforeCreateMode` in `kubectl/pkg/cmd/util/editor/editoptions.go`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from k8snb.apimachinery import manifest
 from k8snb.apimachinery.manifest import ManifestError
 from k8snb.apimachinery.meta import with_metadata
@@ -35,6 +37,7 @@ class CreateDraft:
         objects = [with_metadata(item.object, namespace=item.namespace or None) for item in items]
         self._original = formats.render(objects, self._sort, single=True)
         self.text = NOTICE + self._original
+        self.on_saved: Callable[[Output], None] = lambda output: None
 
     @property
     def suffix(self) -> str:
@@ -56,7 +59,9 @@ class CreateDraft:
                 results.add_line(made, f"{formats.resource_name(made)} created")
         except (ManifestError, KubectlError) as error:
             raise self._rejected(typed, error.message) from None
-        return results.output()
+        output = results.output()
+        self.on_saved(output)
+        return output
 
     def _rejected(self, typed: str, complaint: str) -> RejectedError:
         notes = "".join(f"# {line}\n" for line in complaint.splitlines())

@@ -18,12 +18,13 @@ from k8snb.kubectl import describe_storage as storage
 from k8snb.kubectl import describe_workload as workloads
 from k8snb.kubectl import flags
 from k8snb.kubectl.describe_autoscaling import describe_autoscaler
+from k8snb.kubectl.describe_ingress import describe_ingress, describe_ingress_class
 from k8snb.kubectl.describe_node import describe_node
 from k8snb.kubectl.describe_page import Page, events_section, heading, meta_lines
 from k8snb.kubectl.describe_policy import describe_budget
 from k8snb.kubectl.describe_service import describe_endpoints, describe_service
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
-from k8snb.kubectl.hints import pod_hints, service_hints
+from k8snb.kubectl.hints import ingress_hints, pod_hints, service_hints
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.resources import Selection, Wanted, look_up, select, wanted
 from k8snb.kubectl.session import Session
@@ -48,7 +49,8 @@ def run(session: Session, args: Arguments) -> Output:
     pages = [page(session, args, each.object) for each in found]
     errors = [error.message for error in selection.errors]
     objects = [each.object for each in found]
-    hints = [*pod_hints([obj for obj in objects if obj.get("kind") == "Pod"]), *service_hints(session, objects)]
+    hints = [*pod_hints([obj for obj in objects if obj.get("kind") == "Pod"]), *service_hints(session, objects),
+             *ingress_hints(objects)]  # fmt: skip
     return Output(text="\n\n".join(pages), objects=objects, errors=errors, hints=hints, exit_code=1 if errors else 0)
 
 
@@ -149,6 +151,8 @@ DESCRIBERS: dict[str, Describe] = {
     "Pod": pods.describe_pod,
     "Service": describe_service,
     "Endpoints": describe_endpoints,
+    "Ingress": describe_ingress,
+    "IngressClass": describe_ingress_class,
     "ReplicationController": workloads.describe_replication_controller,
     "ReplicaSet": workloads.describe_replica_set,
     "Deployment": workloads.describe_deployment,

@@ -28,7 +28,7 @@ def describe_service(session: Session, obj: Object, page: Page) -> None:
     page.line(0, f"IP:\t{spec.get('clusterIP', '')}")
     page.line(0, f"IPs:\t{','.join(spec.get('clusterIPs') or ()) or '<none>'}")
     _outside(obj, page)
-    slices = _slices(session, obj)
+    slices = slices_of(session, obj)
     for port in spec.get("ports") or ():
         _port(page, port, slices)
     page.line(0, f"Session Affinity:\t{spec.get('sessionAffinity', 'None')}")
@@ -61,14 +61,18 @@ def _port(page: Page, port: Object, slices: list[Object]) -> None:
     page.line(0, f"TargetPort:\t{port.get('targetPort', port['port'])}/{protocol}")
     if port.get("nodePort"):
         page.line(0, f"NodePort:\t{name}\t{port['nodePort']}/{protocol}")
-    listed = list(_addresses(slices, port.get("name") or ""))
-    if not slices:
-        listed = ["<none>"]
+    page.line(0, f"Endpoints:\t{endpoints_text(slices, port.get('name') or '')}")
+
+
+def endpoints_text(slices: list[Object], port_name: str) -> str:
+    """The first few addresses that are ready behind a port: `10.244.1.5:80,10.244.2.7:80`."""
+    listed = list(_addresses(slices, port_name)) if slices else ["<none>"]
     extra = f" + {len(listed) - _MOST} more..." if len(listed) > _MOST else ""
-    page.line(0, f"Endpoints:\t{','.join(listed[:_MOST])}{extra}")
+    return f"{','.join(listed[:_MOST])}{extra}"
 
 
-def _slices(session: Session, service: Object) -> list[Object]:
+def slices_of(session: Session, service: Object) -> list[Object]:
+    """The EndpointSlices of a Service."""
     label = f"kubernetes.io/service-name={name_of(service)}"
     return session.client.items("endpointslices", namespace_of(service), labelSelector=label)
 

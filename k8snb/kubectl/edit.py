@@ -13,7 +13,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,9 +46,11 @@ class RejectedError(KubectlError):
 
 
 class Edited(Protocol):
-    """What an editor shows: `text`, which `save` replaces by complaints where it raises RejectedError."""
+    """What an editor shows: `text`, which `save` replaces by complaints where it raises RejectedError; `on_saved` is
+    told of what was written."""
 
     text: str
+    on_saved: Callable[[Output], None]
 
     @property
     def suffix(self) -> str: ...
@@ -56,7 +58,7 @@ class Edited(Protocol):
 
 
 class Draft:
-    """Objects that are being edited. `text` is what to show; `save` takes what came of it."""
+    """Objects that are being edited. `text` is what to show; `save` takes what came of it, and tells `on_saved`."""
 
     def __init__(self, session: Session, args: Arguments, found: Sequence[Found]) -> None:
         self._session, self._args = session, args
@@ -67,6 +69,7 @@ class Draft:
                                "allowed formats are: json,yaml")  # fmt: skip
         self._original = formats.render([each.object for each in found], self._sort, single=True)
         self.text = NOTICE + self._original
+        self.on_saved: Callable[[Output], None] = lambda output: None
 
     @property
     def suffix(self) -> str:
@@ -92,6 +95,7 @@ class Draft:
             raise self._rejected(typed, complaints, refused(failure).message)
         output = results.output()
         output.text = "".join(lines) + output.text or UNCHANGED
+        self.on_saved(output)
         return output
 
     def _read(self, typed: str) -> list[Object]:

@@ -270,7 +270,7 @@ def _read_long(body: str, words: list[str], arguments: Arguments) -> None:
 
 def _read_short(body: str, words: list[str], arguments: Arguments) -> None:
     """`-l x`, `-lx`, `-l=x`, and several booleans together (`-it`)."""
-    flags = {flag.short: flag for flag in flags_of(arguments.command) if flag.short}
+    flags = {flag.short: flag for flag in reversed(flags_of(arguments.command)) if flag.short}
     while body:
         letter, body = body[0], body[1:]
         flag = flags.get(letter)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from k8snb.kubectl.grammar import ARRAY, BOOL, DURATION, STRINGS, Arguments, Command, Flag, find_command
 from k8snb.kubectl.output import Output
+from k8snb.kubectl.techniques import technique_of
 
 if TYPE_CHECKING:
     from k8snb.kubectl.session import Session
@@ -29,11 +30,20 @@ def page(command: Command, rows: Sequence[Command]) -> str:
     sections += _subcommands(command, rows)
     if command.flags:
         sections.append("Options:\n" + "\n\n".join(flag_text(flag) for flag in command.flags))
+    technique = technique_of(command.name)
+    if technique is not None and command.run is not None:
+        by_files = technique_of(command.name, from_files=True)
+        other = f"; with -f {by_files.name}" if by_files not in (None, technique) and _takes_files(command) else ""
+        sections.append(f"Management technique:\n  {technique.name}{other}")
     if command.missing:
         missing = ", ".join(f"--{name}" for name in command.missing)
         sections.append(f"Not implemented by k8snb:\n  {missing}")
     sections.append(f"Usage:\n  kubectl {command.name}{' ' if command.name else ''}{command.usage}")
     return "\n\n".join(sections) + "\n"
+
+
+def _takes_files(command: Command) -> bool:
+    return any(flag.name == "filename" for flag in command.flags)
 
 
 def flag_text(flag: Flag) -> str:

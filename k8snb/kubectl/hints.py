@@ -1,6 +1,6 @@
 """Hints: one-line remarks of k8snb's own, on what kubectl lets pass in silence.
 
-Interface: `service_hints(session, objects)`, `pod_hints(pods)`.
+Interface: `service_hints(session, objects)`, `pod_hints(pods)`, `ingress_hints(objects)`.
 The rule not to break: a hint is true when it is given, and changes nothing.
 Real kubectl has none: a Service that selects nothing is a valid Service, and of a container that waits for its next
 start it shows the reason alone.
@@ -117,3 +117,26 @@ def _own(labels: Mapping[str, str]) -> Mapping[str, str]:
 
 def _text(labels: Mapping[str, str]) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
+
+
+def ingress_hints(objects: Sequence[Object]) -> list[str]:
+    """How to ask an Ingress that has an address: its hosts are names that no resolver knows."""
+    return [hint for obj in objects if obj.get("kind") == "Ingress" for hint in _ways(obj)][:_MOST]
+
+
+def _ways(ingress: Object) -> Iterator[str]:
+    spec, ways = ingress.get("spec") or {}, get_path(ingress, "status.loadBalancer.ingress") or ()
+    rules = [rule for rule in spec.get("rules") or () if rule.get("http")]
+    if not ways or not ways[0].get("ip") or not rules:
+        return
+    ip, ports = ways[0]["ip"], [entry["port"] for entry in ways[0].get("ports") or ()] or [80, 443]
+    host = (rules[0].get("host") or "").replace("*", "any")
+    path = next((entry["path"] for entry in rules[0]["http"]["paths"] if entry.get("path", "").isprintable()), "/")
+    path = re.split(r"[(\[\\^$*+?|]", path)[0] or "/"  # as far as it is no pattern
+    if spec.get("tls") and host:
+        port = ports[-1]
+        url = f"https://{host}{'' if port == 443 else f':{port}'}{path}"
+        yield f"ingress/{name_of(ingress)}: curl -k --resolve {host}:{port}:{ip} {url}"
+    else:
+        given = f"-H 'Host: {host}' " if host else ""
+        yield f"ingress/{name_of(ingress)}: curl {given}http://{ip}{'' if ports[0] == 80 else f':{ports[0]}'}{path}"

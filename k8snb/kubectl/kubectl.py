@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, create_edit, edit, help, sources
+from k8snb.kubectl import completion, create_edit, edit, export, help, last_applied, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
+from k8snb.kubectl.export import Export
 from k8snb.kubectl.grammar import Arguments, parse
+from k8snb.kubectl.history import Change, change_of
 from k8snb.kubectl.impersonation import impersonating
 from k8snb.kubectl.methods import Methods
 from k8snb.kubectl.output import KubectlError, Output
@@ -35,6 +38,12 @@ def look_once(until: Callable[[], bool], timeout: float) -> bool:
     return until()
 
 
+_DRAFTS: dict[str, Callable[[Session, Arguments], edit.Edited]] = {
+    "edit": edit.begin,
+    "apply edit-last-applied": last_applied.begin,
+}
+
+
 class Kubectl(Methods):
     """kubectl for one client.
 
@@ -42,7 +51,8 @@ class Kubectl(Methods):
     until something is true; `clock_now` gives the cluster's time; `open_url` fetches the text of a manifest's URL;
     `editor(text, suffix)` lets the user change a text, in $KUBE_EDITOR unless something else is given; `server` is the
     same cluster over HTTPS. `reach` finds another cluster for a line that names one, by `--context` and the like, and
-    `patience` is how many seconds of silence end a stream. `console` is the terminal, where there is one.
+    `patience` is how many seconds of silence end a stream. `console` is the terminal, where there is one. `on_change`
+    is told of every command that changed something.
     """
 
     def __init__(
@@ -54,6 +64,7 @@ class Kubectl(Methods):
         clock_now: Callable[[], float] | None = None,
         open_url: Callable[[str], str] | None = None,
         editor: Callable[[str, str], str] | None = None,
+        on_change: Callable[[Change], None] | None = None,
         server: Callable[[], HttpsTransport] | None = None,
         reach: Callable[[Arguments], Reached] | None = None,
         patience: float = PATIENCE,
@@ -64,6 +75,7 @@ class Kubectl(Methods):
         self._now, self._open_url = clock_now or RealClock().now, open_url or sources.fetch
         self.editor = editor or edit.in_terminal
         self._server, self._reach, self._patience, self._console = server, reach, patience, console
+        self.on_change = on_change or (lambda change: None)
         self._open: list[Open] = []
 
     def run(self, argv: str | Sequence[str], stdin: str | None = None, *, asks: bool = False) -> Output:
@@ -71,7 +83,8 @@ class Kubectl(Methods):
 
         With `asks`, whoever calls can ask a user for lines, and `exec -it` answers with a `Dialogue`.
         """
-        args = parse(split(argv), COMMANDS)
+        words = split(argv)
+        args = parse(words, COMMANDS)
         if args.on("help") or not args.command.name:
             return Output(text=help.page(args.command, ROWS))
         run = args.command.run
@@ -85,7 +98,10 @@ class Kubectl(Methods):
         except (ApiError, KubeconfigError, KubectlError) as error:
             failure = _said(error)
             failure.warnings = [*session.client.take_warnings(), *session.warnings]
+            done = Output(text="".join(f"{line}\n" for line in failure.applied))
+            self._tell(change_of(args, words, stdin, output=done, at=self._now(), failed=True))
             raise failure from None
+        self._tell(change_of(args, words, stdin, output=output, at=self._now()))
         output.warnings = [*session.client.take_warnings(), *session.warnings, *output.warnings]
         if output.warnings and args.on("warnings-as-errors"):
             output.errors.append(_counted(output.warnings))
@@ -93,13 +109,33 @@ class Kubectl(Methods):
         return output
 
     def draft(self, argv: str | Sequence[str], stdin: str | None = None) -> edit.Edited:
-        """What `edit …` or `create --edit …` would show in an editor, for one that saves later. Raises KubectlError."""
-        args = parse(split(argv), COMMANDS)
-        begin = create_edit.begin if args.verb == "create" else edit.begin
+        """What `edit …`, `create --edit …` or `apply edit-last-applied …` would show in an editor, for one that saves
+        later. Raises KubectlError.
+        """
+        words = split(argv)
+        args = parse(words, COMMANDS)
+        begin = _DRAFTS.get(args.command.name, create_edit.begin)
         try:
-            return begin(self._session(args, stdin), args)
+            draft: edit.Edited = begin(self._session(args, stdin), args)
         except ApiError as error:
             raise refused(error) from None
+        draft.on_saved = lambda output: self._tell(change_of(args, words, stdin, output=output, at=self._now()))
+        return draft
+
+    def _tell(self, change: Change | None) -> None:
+        if change is not None:
+            self.on_change(change)
+
+    def export(
+        self, directory: str | Path, *, namespaces: Sequence[str] = (), selector: str = "", secrets: bool = False
+    ) -> Export:
+        """Write the live state into a directory as manifests that `apply -f` makes it from again. Raises KubectlError.
+
+        Everything that users made, or of some namespaces alone; Secrets only where they are asked for.
+        """
+        found = export.exported(self.client, namespaces=namespaces, selector=selector, secrets=secrets)
+        export.write(found, Path(directory).expanduser())
+        return found
 
     def close(self) -> None:
         """Stop what commands have left open: forwarded ports, proxies."""

@@ -130,7 +130,7 @@ def select(session: Session, args: Arguments, *, names_only: bool = False) -> Se
     """
     if args.on("local"):
         return _local(session, args)
-    if args.texts("filename"):
+    if args.from_files:
         return _from_files(session, args)
     asked = wanted(session, args)
     by_selector = any(args.text(name) for name in ("selector", "field-selector")) or args.on("all")
@@ -222,7 +222,7 @@ def _from_files(session: Session, args: Arguments) -> Selection:
 
 def _local(session: Session, args: Arguments) -> Selection:
     """The objects as the files have them; the cluster is not asked."""
-    if not args.texts("filename"):
+    if not args.from_files:
         raise KubectlError(NO_FILES)
     if args.words:
         raise KubectlError("error: cannot specify --local and server resources")

@@ -7,21 +7,25 @@ Source: `cli-runtime/pkg/resource/visitor.go`.
 
 from __future__ import annotations
 
+import glob
+import http.client
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from k8snb.apimachinery import manifest
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.manifest import Document, ManifestError
 from k8snb.apimachinery.manifest_identity import check_identity
 from k8snb.apimachinery.meta import Object, get_path
+from k8snb.kubectl.formats import to_yaml
 from k8snb.kubectl.grammar import Arguments, nearest
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.refusals import mistaken
 from k8snb.kubectl.session import Session
+from k8snb.kustomize import Built, KustomizeError, build
 
 STDIN = "STDIN"
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -44,8 +48,14 @@ def fetch(url: str) -> str:
         with urllib.request.urlopen(url, timeout=20) as answer:
             text: str = answer.read().decode("utf-8")
             return text
-    except (OSError, ValueError) as error:
-        raise KubectlError(f"error: unable to read URL {url!r}: {error}") from None
+    except urllib.error.HTTPError as error:
+        error.close()
+        said = f"{error.code} {error.reason}"
+        raise KubectlError(
+            f'error: unable to read URL "{url}", server reported {said}, status code={error.code}'
+        ) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise KubectlError(f'error: Get "{url}": {getattr(error, "reason", error)}') from None
 
 
 def documents(session: Session, args: Arguments) -> tuple[list[Item], list[KubectlError]]:
@@ -73,7 +83,7 @@ def texts(session: Session, args: Arguments) -> Iterator[tuple[str, str]]:
     if args.texts("filename") and args.text("kustomize"):
         raise KubectlError("error: only one of -f or -k can be specified")
     if args.text("kustomize"):
-        raise KubectlError("error: -k: not implemented by k8snb")
+        yield from _kustomization(session, args.text("kustomize"))
     for name in args.texts("filename"):
         if name == "-":
             if session.stdin is None:
@@ -83,28 +93,51 @@ def texts(session: Session, args: Arguments) -> Iterator[tuple[str, str]]:
             yield name, session.open_url(name)
         else:
             for path in _files(name, recursive=args.on("recursive")):
-                yield str(path), path.read_text(encoding="utf-8")
+                yield str(path), _text(path)
+
+
+def _kustomization(session: Session, directory: str) -> Iterator[tuple[str, str]]:
+    """The objects of a kustomization, each as a source of its own."""
+    built = built_from(directory)
+    session.warnings += built.warnings
+    for obj in built.objects:
+        yield directory, to_yaml(obj)
+
+
+def built_from(directory: str) -> Built:
+    """What a kustomization describes. Raises KubectlError."""
+    if directory.startswith(("http://", "https://", "git@", "ssh://")) or "github.com/" in directory:
+        raise KubectlError(f"error: {directory}: remote kustomizations: not implemented by k8snb; download it first")
+    try:
+        return build(directory)
+    except KustomizeError as error:
+        raise KubectlError(f"error: {error}") from None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise KubectlError(f"error: open {path}: {str(error.strerror).lower()}", source=str(path)) from None
+    except UnicodeDecodeError:
+        raise KubectlError(f"error: error parsing {path}: this is no text in UTF-8", source=str(path)) from None
 
 
 def _files(name: str, *, recursive: bool) -> list[Path]:
+    """The files that a word means: one, all manifests of a directory, or what a pattern finds."""
     path = Path(name).expanduser()
-    if path.is_dir():
-        found = path.rglob("*") if recursive else path.glob("*")
-        return _some((f for f in found if f.suffix in _SUFFIXES and f.is_file()), name)
-    if path.exists():
-        return [path]
-    if any(char in name for char in "*?["):
-        base = Path(path.anchor) if path.is_absolute() else Path()
-        pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else str(path)
-        return _some(base.glob(pattern), name)
-    raise KubectlError(f'error: the path "{name}" does not exist')
+    found = [path] if path.exists() else sorted(map(Path, glob.glob(str(path), include_hidden=True)))
+    if not found:
+        raise KubectlError(f'error: the path "{name}" does not exist')
+    return [file for each in found for file in (_manifests(each, recursive) if each.is_dir() else [each])]
 
 
-def _some(found: Any, name: str) -> list[Path]:
-    paths = sorted(found)
-    if not paths:
-        raise KubectlError(f"error: error reading [{name}]: recognized file extensions are [.json .yaml .yml]")
-    return paths
+def _manifests(directory: Path, recursive: bool) -> list[Path]:
+    found = directory.rglob("*") if recursive else directory.glob("*")
+    files = sorted(file for file in found if file.suffix in _SUFFIXES and file.is_file())
+    if not files:
+        raise KubectlError(f"error: error reading [{directory}]: recognized file extensions are [.json .yaml .yml]")
+    return files
 
 
 def _item(session: Session, args: Arguments, document: Document, source: str) -> Item:

@@ -24,6 +24,7 @@ from k8snb.printers.autoscaling import cores, memory
 PODS = BY_GVK["metrics.k8s.io/v1beta1", "PodMetrics"]
 NODES = BY_GVK["metrics.k8s.io/v1beta1", "NodeMetrics"]
 NOT_YET = "error: metrics not available yet"
+NOT_SERVED = "error: Metrics API not available: it comes with %kcluster addons enable metrics-server"
 _GROUP = "Cluster Management Commands"
 _MEASURES: dict[str, Callable[[Object], int]] = {
     "cpu": lambda usage: quantity.milli(usage.get("cpu", 0)),
@@ -50,6 +51,8 @@ def _read(session: Session, kind: Any, args: Arguments, namespace: str) -> list[
             return [session.client.get(kind, name, namespace)]
         return session.client.items(kind, namespace, labelSelector=selector)
     except ApiError as error:
+        if error.reason == "ServiceUnavailable":
+            raise KubectlError(NOT_SERVED) from None
         raise refused(error) from None
 
 

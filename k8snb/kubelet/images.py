@@ -8,15 +8,18 @@ Source: `EnsureImageExists` in pkg/kubelet/images/image_manager.go.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 
-from k8snb.apimachinery.meta import Object, uid_of
+from k8snb.apimachinery.meta import Object, namespace_of, uid_of
+from k8snb.client import Client
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import Clock
-from k8snb.cri import Image, Runtime, RuntimeFailure
+from k8snb.cri import Credential, Image, Runtime, RuntimeFailure
 from k8snb.kubelet.actions import container_of
 from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.keyring import credentials
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.work import RuntimeWork
 from k8snb.kubelet.worker import Worker
@@ -28,9 +31,17 @@ class ImageManager:
     """The images of one node's containers."""
 
     def __init__(
-        self, runtime: Runtime, clock: Clock, *, events: EventRecorder, queue: WorkQueue, work: RuntimeWork
+        self,
+        runtime: Runtime,
+        client: Client,
+        clock: Clock,
+        *,
+        events: EventRecorder,
+        queue: WorkQueue,
+        work: RuntimeWork,
     ) -> None:
         self._runtime = runtime
+        self._client = client
         self._clock = clock
         self._events = events
         self._queue = queue
@@ -58,11 +69,32 @@ class ImageManager:
             self._failed(worker, container["name"], failure).failed(self._clock.now())
             return
         self._events.event(worker.pod, NORMAL, "Pulling", f'Pulling image "{image}"')
-        began = self._clock.now()
+        began, known = self._clock.now(), self._credentials(worker.pod, image)
         self._work.submit(
-            uid, worker, lambda: self._runtime.pull_image(image), name=container["name"], pull=True,
+            uid, worker, lambda: self._pull(image, known), name=container["name"], pull=True,
             done=lambda pulled: self._pulled(worker, container, pulled, began), failed=self._failed,
         )  # fmt: skip
+
+    def _credentials(self, pod: Object, image: str) -> list[Credential]:
+        """What the pod's image pull secrets have for an image."""
+        names = [each["name"] for each in pod["spec"].get("imagePullSecrets") or () if each.get("name")]
+        found = {name: self._client.find("secrets", name, namespace_of(pod)) for name in names}
+        missing = [name for name, secret in found.items() if secret is None]
+        if missing:
+            listed = ", ".join(missing)
+            what = "attempting to pull the image may not succeed."
+            message = f"Unable to retrieve some image pull secrets ({listed}); {what}"
+            self._events.event(pod, WARNING, "FailedToRetrieveImagePullSecret", message)
+        return credentials(image, [secret for secret in found.values() if secret is not None])
+
+    def _pull(self, image: str, known: list[Credential]) -> Image:
+        """On the executor: with each credential until one will do; the last failure counts."""
+        for credential in known[:-1]:
+            with suppress(RuntimeFailure):
+                return self._runtime.pull_image(image, credential=credential)
+        if known:
+            return self._runtime.pull_image(image, credential=known[-1])
+        return self._runtime.pull_image(image)
 
     def _pulled(self, worker: Worker, container: Object, pulled: Image, began: float) -> None:
         self._ready(worker, container["name"])

@@ -28,7 +28,7 @@ from k8snb.cri import (
 )
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState, reported
-from k8snb.kubelet.configs import Configs
+from k8snb.kubelet.configs import DOMAIN, Configs
 from k8snb.kubelet.eviction import EvictionManager
 from k8snb.kubelet.image_gc import ImageGC
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
@@ -37,6 +37,7 @@ from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
 from k8snb.kubelet.server import KubeletServer, Reply
+from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
 from k8snb.kubelet.static_pods import StaticPods
 from k8snb.kubelet.stats import NodeStats
@@ -58,6 +59,7 @@ class Kubelet:
         directories: PodDirectories | None = None, volume_plugins: Mapping[str, VolumePlugin] = PLUGINS,
     ) -> None:  # fmt: skip
         self.name = spec.name
+        self._spec = spec
         self._runtime = runtime
         self._clock = context.clock
         self._post = post
@@ -69,18 +71,25 @@ class Kubelet:
             pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins,
         )  # fmt: skip
         configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes)
-        self._prober = prober = Prober(context.clock, executor, runtime, dialer)
+        self._prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.workers = PodWorkers(
-            self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=prober,
+            self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=self._prober,
             configs=configs, volumes=volumes, events=events, capacity=lambda: self.node_status.capacity(),
         )  # fmt: skip
-        self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self.pleg.problem)
+        self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
-        stats = NodeStats(runtime, context.clock.monotonic)
+        self._guard(context, executor, events)
+        self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
+        self._listen()
+        configs.host_ip = network.node_ip
+
+    def _guard(self, context: Context, executor: Executor, events: EventRecorder) -> None:
+        """What measures the node, and takes it back from its pods."""
+        stats = NodeStats(self._runtime, context.clock.monotonic)
         self._server = KubeletServer(self, stats, context.clock)
-        collector = ImageGC(self.name, runtime, context.clock, executor, in_use=self.workers.images_in_use,
+        collector = ImageGC(self.name, self._runtime, context.clock, executor, in_use=self.workers.images_in_use,
                             events=events)  # fmt: skip
         self._eviction = EvictionManager(
             self, context.clock, executor, stats=stats, images=collector, capacity=self.node_status.capacity,
@@ -88,16 +97,20 @@ class Kubelet:
         )  # fmt: skip
         self._eviction.evict = self.workers.evict
         self._eviction.on_change = self.node_status.report
-        self.workers.refusal = self._eviction.refusal
+        self._shutdown = NodeShutdown(
+            self.workers, context.clock, state=self._state, report=lambda: self.node_status.report()
+        )  # fmt: skip
+        self.workers.refusal = self._refusal
         self.node_status.pressures = lambda: self._eviction.pressures
-        self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
+
+    def _listen(self) -> None:
+        """Who hears of whom."""
         self._pods.on_change(self._pod_changed)
         self.pleg.on_change = self.workers.changed
         self.pleg.on_health = self._health_changed
-        prober.on_change = self.workers.changed
-        prober.on_dead = self.workers.restart
-        prober.events = self.workers.events
-        configs.host_ip = network.node_ip
+        self._prober.on_change = self.workers.changed
+        self._prober.on_dead = self.workers.restart
+        self._prober.events = self.workers.events
 
     def start(self) -> None:
         self.node_status.start()
@@ -139,6 +152,22 @@ class Kubelet:
             self.workers.update(new)
         elif old is not None:
             self.workers.removed(old)
+
+    def shut_down(self, grace: float, critical: float) -> None:
+        """End the pods in good order, before the machine is switched off."""
+        self._shutdown.begin(grace, critical)
+
+    def is_shut_down(self) -> bool:
+        """Whether nothing runs here any more."""
+        return self._shutdown.over()
+
+    def _problem(self) -> str:
+        return self._shutdown.problem() or self.pleg.problem()
+
+    def _refusal(self, pod: Object) -> tuple[str, str]:
+        """Why the node does not take a new pod: a reason and a message, both "" where it does."""
+        pressure = self._eviction.refusal(pod)
+        return self._shutdown.refusal(pod) if not pressure else ("Evicted", pressure)
 
     # the way to its containers, for the apiserver
 
@@ -195,6 +224,16 @@ class Kubelet:
     def pods(self) -> list[tuple[Object, PodState]]:
         """The pods of the node, each with what the runtime has of it."""
         return [(pod, self._state(pod)) for pod in self.workers.pods()]
+
+    def configuration(self) -> Object:
+        """What of a KubeletConfiguration is in force here."""
+        return {
+            "staticPodPath": self._spec.static_pods, "maxPods": self._spec.pods, "clusterDomain": DOMAIN,
+            "nodeStatusUpdateFrequency": "10s", "nodeStatusReportFrequency": "5m0s", "nodeLeaseDurationSeconds": 40,
+            "imageMinimumGCAge": "2m0s", "imageGCHighThresholdPercent": 85, "imageGCLowThresholdPercent": 80,
+            "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%"},
+            "evictionPressureTransitionPeriod": "5m0s",
+        }  # fmt: skip
 
     def disks(self) -> dict[str, list[Path]]:
         """Where the emptyDirs of each pod lie on the node's disk, by uid."""

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 DISK, MEMORY = "", "Memory"
@@ -20,10 +21,11 @@ PASSABLE = 0o711  # a container's user is seldom the directory's owner
 
 class PodDirectories:
     """The directories of all nodes of a cluster: temporary ones, which are made for the first volume and end with
-    `close`, or with this process.
+    `close`, or with this process. `on_made` hears of each, so that it goes too when this process is killed.
     """
 
     def __init__(self) -> None:
+        self.on_made: Callable[[Path], None] = lambda path: None
         self._bases: dict[str, tuple[Path, weakref.finalize[[str, bool], PodDirectories]]] = {}
 
     def volume(self, node: str, uid: str, sort: str, name: str, *, medium: str = DISK) -> Path:
@@ -58,6 +60,7 @@ class PodDirectories:
             path = tempfile.mkdtemp(prefix="k8snb-kubelet-", dir=SHARED_MEMORY if medium == MEMORY else None)
             os.chmod(path, PASSABLE)
             self._bases[medium] = Path(path), weakref.finalize(self, shutil.rmtree, path, True)
+            self.on_made(Path(path))
         return self._bases[medium][0] / node / uid
 
 

@@ -57,14 +57,16 @@ class PodWorkers:
         self._configs = configs
         self._volumes = volumes
         volumes.on_over_limit = self.evict
-        self.refusal: Callable[[Object], str] = lambda pod: ""  # why the node does not take a new pod
+        self.refusal: Callable[[Object], tuple[str, str]] = lambda pod: ("", "")  # why the node takes no new pod
         self._workers: dict[str, Worker] = {}
         self.on_static_end: Callable[[], None] = lambda: None
         self.events = events
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
         self._statuses = StatusManager(client, context.clock, prober, configs)
-        self.images = ImageManager(runtime, context.clock, events=self.events, queue=self.queue, work=self._work)
+        self.images = ImageManager(
+            runtime, client, context.clock, events=self.events, queue=self.queue, work=self._work
+        )
         self._resizer = Resizer(
             runtime, context.clock, work=self._work, events=self.events, queue=self.queue, capacity=capacity,
             pods=self.pods,
@@ -127,7 +129,7 @@ class PodWorkers:
         worker = self._workers[uid]
         if not is_deleting(worker.pod):
             ending = {"deletionTimestamp": timestamp(self._clock.now()),
-                      "deletionGracePeriodSeconds": grace_of(worker.pod)}  # fmt: skip
+                      "deletionGracePeriodSeconds": grace_of(worker)}  # fmt: skip
             worker.pod = {**worker.pod, "metadata": {**worker.pod["metadata"], **ending}}
             self.queue.add(uid)
 
@@ -156,7 +158,7 @@ class PodWorkers:
         if worker is None or worker.is_busy:
             return
         self.events.event(worker.pod, NORMAL, "Killing", f"Container {container.name} {why}, will be restarted")
-        worker.grace = grace = grace_of(worker.pod)
+        worker.grace = grace = grace_of(worker)
         self._work.submit(uid, worker, lambda: self._runtime.stop_container(container.id, grace), waits=True)
 
     # the sync
@@ -194,7 +196,7 @@ class PodWorkers:
         if action is not None and not self._awaits_volumes(uid, worker):
             self._actions[action.sort](uid, worker, action)
         if not worker.is_busy:
-            self._resizer.carry_out(uid, worker, resizing, grace=grace_of(worker.pod))
+            self._resizer.carry_out(uid, worker, resizing, grace=grace_of(worker))
         if not worker.gone:
             before = worker.pod
             self._statuses.report(worker, state, resizing)
@@ -207,9 +209,9 @@ class PodWorkers:
 
     def _admit(self, uid: str, worker: Worker) -> None:
         """A node under pressure sends a pod away that has not begun on it."""
-        why = self.refusal(worker.pod) if not get_path(worker.pod, "status.containerStatuses") else ""
-        if why:
-            self.evict(uid, why)
+        reason, message = self.refusal(worker.pod)
+        if reason and not get_path(worker.pod, "status.containerStatuses"):
+            self.fail(uid, reason, message, grace=0.0)
         worker.is_admitted = True
 
     def _awaits_volumes(self, uid: str, worker: Worker) -> bool:
@@ -234,11 +236,16 @@ class PodWorkers:
 
     def evict(self, uid: str, message: str) -> None:
         """A pod has taken more than it may, or than the node has."""
+        self.fail(uid, volume_limits.REASON, message, grace=volume_limits.GRACE)
+
+    def fail(self, uid: str, reason: str, message: str, *, grace: float) -> None:
+        """The node ends a pod; its containers get `grace` seconds at most."""
         worker = self._workers.get(uid)
         if worker is None or worker.gone or is_over(worker.pod):
             return
-        self._statuses.write(worker, volume_limits.evicted(worker.pod, message, timestamp(self._clock.now())))
-        self.events.event(worker.pod, WARNING, volume_limits.REASON, message)
+        self._statuses.write(worker, volume_limits.ended(worker.pod, reason, message, timestamp(self._clock.now())))
+        worker.most_grace = grace
+        self.events.event(worker.pod, WARNING, reason, message)
         self.queue.add(uid)
 
     def _notice(self, worker: Worker, state: PodState) -> None:
@@ -326,7 +333,7 @@ class PodWorkers:
 
     def _kill_all(self, uid: str, worker: Worker, action: Action) -> None:
         """End all running containers of a pod at the same time."""
-        worker.grace = grace = grace_of(worker.pod)
+        worker.grace = grace = grace_of(worker)
         for container in self._pleg.state(uid).containers:
             if container.state == RUNNING:
                 if not worker.gone:
@@ -336,7 +343,7 @@ class PodWorkers:
 
     def _hurry(self, uid: str, worker: Worker) -> None:
         """A deletion with a shorter grace period overtakes the stop that is under way."""
-        if worker.grace and is_deleting(worker.pod) and grace_of(worker.pod) < worker.grace:
+        if worker.grace and is_deleting(worker.pod) and grace_of(worker) < worker.grace:
             worker.busy, worker.round = 0, worker.round + 1
             self._kill_all(uid, worker, Action(actions.KILL))
 

@@ -17,13 +17,14 @@ from urllib.parse import parse_qs, urlsplit
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.clock import Clock
+from k8snb.cri import RUNNING, ContainerStatus
 from k8snb.kubelet.actions import PodState, containers_of
 from k8snb.kubelet.stats import NodeStats, resource_metrics, summary
 
 JSON, TEXT = "application/json", "text/plain; charset=utf-8"
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
-ABSENT = ("attach", "checkpoint", "configz", "debug", "exec", "flagz", "logs", "metrics", "portForward", "run",
-          "runningpods", "spec", "statusz", "stats")  # fmt: skip
+ABSENT = ("attach", "checkpoint", "debug", "exec", "flagz", "logs", "metrics", "portForward", "run", "spec", "statusz",
+          "stats")  # fmt: skip
 HEALTH = ("", "log", "ping", "syncloop")
 
 
@@ -46,6 +47,7 @@ class House(Protocol):
 
     def pods(self) -> list[tuple[Object, PodState]]: ...
     def logs(self, pod: Object, container: str, options: Mapping[str, Any]) -> Iterator[bytes]: ...
+    def configuration(self) -> Object: ...
 
 
 class KubeletServer:
@@ -58,6 +60,9 @@ class KubeletServer:
             "pods": self._pods,
             "stats/summary": self._summary,
             "metrics/resource": self._resource_metrics,
+            "metrics": self._metrics,
+            "runningpods": self._running_pods,
+            "configz": self._configuration,
         }
 
     def get(self, method: str, target: str) -> Answer:
@@ -94,6 +99,24 @@ class KubeletServer:
         pods, now = self._kubelet.pods(), self._clock.now()
         return lambda: Reply(200, METRICS, iter([resource_metrics(self._stats.read(pods), now).encode()]))
 
+    def _running_pods(self) -> Answer:
+        """What the runtime has, with no more of a pod than it knows: its names and its containers."""
+        found = [(pod, _running(state)) for pod, state in self._kubelet.pods()]
+        items = [_bare(pod, containers) for pod, containers in found if containers]
+        return _json({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": items})
+
+    def _metrics(self) -> Answer:
+        running = [count for _, state in self._kubelet.pods() if (count := len(_running(state)))]
+        rows = (("kubelet_running_pods", len(running), "Number of pods that have a running pod sandbox"),
+                ("kubelet_running_containers", sum(running), "Number of containers currently running"))  # fmt: skip
+        text = "".join(f"# HELP {name} {what}\n# TYPE {name} gauge\n{name} {value}\n" for name, value, what in rows)
+        return lambda: Reply(200, METRICS, iter([text.encode()]))
+
+    def _configuration(self) -> Answer:
+        """The values that are in force, in the words of a KubeletConfiguration."""
+        return _json({"kubeletconfig": {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1",
+                                        **self._kubelet.configuration()}})  # fmt: skip
+
     def _logs(self, rest: str, query: str) -> Answer:
         """/containerLogs/NAMESPACE/POD/CONTAINER, with the options of `kubectl logs`."""
         words = rest.split("/")
@@ -128,6 +151,16 @@ def _limited(lines: Iterator[bytes], left: int) -> Iterator[bytes]:
     while left > 0 and (line := next(lines, None)) is not None:
         yield line[:left]
         left -= len(line)
+
+
+def _running(state: PodState) -> list[ContainerStatus]:
+    return [container for container in state.containers if container.state == RUNNING]
+
+
+def _bare(pod: Object, containers: list[ContainerStatus]) -> Object:
+    metadata = {field: pod["metadata"][field] for field in ("name", "namespace", "uid")}
+    listed = [{"name": each.name, "image": each.image, "resources": {}} for each in containers]
+    return {"metadata": metadata, "spec": {"containers": listed}, "status": {}}
 
 
 def _say(status: int, text: str) -> Answer:

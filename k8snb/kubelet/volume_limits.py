@@ -1,6 +1,6 @@
 """kubelet's eviction for emptyDir volumes: a pod that puts more into one than its sizeLimit has failed.
 
-Interface: `complaint(mounted)`, "" while all is well; `evicted(pod, message, now)`, the pod with the status of one.
+Interface: `complaint(mounted)`, "" while all is well; `ended(pod, reason, message, now)`.
 The rule not to break: only what lies in a pod's own emptyDir is measured, and no link is followed.
 Source: `emptyDirLimitEviction` in pkg/kubelet/eviction/eviction_manager.go.
 """
@@ -45,9 +45,9 @@ def usage(directory: Path) -> int:
     return total
 
 
-def evicted(pod: Object, message: str, now: str) -> Object:
-    """`now` is a timestamp."""
+def ended(pod: Object, reason: str, message: str, now: str) -> Object:
+    """The pod as its node has ended it. `now` is a timestamp."""
     entry: Object = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": message}
     conditions = with_condition(get_path(pod, "status.conditions") or (), entry, now)
-    status = {**pod["status"], "phase": "Failed", "reason": REASON, "message": message, "conditions": conditions}
+    status = {**pod["status"], "phase": "Failed", "reason": reason, "message": message, "conditions": conditions}
     return {**pod, "status": status}

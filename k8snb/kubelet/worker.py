@@ -1,7 +1,7 @@
 """kubelet's memory of one pod: what it knows between two syncs beside the pod object and the runtime's listing.
 
 Interface: `Worker`, changed by `pod_workers`, `work`, `images`, `resize` and `status_manager` alone; `is_over(pod)`,
-`grace_of(pod)`; `stray(state, uid)`, a pod for what runs without one.
+`grace_of(worker)`; `stray(state, uid)`, a pod for what runs without one.
 The rule not to break: nothing here is the truth about the pod; with all of it forgotten, the pod is still brought to
 what its spec says.
 Source: `podSyncStatus` in pkg/kubelet/pod_workers.go.
@@ -11,9 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from k8snb.apimachinery.meta import Object, get_path, is_deleting
+from k8snb.apimachinery.meta import Object, is_deleting
 from k8snb.cri import ContainerResources, RuntimeFailure
-from k8snb.kubelet import volume_limits
 from k8snb.kubelet.actions import PodState, is_terminal
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.status import Waiting
@@ -28,6 +27,7 @@ class Worker:
     pulling: int = 0  # looks for images, which a pod that is being deleted does not wait for
     round: int = 0
     grace: float = 0.0  # seconds granted to the containers that are being stopped; 0 while none is
+    most_grace: float | None = None  # seconds that the containers get at most, where the node cannot wait
     gone: bool = False
     is_admitted: bool = False  # the node has looked whether it can take the pod
     is_static: bool = False  # the pod is the node's own: in the apiserver there is at most its mirror
@@ -67,12 +67,12 @@ def is_over(pod: Object) -> bool:
     return is_deleting(pod) or is_terminal(pod)
 
 
-def grace_of(pod: Object) -> float:
+def grace_of(worker: Worker) -> float:
     """Seconds that a pod's containers get to end by themselves."""
-    if get_path(pod, "status.reason") == volume_limits.REASON:
-        return volume_limits.GRACE
+    pod = worker.pod
     granted = pod["metadata"].get("deletionGracePeriodSeconds")
-    return float(pod["spec"].get("terminationGracePeriodSeconds", 30) if granted is None else granted)
+    seconds = float(pod["spec"].get("terminationGracePeriodSeconds", 30) if granted is None else granted)
+    return seconds if worker.most_grace is None else min(seconds, worker.most_grace)
 
 
 def stray(state: PodState, uid: str) -> Object:

@@ -1,17 +1,20 @@
 """The hold on the current cluster: which clusters this notebook has, and which one its magics mean.
 
-Interface: `Clusters`, with `current`, `start`, `stop`, `delete`, `use`, `close`.
+Interface: `Clusters`, with `current`, `find`, `start`, `delete`, `use`, `close`; `Wishes`, what a start asks for.
 The rule not to break: this is the only place that knows a current cluster; all below is handed one.
 minikube keeps the same as profiles in a directory; these live as long as the kernel does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
+from k8snb.kubectl.history import Change
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook.contexts import Contexts
+from k8snb.notebook.defaults import Defaults
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
@@ -20,39 +23,60 @@ DEFAULT = "k8snb"
 NODES = 3
 
 
+@dataclass(frozen=True)
+class Wishes:
+    """What a new cluster shall be like; nothing said = the default of this user, then of k8snb. `cpus` and `memory`
+    are quantities (`2`, `4Gi`)."""
+
+    nodes: int = 0
+    runtime: str = ""
+    cpus: str = ""
+    memory: str = ""
+    addons: Sequence[str] = ()
+
+
 class Clusters:
-    """Clusters by name; `contexts` has those of a kubeconfig besides.
+    """Clusters by name. `make(name, nodes=…, runtime=…)`, with `cpus` and `memory` where somebody asks for a size,
+    makes one that is not started."""
 
-    `make(name, nodes=…, runtime=…)` makes one that is not started.
-    """
-
-    def __init__(self, make: Callable[..., Cluster]) -> None:
+    def __init__(self, make: Callable[..., Cluster], defaults: Defaults | None = None) -> None:
         self._make = make
+        self.defaults = defaults or Defaults()
         self._clusters: dict[str, Cluster] = {}
         self._failures: dict[str, bool] = {}  # what went wrong in a component → whether it was told
-        self.name = DEFAULT
+        self.name = self.defaults.get("profile") or DEFAULT
         self.contexts = Contexts(self)
+        self.changes: list[Change] = []  # of this session, on all clusters
 
     @property
     def names(self) -> list[str]:
         return list(self._clusters)
 
+    def find(self, name: str = "") -> Cluster:
+        """A cluster, the current one without a name, running or not. Raises KubectlError where there is none."""
+        if not name and self.contexts.remote is not None:
+            return cast("Cluster", self.contexts.remote)
+        name = name or self.name
+        cluster = self._clusters.get(name)
+        if cluster is None:
+            raise KubectlError(f'there is no cluster "{name}": %kcluster start{_flag(name)}')
+        return cluster
+
     @property
     def chosen(self) -> Cluster:
         """The current cluster, running or not. Raises KubectlError where there is none."""
-        if self.contexts.remote is not None:
-            return cast("Cluster", self.contexts.remote)
-        cluster = self._clusters.get(self.name)
-        if cluster is None:
-            raise KubectlError(f'there is no cluster "{self.name}": %kcluster start{self._flag()}')
-        return cluster
+        return self.find()
 
     @property
     def current(self) -> Cluster:
         """The current cluster, which runs. Raises KubectlError."""
-        cluster = self.chosen
+        return self.running()
+
+    def running(self, name: str = "") -> Cluster:
+        """As `find`, but it has to run. Raises KubectlError."""
+        cluster = self.find(name)
         if not cluster.running:
-            raise KubectlError(f"the cluster is stopped: %kcluster start{self._flag()}")
+            raise KubectlError(f"the cluster is stopped: %kcluster start{_flag(cluster.name)}")
         return cluster
 
     def named(self, name: str) -> Cluster:
@@ -64,42 +88,54 @@ class Clusters:
         cluster = self._clusters[name]
         return ("Running" if cluster.running else "Stopped", cluster.runtime_name)
 
-    def start(self, name: str = "", *, nodes: int = 0, runtime: str = "", wait: float = 0.0) -> Cluster:
-        """Make the cluster if there is none of this name, start it if it does not run, and mean it from now on."""
-        name = name or self.name
+    def start(self, name: str = "", wishes: Wishes | None = None, *, wait: float = 0.0) -> Cluster:
+        """Make the cluster if there is none of this name, let it go on if it does not, and mean it from now on.
+
+        Raises KubectlError for a cluster that exists and is another than asked for, ValueError where none can be had.
+        """
+        name, wishes = name or self.name, wishes or Wishes()
         self.contexts.leave()
         cluster = self._clusters.get(name)
         if cluster is None:
-            cluster = self._make(name, nodes=nodes or NODES, runtime=runtime or "auto")
-            cluster.pump.on_failure = self._failed
-        elif nodes or runtime:
-            raise KubectlError(f'the cluster "{name}" exists: its nodes are added by %kcluster node add, and its '
-                               "runtime is chosen once; or %kcluster delete it first")  # fmt: skip
+            cluster = self._new(name, wishes)
+        else:
+            _refuse_change(cluster, wishes)
+        for addon in wishes.addons:
+            cluster.addons.enable(addon)
         if not cluster.running:
             cluster.start(wait=wait)
+        elif cluster.pump.paused:
+            cluster.unpause()
+        cluster.kubectl.on_change = self.changes.append
         self._clusters[name] = cluster
         self.name = name
+        return cluster
+
+    def _new(self, name: str, wishes: Wishes) -> Cluster:
+        sizes = {"cpus": wishes.cpus or self.defaults.cpus, "memory": wishes.memory or self.defaults.memory}
+        cluster = self._make(
+            name, nodes=wishes.nodes or self.defaults.nodes or NODES,
+            runtime=wishes.runtime or self.defaults.runtime or "auto",
+            **{size: wish for size, wish in sizes.items() if wish},
+        )  # fmt: skip
+        cluster.pump.on_failure = self._failed
         return cluster
 
     def use(self, name: str) -> None:
         """Mean another cluster from now on."""
         if name not in self._clusters:
             known = ", ".join(self._clusters) or "none"
-            raise KubectlError(f'there is no cluster "{name}" (there is: {known}): %kcluster start --name {name}')
+            raise KubectlError(f'there is no cluster "{name}" (there is: {known}): %kcluster start -p {name}')
         self.contexts.leave()
         self.name = name
 
-    def stop(self) -> None:
-        cluster = self.chosen
-        if cluster.running:
-            cluster.stop()
-
-    def delete(self) -> None:
-        """End the current cluster and forget it; another one, if there is one, becomes the current."""
-        cluster = self.chosen
+    def delete(self, name: str = "") -> None:
+        """End a cluster and forget it; where it was the current one, another becomes it, if there is one."""
+        cluster = self.find(name)
         cluster.delete()
-        del self._clusters[self.name]
-        self.name = next(iter(self._clusters), DEFAULT)
+        del self._clusters[cluster.name]
+        if cluster.name == self.name:
+            self.name = next(iter(self._clusters), DEFAULT)
 
     def close(self) -> None:
         """End them all."""
@@ -118,5 +154,19 @@ class Clusters:
         last = details.strip().rpartition("\n")[2]
         self._failures.setdefault(f"{component} failed, which is a mistake in k8snb: {last}", False)
 
-    def _flag(self) -> str:
-        return "" if self.name == DEFAULT else f" --name {self.name}"
+
+def _refuse_change(cluster: Cluster, wishes: Wishes) -> None:
+    """A cluster keeps its runtime, and its machines come and go one by one. Raises KubectlError."""
+    for what, asked, way in (
+        ("runtime", wishes.runtime not in ("", "auto", cluster.runtime_name), ""),
+        ("number of nodes", wishes.nodes not in (0, len(cluster.machines.specs) - 1), "use %kcluster node add, or "),
+        ("CPUs", bool(wishes.cpus), ""),
+        ("memory size", bool(wishes.memory), ""),
+    ):
+        if asked:
+            raise KubectlError(f'error: the cluster "{cluster.name}" exists: you cannot change its {what}: '
+                               f"{way}%kcluster delete it first")  # fmt: skip
+
+
+def _flag(name: str) -> str:
+    return "" if name == DEFAULT else f" -p {name}"

@@ -32,7 +32,7 @@ def names(clusters: Clusters) -> list[str]:
 def _list(clusters: Clusters, args: Arguments) -> Output:
     if args.words:
         raise KubectlError(f"error: one word too many: {args.words[0]}")
-    components = clusters.current.components().values()
+    components = clusters.running(args.text("profile")).components().values()
     rows = tuple(Row((each.name, each.state, each.about), {}) for each in components)
     made = Table(columns=COLUMNS, rows=rows)
     return Output(text=made.text, tables=[made])
@@ -42,7 +42,7 @@ def _switch(verb: str) -> Callable[[Clusters, Arguments], Output]:
     def act(clusters: Clusters, args: Arguments) -> Output:
         if len(args.words) != 1:
             raise KubectlError(f"error: one component's name is wanted: %kcluster component {verb} NAME")
-        component = clusters.current.component(args.words[0])
+        component = clusters.running(args.text("profile")).component(args.words[0])
         getattr(component, verb)()
         hint = [] if verb == "start" else [f"%kcluster component start {component.name} lets it work again"]
         return Output(text=f"component/{component.name} {DONE[verb]}\n", hints=hint)
@@ -54,7 +54,7 @@ def _bind(clusters: Clusters, args: Arguments) -> Output:
     if len(args.words) != 2:
         raise KubectlError("error: a pod's name and a node's name are wanted: %kcluster bind POD NODE")
     pod, node = args.words[0].removeprefix("pod/"), args.words[1].removeprefix("node/")
-    clusters.current.bind(pod, node, args.text("namespace") or "default")
+    clusters.running(args.text("profile")).bind(pod, node, args.text("namespace") or "default")
     return Output(text=f"pod/{pod} bound to node/{node}\n")
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook import completion
 from k8snb.notebook.clusters import Clusters
-from k8snb.notebook.kcluster import greeting
+from k8snb.notebook.kcluster_life import greeting
 from k8snb.notebook.magics import KubernetesMagics
 from k8snb.notebook.results import page
 from k8snb.notebook.style import BAD, GOOD, Tone
@@ -40,11 +40,11 @@ class Greeting:
         return page(f'<div class="k8snb-note">{symbol}{escape(self.text)}</div>')
 
 
-def make_cluster(name: str, *, nodes: int, runtime: str) -> Cluster:
+def make_cluster(name: str, *, nodes: int, runtime: str, cpus: str = "", memory: str = "") -> Cluster:
     """A cluster in real time."""
     from k8snb.cluster import Cluster
 
-    return Cluster(name, nodes=nodes, runtime=runtime)
+    return Cluster(name, nodes=nodes, runtime=runtime, cpus=cpus, memory=memory)
 
 
 def load(shell: InteractiveShell, make: Callable[..., Cluster] = make_cluster) -> None:

@@ -6,6 +6,7 @@ The rule not to break: a magic returns an object and prints nothing; its words a
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import contexts, kcluster, kdraw, kstory, live, terminal
+from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -29,7 +30,7 @@ from k8snb.notebook.results import Result
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-NO_EXPAND = "--no-expand"
+NO_EXPAND, OUT = "--no-expand", "--out"
 Magic = Callable[..., Any]
 
 
@@ -45,6 +46,7 @@ class KubernetesMagics(Magics):
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
+        made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
         self.magics = {"line": made, "cell": dict(made)}
 
     # making
@@ -56,7 +58,7 @@ class KubernetesMagics(Magics):
         return self._magic(self.kubectl, "Any line of kubectl's: %kubectl get pods -o wide")
 
     def _kcluster(self) -> Magic:
-        return self._magic(lambda words, cell: kcluster.run(self.clusters, words), "The cluster itself: %kcluster -h")
+        return self._magic(lambda words, cell: self.kcluster(words), "The cluster itself: %kcluster -h")
 
     def _kns(self) -> Magic:
         about = "The namespaces, and which one is meant without -n; %kns NAME means another one"
@@ -69,6 +71,10 @@ class KubernetesMagics(Magics):
         about = _about(kstory.COMMANDS[name])
         return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
 
+    def _own(self, name: str) -> Magic:
+        acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
+        return self._magic(lambda words, cell: acts[name](self.clusters, words), bookkeeping.about(name))
+
     def _magic(self, act: Callable[[list[str], str | None], Any], doc: str) -> Magic:
         """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line."""
 
@@ -77,7 +83,8 @@ class KubernetesMagics(Magics):
         def magic(line: str, cell: str | None = None) -> Any:
             with readable(cell):
                 words, body, filled = self._read(line, cell)
-                return self._with_remarks(act(words, body), filled)
+                words, name = taken_name(words, is_cell=cell is not None)
+                return self._kept(self._with_remarks(act(words, body), filled), name)
 
         magic.__doc__ = doc
         return magic
@@ -87,7 +94,13 @@ class KubernetesMagics(Magics):
         if name in _OWN:
             return lambda words: _OWN[name](self.clusters, words)
         verb = [] if name == "kubectl" else [self._verbs[name]]
-        return lambda words: self.clusters.current.kubectl.complete([*verb, *words])
+
+        def complete(words: list[str]) -> Sequence[str]:
+            if klogs.asks_for_all([*verb, *words]):
+                return klogs.complete(self.clusters.current, words)
+            return self.clusters.current.kubectl.complete([*verb, *words])
+
+        return complete
 
     def _with_remarks(self, answer: Any, filled: dict[str, str]) -> Any:
         """The answer, with what the notebook's variables became and what went wrong in the cluster meanwhile."""
@@ -96,6 +109,12 @@ class KubernetesMagics(Magics):
             hints = [f"from the notebook: {text}"] if filled else []
             answer.output.hints = [*answer.output.hints, *hints]
             answer.output.warnings = [*answer.output.warnings, *self.clusters.take_failures()]
+        return answer
+
+    def _kept(self, answer: Any, name: str) -> Any:
+        """The answer, which the notebook has under a name from now on if one was given."""
+        if name:
+            self.shell.push({name: answer})
         return answer
 
     # running
@@ -118,9 +137,19 @@ class KubernetesMagics(Magics):
         hidden = self.shell.user_ns_hidden
         return {name: value for name, value in self.shell.user_ns.items() if name not in hidden}
 
+    def kcluster(self, words: list[str]) -> Any:
+        """Run a line of %kcluster's; what goes on ends with the cell."""
+        words, ending = live.take_ending(words) if "logs" in words[:3] else (words, live.Ending())
+        answer = kcluster.run(self.clusters, words)
+        if isinstance(answer, Stream):
+            return live.follow(self.shell, self.clusters.current, answer, ending)
+        return answer
+
     def kubectl(self, words: list[str], cell: str | None = None) -> Result | Editor:
         """Run a line of kubectl's on the current cluster; a body is what `-f -` reads."""
         cluster, kubectl = self.clusters.contexts.kubectl_for(words)
+        if klogs.asks_for_all(words):
+            return klogs.search(cluster, words)
         if _edits(words) and getattr(self.shell, "kernel", None) is not None:
             return Editor(kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
@@ -144,7 +173,29 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
+    "khistory": lambda clusters, words: bookkeeping.complete("history", clusters.current, words),
+    "kexport": lambda clusters, words: bookkeeping.complete("export", clusters.current, words),
 }
+
+
+def taken_name(words: list[str], *, is_cell: bool) -> tuple[list[str], str]:
+    """The words without `--out NAME`, or without `NAME <<` at the end of a cell magic's line, and the name.
+
+    Raises KubectlError for a name that Python does not allow.
+    """
+    plain, name = _before_dashes(words), None
+    rest = words[len(plain) :]
+    if is_cell and len(plain) > 1 and plain[-1] == "<<":
+        plain, name = plain[:-2], plain[-2]
+    for place, word in enumerate(plain):
+        if word == OUT or word.startswith(f"{OUT}="):
+            has_value = "=" in word
+            name = word.partition("=")[2] if has_value else (plain[place + 1 : place + 2] or [""])[0]
+            plain = plain[:place] + plain[place + (1 if has_value else 2) :]
+            break
+    if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):
+        raise KubectlError(f'error: {OUT} takes a name for the answer, and "{name}" is none that Python allows')
+    return [*plain, *rest], name or ""
 
 
 def names_of(command: Command) -> list[str]:
@@ -190,9 +241,8 @@ def reads_stdin(words: Sequence[str]) -> bool:
 def _edits(words: Sequence[str]) -> bool:
     """Whether the line opens an editor."""
     plain = _before_dashes(words)
-    return (plain[:1] == ["edit"] or (plain[:1] == ["create"] and "--edit" in plain)) and not {"-h", "--help"} & {
-        *plain
-    }
+    opens = plain[:1] == ["edit"] or plain[:2] == ["apply", "edit-last-applied"]
+    return (opens or (plain[:1] == ["create"] and "--edit" in plain)) and not {"-h", "--help"} & {*plain}
 
 
 def _goes_on(words: Sequence[str]) -> bool:

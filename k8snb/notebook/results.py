@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROWS = 300
 LINES = 2000
 
-_STATUS_COLUMNS = {"STATUS", "PHASE", "TYPE", "STATE", "CONDITION"}
+_STATUS_COLUMNS = {"STATUS", "PHASE", "TYPE", "STATE", "CONDITION", "HOST", "KUBELET", "APISERVER"}
 _CSS_COLUMNS = {
     "k8snb-name": "NAME COMPONENT",
     "k8snb-long": "MESSAGE LABELS SELECTOR IMAGES DESCRIPTION",
@@ -153,10 +153,17 @@ def _row(header: list[str], line: list[str], css: list[str]) -> str:
 
 def _cell(name: str, text: str, over: bool) -> str:
     tone = _tone(name, text, over)
-    shown = escape(text)
+    shown = " ".join(map(link, text.split())) if name == "URL" else escape(text)
     if tone is not PLAIN:
         return f'<span class="k8snb-{tone.name}"><b class="k8snb-sym">{tone.symbol}</b>{shown}</span>'
     return f'<span class="k8snb-dim">{shown}</span>' if text in ("<none>", "<unknown>", "<unset>") else shown
+
+
+def link(text: str) -> str:
+    """A URL as a link, anything else as it is."""
+    if not text.startswith(("http://", "https://")):
+        return escape(text)
+    return f'<a href="{escape(text)}" target="_blank" rel="noopener">{escape(text)}</a>'
 
 
 def _tone(name: str, text: str, over: bool) -> Tone:

@@ -31,13 +31,13 @@ PLAIN = Tone("plain", "", "", "inherit", "#f1f4f8", "#64748b")
 TONES = (GOOD, BUSY, BAD, DONE, PLAIN)
 
 _WORDS = {
-    GOOD: "Running Ready Active Bound Available Complete Healthy Approved Online Reachable True",
+    GOOD: "Running Ready Active Bound Available Complete Healthy Approved Online Reachable True enabled",
     BUSY: "Pending ContainerCreating PodInitializing Terminating Progressing Released Warning Starting Paused "
     "SchedulingDisabled ContainersNotReady Suspended",
     BAD: "CrashLoopBackOff Error ErrImagePull ImagePullBackOff ErrImageNeverPull InvalidImageName Failed Evicted "
     "OOMKilled NotReady Unknown CreateContainerError CreateContainerConfigError RunContainerError StartError "
     "ContainerStatusUnknown ContainerCannotRun CreatePodSandboxError DeadlineExceeded Lost Stopped NodeLost "
-    "UnexpectedAdmissionError OutOfcpu OutOfmemory OutOfpods",
+    "UnexpectedAdmissionError OutOfcpu OutOfmemory OutOfpods failed",
     DONE: "Completed Succeeded Deleted",
 }
 _TONE = {word: tone for tone, words in _WORDS.items() for word in words.split()}

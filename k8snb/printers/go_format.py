@@ -8,12 +8,11 @@ Source: Go's `fmt` and `strconv`.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
 from typing import Any
 
+from k8snb.apimachinery.go_numbers import float_text
 from k8snb.printers.template_tokens import quoted
 
 
@@ -56,34 +55,6 @@ def sprint(values: Sequence[Any]) -> str:
 
 def sprintln(values: Sequence[Any]) -> str:
     return " ".join(map(text_of, values)) + "\n"
-
-
-# numbers
-
-_MANY = 6  # digits before the point from which on %v writes an exponent
-
-
-def _shortest(value: float) -> tuple[str, int]:
-    """The digits that tell a number from all others, and where its point stands."""
-    sign_digits = Decimal(repr(abs(value))).normalize().as_tuple()
-    digits = "".join(map(str, sign_digits.digits)) or "0"
-    return digits, (len(digits) + int(sign_digits.exponent) if digits != "0" else 1)
-
-
-def float_text(value: float, verb: str = "g", precision: int | None = None) -> str:
-    """A float64 in the forms e, f and g; without a precision with as many digits as it needs."""
-    if not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    if precision is not None:
-        return f"{value:.{precision}{verb}}"
-    digits, point = _shortest(value)
-    sign = "-" if math.copysign(1, value) < 0 else ""
-    if verb.lower() == "e" or (verb.lower() == "g" and not -4 <= point - 1 < _MANY):
-        mantissa = digits[0] + (f".{digits[1:]}" if len(digits) > 1 else "")
-        return f"{sign}{mantissa}e{point - 1:+03d}"
-    whole = digits[:point].ljust(point, "0") if point > 0 else "0"
-    part = digits[point:] if point > 0 else "0" * -point + digits
-    return sign + whole + (f".{part}" if part else "")
 
 
 # one value, one verb

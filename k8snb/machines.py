@@ -1,0 +1,179 @@
+"""Machines: the nodes of a cluster, each with a kubelet and a kube-proxy while it is switched on.
+
+Interface: `Machines(…)`: `add`, `switch_on`, `fall_silent`, `forget`; `freeze` and `thaw` what they run; `Node`.
+The rule not to break: a machine that is switched off keeps its name and its addresses, and nothing else.
+Real clusters have hosts here, on which kubeadm or a cloud provider installs the two agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from k8snb.apiserver import ApiServer
+from k8snb.boot import ControlPlane
+from k8snb.cri import RUNNING, Freezer, Network, Runtime, RuntimeFailure
+from k8snb.hosts import Host
+from k8snb.kube_proxy.proxy import KubeProxy
+from k8snb.kubelet import Kubelet
+from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.pod_directories import PodDirectories
+from k8snb.kubelet.volume_places import PLUGINS
+from k8snb.kubelet.volume_plugin import VolumePlugin
+from k8snb.pump import Pump
+
+CONTROL_PLANE = "control-plane"
+CONTROL_PLANE_LABEL = "node-role.kubernetes.io/control-plane"
+
+
+class Ground(Protocol):
+    """What machines have to know of their cluster: who serves now, and where pods find its DNS."""
+
+    resolver: str
+
+    @property
+    def apiserver(self) -> ApiServer: ...
+
+
+@dataclass
+class Node:
+    """A machine of the cluster: its spec, its addresses, whether it is `on`, and its two agents while they run."""
+
+    spec: NodeSpec
+    network: Network
+    on: bool = True
+    kubelet: Kubelet | None = None
+    proxy: KubeProxy | None = None
+
+
+class Machines:
+    """The machines of one cluster. `workers` counts those beside the control plane's own, which runs the manifests in
+    `static_pods` by itself; `cpus`, `memory` and `disk` are a machine's size where its spec has none."""
+
+    def __init__(self, pump: Pump, *, workers: int, cpus: str, memory: str, disk: str, static_pods: str) -> None:
+        self._pump = pump
+        self._cpus, self._memory, self._disk = cpus, memory, disk
+        self.specs = {spec.name: spec for spec in self._first(workers, static_pods)}
+        self.nodes: dict[str, Node] = {}
+        self.directories = PodDirectories()
+        self.volume_plugins: dict[str, VolumePlugin] = dict(PLUGINS)
+        self._frozen: list[str] = []
+
+    def _first(self, workers: int, static_pods: str) -> Iterator[NodeSpec]:
+        taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
+        yield NodeSpec(CONTROL_PLANE, labels={CONTROL_PLANE_LABEL: ""}, taints=(taint,), cpus=self._cpus,
+                       memory=self._memory, disk=self._disk, static_pods=static_pods)  # fmt: skip
+        for number in range(1, workers + 1):
+            yield NodeSpec(f"node-{number}", cpus=self._cpus, memory=self._memory, disk=self._disk)
+
+    def add(
+        self, name: str, *, labels: dict[str, str], cpus: str, memory: str, disk: str, static_pods: str
+    ) -> NodeSpec:
+        """The spec of one more worker; without a name, the first of `node-1`, `node-2`… that is free."""
+        numbers = (number for number in range(1, len(self.specs) + 2) if f"node-{number}" not in self.specs)
+        name = name or f"node-{next(numbers)}"
+        if name in self.specs:
+            raise ValueError(f'node "{name}" exists already')
+        spec = NodeSpec(name, labels=labels, cpus=cpus or self._cpus, memory=memory or self._memory,
+                        disk=disk or self._disk, static_pods=static_pods)  # fmt: skip
+        self.specs[name] = spec
+        return spec
+
+    def find(self, name: str) -> Node:
+        """Raises ValueError where there is no such node."""
+        if name not in self.nodes:
+            raise ValueError(f'there is no node "{name}"; there are {", ".join(self.nodes)}')
+        return self.nodes[name]
+
+    def workers(self) -> list[Node]:
+        return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
+
+    # switching, under the pump's lock
+
+    def switch_on(self, spec: NodeSpec, plane: ControlPlane, host: Host, ground: Ground) -> None:
+        node = self.nodes[spec.name] = Node(spec, host.runtime.add_node(spec.name))
+        self.start_kubelet(node, plane, host, ground)
+        self.start_proxy(node, plane)
+
+    def fall_silent(self, node: Node, ground: Ground) -> None:
+        """Switch a machine off; its containers go on."""
+        node.on = False
+        self.stop_kubelet(node, ground)
+        self.stop_proxy(node)
+
+    def start_kubelet(self, node: Node, plane: ControlPlane, host: Host, ground: Ground) -> None:
+        if node.kubelet is not None or not node.on:
+            return
+        node.kubelet = Kubelet(
+            node.spec, plane.context, plane.nodes, runtime=host.runtime, executor=host.executor, dialer=host.dialer,
+            network=node.network, post=self._pump.post, dns=lambda: ground.resolver, directories=self.directories,
+            volume_plugins=self.volume_plugins,
+        )  # fmt: skip
+        ground.apiserver.connect_node(node.spec.name, node.kubelet)
+        node.kubelet.start()
+
+    def stop_kubelet(self, node: Node, ground: Ground) -> None:
+        kubelet, node.kubelet = node.kubelet, None
+        if kubelet is not None:
+            ground.apiserver.disconnect_node(node.spec.name)
+            kubelet.stop()
+
+    def start_proxy(self, node: Node, plane: ControlPlane) -> None:
+        if node.proxy is None and node.on:
+            node.proxy = KubeProxy(node.spec.name, node.network.node_ip, plane.rule_book)
+            node.proxy.start()
+
+    def stop_proxy(self, node: Node) -> None:
+        proxy, node.proxy = node.proxy, None
+        if proxy is not None:
+            proxy.stop()
+
+    # without the lock: a runtime may take its time
+
+    def end_pods(self, name: str, runtime: Runtime) -> None:
+        """End whatever runs on a machine. Raises RuntimeFailure."""
+        for sandbox in runtime.list_pod_sandboxes(name):
+            runtime.stop_pod_sandbox(sandbox.id)
+            runtime.remove_pod_sandbox(sandbox.id)
+
+    def end_all_pods(self, runtime: Runtime) -> None:
+        with suppress(RuntimeFailure):  # an engine that is gone has taken the containers along, or keeps them for later
+            for name in self.nodes:
+                self.end_pods(name, runtime)
+
+    def freeze(self, runtime: Runtime, picks: Callable[[str], bool]) -> int:
+        """Hold the containers of the namespaces that are picked; how many that are. Raises RuntimeFailure."""
+        freezer = _as_freezer(runtime)
+        for name in self.nodes:
+            pods = {pod.id for pod in runtime.list_pod_sandboxes(name) if picks(pod.namespace)}
+            for container in runtime.list_containers(name):
+                if container.state == RUNNING and container.sandbox_id in pods and container.id not in self._frozen:
+                    freezer.freeze_container(container.id)
+                    self._frozen.append(container.id)
+        return len(self._frozen)
+
+    def thaw(self, runtime: Runtime) -> int:
+        """Let all go on that was held; how many that were."""
+        frozen, self._frozen = self._frozen, []
+        for container in frozen:
+            with suppress(RuntimeFailure):  # it was ended meanwhile, by somebody who does not ask the cluster
+                _as_freezer(runtime).thaw_container(container)
+        return len(frozen)
+
+    def forget(self, name: str, runtime: Runtime) -> None:
+        """A machine goes for good."""
+        runtime.remove_node(name)
+        del self.nodes[name], self.specs[name]
+
+    def close(self) -> None:
+        """The cluster is deleted: what lay on the machines' disks goes as well."""
+        self.nodes.clear()
+        self.directories.close()
+
+
+def _as_freezer(runtime: Runtime) -> Freezer:
+    if not isinstance(runtime, Freezer):
+        raise RuntimeFailure("FreezeContainerError", f"the {runtime.name} runtime cannot pause containers")
+    return runtime
