@@ -23,6 +23,7 @@ from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.aggregation_controllers import AutoRegister, Availability
 from k8snb.apiserver.compactor import Compactor
 from k8snb.apiserver.event_ttl import EventTTL
+from k8snb.apiserver.history import History
 from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers, LentInformers
@@ -416,6 +417,11 @@ class Cluster:
         from k8snb.client.restconfig import resolve
 
         return HttpsTransport(resolve(parse(yaml.safe_load(self.kubeconfig))))
+
+    @property
+    def history(self) -> History:
+        """What was written here, by whom and because of what."""
+        return History(self.store, self.apiserver.kinds)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it."""

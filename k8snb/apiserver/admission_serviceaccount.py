@@ -8,13 +8,14 @@ deprecated since 1.32, is not implemented by k8snb.
 
 from __future__ import annotations
 
-import random
+import hashlib
+import json
 from collections import OrderedDict
 from typing import Protocol
 
 from k8snb.apimachinery.errors import ApiError, forbidden
 from k8snb.apimachinery.meta import Object, annotations_of, get_path, name_of, namespace_of
-from k8snb.apimachinery.names import generate_name
+from k8snb.apimachinery.names import ALPHABET
 from k8snb.apiserver.admission_plugin import creates, find_object
 from k8snb.client import Request
 from k8snb.etcd import Store
@@ -85,11 +86,11 @@ def _mounts_token(spec: Object, account: Object | None) -> bool:
 
 class TokenMounts:
     """What mounting the token makes of a pod's containers and volumes: the same for all pods of one template, so that
-    ten thousand pods share it. Upstream's volume has a name of its own in every pod.
+    ten thousand pods share it. Upstream's volume has a name of its own in every pod; here its name follows from the
+    containers, so that a write that is handed in again, after a webhook was asked, says the same again.
     """
 
-    def __init__(self, dice: random.Random) -> None:
-        self._dice = dice
+    def __init__(self) -> None:
         self._kept: OrderedDict[tuple[int, ...], tuple[Object, Object]] = OrderedDict()
 
     def of(self, spec: Object) -> Object:
@@ -99,10 +100,15 @@ class TokenMounts:
         key = tuple(id(part) for part in parts.values())
         kept = self._kept.get(key)
         if kept is None:
-            kept = self._kept[key] = (parts, token_mounts(spec, generate_name(TOKEN_VOLUME, self._dice)))
+            kept = self._kept[key] = (parts, token_mounts(spec, _volume_name(parts)))
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
         return kept[1]
+
+
+def _volume_name(parts: Object) -> str:
+    said = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).digest()
+    return TOKEN_VOLUME + "".join(ALPHABET[byte % len(ALPHABET)] for byte in said[:5])
 
 
 def token_mounts(spec: Object, volume: str) -> Object:

@@ -74,7 +74,7 @@ class ApiServer:
         self.store = store
         self.clock = clock
         self.dice = dice
-        self.token_mounts = TokenMounts(dice)
+        self.token_mounts = TokenMounts()
         self.identity = identity or Identity(clock)
         self.authorizer = Authorizer(store)
         self.authenticator = Authenticator(self.identity, self, admin_token=admin_token)

@@ -1,4 +1,4 @@
-"""The magics: one per kubectl verb, `%kubectl` for any line, `%kcluster` and `%kdraw`.
+"""The magics: one per kubectl verb, `%kubectl` for any line, `%kcluster`, `%kdraw` and the story.
 
 Interface: `KubernetesMagics(shell, clusters)`; `%kVERB …` and, with a body, `%%kVERB …`.
 The rule not to break: a magic returns an object and prints nothing; its words are kubectl's, read by kubectl's table.
@@ -19,7 +19,7 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, kcluster, kdraw, live, terminal
+from k8snb.notebook import bookkeeping, kcluster, kdraw, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -46,6 +46,7 @@ class KubernetesMagics(Magics):
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
+        made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
         self.magics = {"line": made, "cell": dict(made)}
 
     # making
@@ -65,6 +66,10 @@ class KubernetesMagics(Magics):
     def _own(self, name: str) -> Magic:
         acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
         return self._magic(lambda words, cell: acts[name](self.clusters, words), bookkeeping.about(name))
+
+    def _story(self, name: str) -> Magic:
+        about = _about(kstory.COMMANDS[name])
+        return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
 
     def _magic(self, act: Callable[[list[str], str | None], Any], doc: str) -> Magic:
         """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line."""
@@ -145,6 +150,9 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
     "khistory": lambda clusters, words: bookkeeping.complete("history", clusters.current, words),
     "kexport": lambda clusters, words: bookkeeping.complete("export", clusters.current, words),
+    "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
+    "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
+    "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
 }
 
 
