@@ -121,6 +121,7 @@ def test_jsonpath_as_json_gives_an_array_for_each_part() -> None:
 
 
 @pytest.mark.process
+@pytest.mark.timeout(600)
 def test_the_real_kubectl_still_prints_the_rows(tmp_path: Path) -> None:
     real = found_kubectls().get(SAME_WORDS)
     if real is None:

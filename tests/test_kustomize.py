@@ -47,6 +47,7 @@ def test_a_kustomization_comes_out_as_kubectl_builds_it(case: Path, tmp_path: Pa
 
 
 @pytest.mark.process
+@pytest.mark.timeout(600)
 def test_the_real_kubectl_still_builds_them_so(tmp_path: Path) -> None:
     real = found_kubectls().get(SAME_BYTES)
     if real is None:
