@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts, journal
 from k8snb.addons import DNS, Addons, Stoppable
+from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
@@ -105,6 +106,9 @@ class Cluster:
         self._host: Host | None = None
         self._plane: ControlPlane | None = None
         self._collector = Collector()
+        self._custom_metrics = CustomMetrics(
+            lambda: self.context.client("system:apiserver", "system:masters"), self.clock
+        )
         self.running = False
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
@@ -143,6 +147,8 @@ class Cluster:
             cloud=self.cloud, cluster_cidr=self._range_for_pods(), listen=self._serve_pods,
             reserved=getattr(self._runtime, "reserved", ()),
         )  # fmt: skip
+        for server in self.apiservers.all:
+            server.custom_metrics = self._custom_metrics.answer
         self._plane.start()
         self.running = True
         self.addons.start()
@@ -215,6 +221,15 @@ class Cluster:
         `volume_plugin`."""
         with self.pump.lock:
             self.machines.volume_plugins[sort] = plugin
+
+    def add_metric(self, name: str, source: Callable[[Any], Any], *, external: bool = False) -> None:
+        """Measure something in a cell for autoscalers to go by: metrics of kind Pods and Object, or External.
+
+        `source(obj)` answers the metric's value for a pod or another object; of an external one it is given the labels
+        that the autoscaler asks for. A number, a quantity, or None where it is not known.
+        """
+        with self.pump.lock:
+            (self._custom_metrics.add_external if external else self._custom_metrics.add)(name, source)
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""

@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
-import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future
@@ -24,8 +22,8 @@ import k8snb
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
-from k8snb.client import discovery, urls
-from k8snb.client.client import Event, HttpAnswer, Request, Unreachable, User, Watch
+from k8snb.client import answers, discovery, urls
+from k8snb.client.client import Event, HttpAnswer, Request, User, Watch
 from k8snb.client.remotecommand import RunResult, Streams, Wish, run_to_end
 from k8snb.client.restconfig import Endpoint
 from k8snb.clock import Clock, RealClock
@@ -39,7 +37,6 @@ JSON, TABLE = "application/json", "application/json;as=Table;v=v1;g=meta.k8s.io,
 CONNECTING = 30.0  # seconds for a connection to stand
 FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at what nobody tells of
 PIECE = 1 << 16
-_WARNING = re.compile(r'299 \S+ "((?:[^"\\]|\\.)*)"')
 
 
 class HttpsTransport:
@@ -98,7 +95,7 @@ class HttpsTransport:
         """The same for what is meant as JSON. Raises ApiError for a refusal."""
         headers = {"Accept": JSON, **({"Content-Type": JSON} if body else {})}
         answer = self.raw(method, path, body, headers=headers, user=user)
-        return answer.body if answer.status < urls.REFUSED else _refuse(answer)
+        return answer.body if answer.status < urls.REFUSED else answers.refuse(answer)
 
     def stream(self, path: str, *, user: User = SELF) -> Iterator[bytes]:
         """The answer at a path piece by piece, b"" where nothing has come for a moment. Raises ApiError."""
@@ -111,7 +108,7 @@ class HttpsTransport:
         response, pieces = await asyncio.wrap_future(
             self._io.call(self._relayed(method, path, body, [*headers, *self._as(user)]))
         )
-        return HttpAnswer(response.status, lower(response.headers), b""), self._each(response, pieces)
+        return HttpAnswer(response.status, answers.lower(response.headers), b""), self._each(response, pieces)
 
     async def _relayed(
         self, method: str, path: str, body: bytes, headers: Headers
@@ -155,21 +152,21 @@ class HttpsTransport:
         if body:
             headers.append(("Content-Type", request.content_type or JSON))
         answer = self._run(self._exchange(urls.METHODS[request.verb], urls.path(request), body, headers))
-        request.warnings += warnings_of(answer.headers)
-        return urls.read(request, checked(answer))
+        request.warnings += answers.warnings_of(answer.headers)
+        return urls.read(request, answers.checked(answer))
 
     def _proxied(self, request: Request) -> HttpAnswer:
         options = request.options
         headers = [*options.get("headers", {}).items(), *self._as(request.user)]
         answer = self._run(self._exchange(options["method"], urls.proxy_path(request), request.body or b"", headers))
-        return answer if not _is_status(answer) else _refuse(answer)
+        return answer if not answers.is_status(answer) else answers.refuse(answer)
 
     def _log(self, request: Request) -> Iterator[bytes]:
         return self.stream(urls.path(request), user=request.user)
 
     def _discover(self, path: str, accept: str) -> Object:
         answer = self._run(self._exchange("GET", path, b"", [("Accept", accept), *self._as(SELF)]))
-        return checked(answer)
+        return answers.checked(answer)
 
     def _accepting(self, request: Request) -> Headers:
         return [("Accept", TABLE if request.options.get("table") else JSON), *self._as(request.user)]
@@ -184,8 +181,8 @@ class HttpsTransport:
             try:
                 content = await response.read()
             except (TimeoutError, aiohttp.ClientError) as error:
-                raise unreachable(error, self.endpoint) from None
-            return HttpAnswer(response.status, lower(response.headers), content)
+                raise answers.unreachable(error, self.endpoint) from None
+            return HttpAnswer(response.status, answers.lower(response.headers), content)
 
     async def _begin(
         self, method: str, path: str, body: bytes, headers: Headers, timeout: float = 0.0
@@ -198,14 +195,14 @@ class HttpsTransport:
                 server_hostname=self.server_name, allow_redirects=False,
             )  # fmt: skip
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
-            raise unreachable(error, self.endpoint) from None
+            raise answers.unreachable(error, self.endpoint) from None
 
     async def _open(self, method: str, path: str, body: bytes, headers: Headers) -> aiohttp.ClientResponse:
         """An answer that is read as it comes. Raises ApiError."""
         response = await self._begin(method, path, body, headers)
         if response.status >= urls.REFUSED:
             async with response:
-                _refuse(HttpAnswer(response.status, lower(response.headers), await response.read()))
+                answers.refuse(HttpAnswer(response.status, answers.lower(response.headers), await response.read()))
         return response
 
     @property
@@ -284,7 +281,7 @@ class HttpsTransport:
         except aiohttp.WSServerHandshakeError:
             raise
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
-            raise unreachable(error, self.endpoint) from None
+            raise answers.unreachable(error, self.endpoint) from None
 
     async def _refusal(self, path: str, protocols: Words, headers: Headers) -> None:
         """Ask once more, to read why the server will not. Raises ApiError."""
@@ -366,76 +363,3 @@ async def lines(response: aiohttp.ClientResponse) -> Any:
         for line in whole:
             if line.strip():
                 yield line
-
-
-# answers
-
-
-def checked(answer: HttpAnswer) -> Object:
-    """The object that was answered. Raises ApiError for a refusal."""
-    if answer.status >= urls.REFUSED:
-        _refuse(answer)
-    try:
-        found = json.loads(answer.body)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise ApiError(500, "InternalError", f"the server answered no object: {answer.text.strip()[:200]}")
-    return found
-
-
-def _refuse(answer: HttpAnswer) -> Any:
-    """Raises the ApiError that an answer stands for."""
-    try:
-        status = json.loads(answer.body)
-    except ValueError:
-        status = None
-    if isinstance(status, dict) and status.get("kind") == "Status":
-        raise ApiError(int(status.get("code") or answer.status), status.get("reason") or "",
-                       status.get("message") or "", status.get("details"))  # fmt: skip
-    reason, words = _PLAIN.get(answer.status, ("", answer.text.strip()[:300] or f"status {answer.status}"))
-    raise ApiError(answer.status, reason, words)
-
-
-_PLAIN: Mapping[int, tuple[str, str]] = {
-    401: ("Unauthorized", "Unauthorized"),
-    404: ("NotFound", "the server could not find the requested resource"),
-    405: ("MethodNotAllowed", "the server does not allow this method on the requested resource"),
-}
-
-
-def _is_status(answer: HttpAnswer) -> bool:
-    return answer.status >= urls.REFUSED and b'"kind":"Status"' in answer.body[:200].replace(b" ", b"")
-
-
-def warnings_of(headers: Mapping[str, str]) -> list[str]:
-    return [re.sub(r"\\(.)", r"\1", text) for text in _WARNING.findall(headers.get("warning", ""))]
-
-
-def lower(headers: Any) -> dict[str, str]:
-    """Headers by their names in lower case; of several of one name, all."""
-    found: dict[str, str] = {}
-    for name, value in headers.items():
-        key = name.lower()
-        found[key] = f"{found[key]}, {value}" if key in found else value
-    return found
-
-
-def unreachable(error: BaseException, endpoint: Endpoint) -> Unreachable:
-    """Why there is no answer, in kubectl's words. Source: `checkErr` and `HelperFunc` in kubectl/pkg/cmd/util."""
-    certificate = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
-    if isinstance(error, ConnectionRefusedError) or isinstance(certificate, ConnectionRefusedError):
-        return Unreachable(f"The connection to the server {endpoint.host} was refused - did you specify the right host "
-                           "or port?")  # fmt: skip
-    return Unreachable(f"Unable to connect to the server: {_why(error, certificate, endpoint)}")
-
-
-def _why(error: BaseException, inner: Any, endpoint: Endpoint) -> str:
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        return f"tls: failed to verify certificate: {inner.verify_message}"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return f"dial tcp: lookup {endpoint.host.rpartition(':')[0] or endpoint.host}: no such host"
-    if isinstance(error, asyncio.TimeoutError | TimeoutError):
-        return "net/http: request canceled (Client.Timeout exceeded while awaiting headers)"
-    said = getattr(inner, "strerror", None) or getattr(inner, "reason", None) or str(error) or type(error).__name__
-    return str(said)
