@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 Callback = Callable[[], None]
 
@@ -124,7 +126,13 @@ class VirtualClock(Clock):
 
 def timestamp(seconds: float) -> str:
     """RFC 3339 with whole seconds, as `metadata.creationTimestamp` has it."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _written(math.floor(round(seconds, 6)))
+
+
+@lru_cache(maxsize=64)
+def _written(second: int) -> str:
+    """Many objects are written in one second."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def micro_timestamp(seconds: float) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from k8snb import hosts, journal
 from k8snb.addons import DNS, Addons, Stoppable
+from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apiserver import ApiServer, Identity
@@ -94,6 +95,9 @@ class Cluster:
         self._host: Host | None = None
         self._plane: ControlPlane | None = None
         self._collector = Collector()
+        self._custom_metrics = CustomMetrics(
+            lambda: self.context.client("system:apiserver", "system:masters"), self.clock
+        )
         self.running = False
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
@@ -130,6 +134,8 @@ class Cluster:
             self.apiservers, self.store, self.pump, self._host, identity=self.identity, seed=self._seed,
             dice=self._dice, counts=self._counts, profiles=self._profiles, provisioners=self.provisioners,
         )  # fmt: skip
+        for server in self.apiservers.all:
+            server.custom_metrics = self._custom_metrics.answer
         self._plane.start()
         self.running = True
         self.addons.start()
@@ -202,6 +208,15 @@ class Cluster:
         `volume_plugin`."""
         with self.pump.lock:
             self.machines.volume_plugins[sort] = plugin
+
+    def add_metric(self, name: str, source: Callable[[Any], Any], *, external: bool = False) -> None:
+        """Measure something in a cell for autoscalers to go by: metrics of kind Pods and Object, or External.
+
+        `source(obj)` answers the metric's value for a pod or another object; of an external one it is given the labels
+        that the autoscaler asks for. A number, a quantity, or None where it is not known.
+        """
+        with self.pump.lock:
+            (self._custom_metrics.add_external if external else self._custom_metrics.add)(name, source)
 
     def is_ready(self) -> bool:
         """Whether every node that is switched on is Ready."""

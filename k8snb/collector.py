@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 
-PAUSES = (10_000, 50, 50)  # new objects before a first look, first looks before a second, second before a look at all
+PAUSES = (20_000, 100, 20)  # new objects before a first look, first looks before a second, second before a look at all
 
 
 class Collector:

@@ -254,7 +254,9 @@ def test_metrics_that_nobody_serves_are_refused_by_name(cluster: Cluster) -> Non
     cluster.run_for(30)
     active = condition(cluster.client.get("horizontalpodautoscalers", "web", "default"), "ScalingActive")
     assert active is not None and active["reason"] == "FailedGetPodsMetric"
-    assert "custom.metrics.k8s.io: not implemented by k8snb" in active["message"]
+    words = "unable to get metric requests: unable to fetch metrics from custom metrics API: the server could not find"
+    assert words in active["message"]
+    assert "cluster.add_metric" in active["message"]
 
 
 def test_a_target_at_zero_is_left_there(cluster: Cluster) -> None:

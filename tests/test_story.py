@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from k8snb.apimachinery.differences import Difference, differences, leaves
 from k8snb.apimachinery.kinds import BY_GVK, find
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
+from k8snb.notebook.sequence import Sequence
 from k8snb.story import trace
 from k8snb.story.blame import blame
 from k8snb.story.why import Finding, Scene, why
@@ -305,3 +307,25 @@ def test_a_crash_shows_the_last_words(cluster: Cluster) -> None:
     make(cluster, pod(command=["sh", "-c", "echo no database; exit 3"]))
     evidence = [each.text for finding in reasons(cluster, "pod/web") for each in finding.evidence]
     assert "no database" in evidence
+
+
+# the picture
+
+
+def test_the_picture_has_a_lane_for_each_actor_and_an_arrow_for_each_write(cluster: Cluster) -> None:
+    cluster.kubectl.run("create deployment web --image=nginx")
+    cluster.settle()
+    steps = trace.last(cluster.history)
+    root = ElementTree.fromstring(Sequence(steps).svg)
+    texts = [element.text for element in root.iter() if element.text]
+    assert texts.index("you") < texts.index("apiserver · etcd") < texts.index("deployment-controller")
+    writes = [text for text in texts if text.startswith(tuple(f"{step.revision}: " for step in steps))]
+    assert len(writes) == len(steps)
+    assert "watch: " + str(steps[0].revision) in texts
+
+
+def test_words_from_objects_cannot_break_the_picture(cluster: Cluster) -> None:
+    cluster.client.create("configmaps", {"metadata": {"name": "a", "annotations": {"x": "<script>"}}}, "default")
+    cluster.client.patch("configmaps", "a", {"data": {"k": "</svg><script>"}}, "default")
+    picture = Sequence(trace.of_object(cluster.history, _kind("configmaps"), "default", "a")).html
+    assert "<script>" not in picture and picture.count("<svg") == 1

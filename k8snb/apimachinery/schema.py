@@ -34,6 +34,7 @@ _OPENAPI: dict[str, dict[str, Any]] = {
     "object": {"type": "object"},
     "any": {},
 }
+IDENTITY = frozenset(("apiVersion", "kind"))
 _EXPLAIN = {"int32": "integer", "int64": "integer", "byte": "string", "time": "Time", "quantity": "Quantity",
             "int-or-string": "IntOrString", "object": "Object", "any": "Object"}  # fmt: skip
 
@@ -175,18 +176,25 @@ class Schema:
             self._types[name] = Type(self, name, self._rows[name])
         return self._types.get(name)
 
-    def decode(self, obj: Object) -> tuple[Object, list[FieldError], list[UnknownField]]:
+    def decode(
+        self, obj: Object, *, known: Object | None = None
+    ) -> tuple[Object, list[FieldError], list[UnknownField]]:
         """What the apiserver makes of an object, what is wrong with it, and its unknown fields.
 
         Unknown and null fields are dropped, quantities written canonically. An object that needs none of it is
         returned itself; otherwise the answer shares all that did not change. Of a kind without a schema nothing is
-        checked.
+        checked. `known` is an object of the kind that is as it should be: what `obj` shares with it is not checked.
         """
         name = self._name(obj)
         if name is None:
             return obj, [], []
-        report = self._compiler.report(name, obj)
-        return rewrite(self._rows, name, obj) if report.rewrite else obj, report.errors, report.unknown
+        shared = {field for field, value in obj.items() if known.get(field) is value} - IDENTITY if known else set()
+        looked_at = {field: value for field, value in obj.items() if field not in shared} if shared else obj
+        report = self._compiler.report(name, looked_at)
+        errors = report.errors
+        if shared and errors:
+            errors = [error for error in errors if error.path.partition(".")[0] not in shared]
+        return rewrite(self._rows, name, obj) if report.rewrite else obj, errors, report.unknown
 
     def decode_as(self, name: str, obj: Object) -> tuple[Object, list[FieldError]]:
         """The same for a type that is no kind's, such as `meta.v1.DeleteOptions`; unknown fields are dropped."""

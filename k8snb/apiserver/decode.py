@@ -21,11 +21,12 @@ from k8snb.client import Request
 STRICT, WARN, IGNORE = "Strict", "Warn", "Ignore"
 
 
-def decode(request: Request, *, body: Any = None, default_namespace: str = "") -> Object:
-    """The object in the body, its namespace filled in. Raises BadRequest or Invalid."""
+def decode(request: Request, *, body: Any = None, default_namespace: str = "", old: Object | None = None) -> Object:
+    """The object in the body, its namespace filled in. `old` is what is to be changed: what the body shares with it
+    needs no look. Raises BadRequest or Invalid."""
     kind = request.kind
     obj = _identify(kind, request.body if body is None else body)
-    obj = _check_shape(request, obj)
+    obj = _check_shape(request, obj, None if kind.converts else old)
     metadata = obj["metadata"]
     if kind.namespaced:
         namespace = metadata.get("namespace") or default_namespace
@@ -82,9 +83,9 @@ def _identify(kind: Kind, body: Any) -> Object:
     return {"apiVersion": api_version, "kind": name, **body, "metadata": metadata or {}}
 
 
-def _check_shape(request: Request, obj: Object) -> Object:
-    kind = request.kind
-    decoded, errors, unknown = schema.load().decode(obj) if kind.custom is None else kind.custom.checker.decode(obj)
+def _check_shape(request: Request, obj: Object, old: Object | None) -> Object:
+    kind, types = request.kind, schema.load()
+    decoded, errors, unknown = types.decode(obj, known=old) if kind.custom is None else kind.custom.checker.decode(obj)
     if request.subresource:  # a status may come without the spec that belongs to it
         errors = [error for error in errors if error.sort != REQUIRED]
     if unknown:

@@ -165,7 +165,7 @@ class Registry:
 
     def update(self, request: Request) -> Object:
         old = self.get(request)
-        return self.replace(request, decode(request, default_namespace=request.namespace), old)
+        return self.replace(request, decode(request, default_namespace=request.namespace, old=old), old)
 
     def replace(self, request: Request, new: Object, old: Object, *, managed: Managers | None = None) -> Object:
         """Store `new` in the place of `old`, through admission and validation. Writes nothing when nothing changed.
@@ -199,7 +199,7 @@ class Registry:
             return self.apply(request)
         old = self.get(request)
         patched = apply_patch(request, self.fields.before_patch(request, old))
-        decoded = decode(request, body=patched, default_namespace=request.namespace)
+        decoded = decode(request, body=patched, default_namespace=request.namespace, old=old)
         return self.replace(request, decoded, old)
 
     def apply(self, request: Request) -> Object:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from k8snb.apimachinery import errors, kinds
+from k8snb.apimachinery import custom_metrics, errors, kinds
 from k8snb.apimachinery.kinds import METRICS, Converter, Kind
 from k8snb.apimachinery.meta import Object, get_path, name_of
 from k8snb.apiserver import (
@@ -81,6 +81,7 @@ class ApiServer:
         self.nodes: dict[str, NodeConnection] = {}
         self.attended: set[str] = set()  # the kinds that add-ons act on, by qualified name
         self.virtual: dict[Kind, virtual.Provider] = {}
+        self.custom_metrics: Callable[[Request], Object] | None = None
         self.registry = Registry(store, clock, dice, self._admit)
         self.registry.check = self._check
         self.registry.allocate = self._allocate
@@ -150,6 +151,8 @@ class ApiServer:
     def _answer(self, request: Request) -> Any:
         if request.kind.remote:
             return self.others.answer(request)
+        if request.kind.group in custom_metrics.GROUPS:
+            return self._custom_metric(request)
         if request.subresource:
             return handler_for(request)(self, self._admit_question(decode_behind(request)))
         if request.verb not in request.kind.verbs:
@@ -164,6 +167,11 @@ class ApiServer:
         if provider is None:
             raise errors.unavailable(NO_METRICS)
         return virtual.answer(request, provider, self.store.revision)
+
+    def _custom_metric(self, request: Request) -> Object:
+        if self.custom_metrics is None:
+            raise errors.unavailable(f"nobody serves {request.kind.group}: not implemented by k8snb")
+        return self.custom_metrics(request)
 
     def kinds(self) -> tuple[Kind, ...]:
         """Discovery: what this server serves."""

@@ -81,7 +81,7 @@ class Informer:
             self._index_functions[name] = function
             self._indices[name] = {}
             for key, obj in self._objects.items():
-                self._index(name, key, obj)
+                self._index(name, key, function(obj), obj)
 
     def on_change(self, handler: Handler) -> None:
         """Call `handler(old, new)` on every change; old is None for what is new, new is None for what is gone.
@@ -179,24 +179,26 @@ class Informer:
             self._store(key, old, event.object)
 
     def _store(self, key: str, old: Object | None, new: Object | None, cached: Object | None = None) -> None:
-        if old is not None:
-            for name in self._indices:
-                self._unindex(name, key, cached or old)
+        for name, function in self._index_functions.items():
+            before = () if old is None else function(cached or old)
+            after = () if new is None else function(new)
+            if before != after:
+                self._unindex(name, key, before)
+            if new is not None:
+                self._index(name, key, after, new)
         if new is None:
             self._objects.pop(key, None)
         else:
             self._objects[key] = new
-            for name in self._indices:
-                self._index(name, key, new)
         for handler in self._handlers:
             handler(old, new)
 
-    def _index(self, name: str, key: str, obj: Object) -> None:
-        for value in self._index_functions[name](obj):
+    def _index(self, name: str, key: str, values: Iterable[str], obj: Object) -> None:
+        for value in values:
             self._indices[name].setdefault(value, {})[key] = obj
 
-    def _unindex(self, name: str, key: str, obj: Object) -> None:
-        for value in self._index_functions[name](obj):
+    def _unindex(self, name: str, key: str, values: Iterable[str]) -> None:
+        for value in values:
             bucket = self._indices[name].get(value)
             if bucket is not None:
                 bucket.pop(key, None)

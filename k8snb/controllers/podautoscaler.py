@@ -2,8 +2,7 @@
 
 Interface: `HorizontalController`. The rule not to break: where a metric is missing the number does not fall.
 Source: `pkg/controller/podautoscaler/horizontal.go` in the kubernetes repository. Metrics of kind Pods, Object and
-External come from `custom.metrics.k8s.io` and `external.metrics.k8s.io`, which nobody serves here: their conditions say
-so.
+External are served where somebody has added them (`cluster.add_metric`); else their conditions say so.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from k8snb.client.controller import Controller
 from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.clock import parse_timestamp, timestamp
+from k8snb.controllers.podautoscaler_metrics import FIELDS, Asked, by_metric
 from k8snb.controllers.podautoscaler_rates import History, Said, settle
 from k8snb.controllers.podautoscaler_replicas import MetricError, Reading, by_average, by_utilization
 
@@ -29,7 +29,6 @@ GET_SCALE, UPDATE_SCALE = "FailedGetScale", "FailedUpdateScale"
 _FAILED = {"Resource": "FailedGetResourceMetric", "ContainerResource": "FailedGetContainerResourceMetric",
            "Pods": "FailedGetPodsMetric", "Object": "FailedGetObjectMetric",
            "External": "FailedGetExternalMetric"}  # fmt: skip
-_APIS = {"Pods": "custom.metrics.k8s.io", "Object": "custom.metrics.k8s.io", "External": "external.metrics.k8s.io"}
 _BELOW = "Current number of replicas below Spec.MinReplicas"
 _ABOVE = "Current number of replicas above Spec.MaxReplicas"
 _DISABLED = "scaling is disabled since the replica count of the target is zero"
@@ -198,8 +197,8 @@ class HorizontalController(Controller):
     def _metric(self, scaler: Object, target: Target, metric: Object) -> Wish:
         """What one metric asks for. Raises MetricError."""
         sort = metric["type"]
-        if sort in _APIS:
-            raise MetricError(f"unable to get metric: nobody serves {_APIS[sort]}: not implemented by k8snb")
+        if sort in FIELDS:
+            return self._other_metric(scaler, target, metric)
         field = "resource" if sort == "Resource" else "containerResource"
         source = metric[field]
         resource, goal, container = source["name"], source["target"], source.get("container", "")
@@ -219,6 +218,13 @@ class HorizontalController(Controller):
             current["averageUtilization"] = found.utilization
         named = {"name": resource, **({"container": container} if container else {})}
         return Wish(found.replicas, why, [{"type": sort, field: {**named, "current": current}}])
+
+    def _other_metric(self, scaler: Object, target: Target, metric: Object) -> Wish:
+        namespace = namespace_of(scaler)
+        pods = self.client.items("pods", namespace, labelSelector=target.selector)
+        asked = Asked(namespace, target.replicas, target.selector, pods, self.clock.now())
+        found, why, current = by_metric(self.client, metric, asked)
+        return Wish(found.replicas, why, [current])
 
     def _readings(self, scaler: Object, target: Target, resource: str, container: str) -> dict[str, Reading]:
         """What each measured pod uses, in thousandths. Raises MetricError where none is measured."""
@@ -262,7 +268,7 @@ def _what(metric: Object) -> str:
     """What a metric is called in complaints: `cpu utilization`."""
     source = metric.get("resource") or metric.get("containerResource")
     if source is None:
-        return f"{metric['type'].lower()} metric"
+        return f"{metric['type'].lower()} metric value"
     used = "utilization" if source["target"].get("averageUtilization") is not None else "usage"
     return f"{source['name']} {used}"
 

@@ -42,6 +42,8 @@ def index_selectors(informer: Informer, selector_of: SelectorOf) -> None:
 
 def selecting(informer: Informer, selector_of: SelectorOf, obj: Object) -> Iterator[Object]:
     """The objects of `informer` whose selector picks `obj`."""
+    if not len(informer):
+        return
     labels = labels_of(obj)
     for path in _branches(informer, f"{namespace_of(obj)}|", list(_pairs(labels))):
         for candidate in informer.by_index(SELECTORS, f"{path}|"):
@@ -77,11 +79,9 @@ def orphans(informer: Informer, namespace: str, selector: Selector) -> list[Obje
     return _narrowest(informer, ORPHANS, namespace, selector)
 
 
-def _label_values(obj: Object) -> Iterator[str]:
+def _label_values(obj: Object) -> list[str]:
     namespace = namespace_of(obj)
-    yield f"{namespace}|"
-    for pair in _pairs(labels_of(obj)):
-        yield f"{namespace}|{pair}"
+    return [f"{namespace}|", *[f"{namespace}|{pair}" for pair in _pairs(labels_of(obj))]]
 
 
 def _narrowest(informer: Informer, index: str, namespace: str, selector: Selector) -> list[Object]:

@@ -27,6 +27,7 @@ class MemoryStore:
         self._ended: dict[str, dict[str, Record]] = {}  # directory → key → newest record, a DELETE
         self._sorted: dict[str, list[str]] = {}  # directory → its living keys in order, where somebody asked
         self._below: dict[str, list[str]] = {}  # every ancestor directory → the directories that hold keys
+        self._ancestors: dict[str, list[str]] = {}  # directory → itself and those above it
         self._watchers: dict[str, list[Deliver]] = {}
 
     @property
@@ -155,14 +156,15 @@ class MemoryStore:
 
     def _append(self, record: Record) -> Record:
         self._log.append(record)
-        for ancestor in _ancestors(record.key):
+        for ancestor in self._ancestors[_directory(record.key)]:
             for deliver in self._watchers.get(ancestor, ()):
                 deliver(record)
         return record
 
     def _open(self, directory: str) -> None:
         self._living[directory], self._ended[directory] = {}, {}
-        for ancestor in _ancestors(directory):
+        self._ancestors[directory] = _ancestors(directory)
+        for ancestor in self._ancestors[directory]:
             self._below.setdefault(ancestor, []).append(directory)
 
     def _newest(self, key: str) -> Record | None:

@@ -153,6 +153,58 @@ class Methods:
         cascade: What becomes of dependents: background, foreground or orphan.
         grace_period: Seconds that a pod gets to end; 0 needs --force.
         """
+    def apply_edit_last_applied(
+        self,
+        *words: Word,
+        all: bool | None = None,
+        field_manager: Text | None = None,
+        filename: Texts | None = None,
+        kustomize: Text | None = None,
+        namespace: Text | None = None,
+        output: Text | None = None,
+        recursive: bool | None = None,
+        selector: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Edit the manifest that an object remembers as applied last.
+
+        kubectl apply edit-last-applied (RESOURCE/NAME | -f FILENAME) [flags]
+
+        filename: File, directory, glob or URL with manifests; - is the cell's body.
+        recursive: Read directories named with -f with all that is below them.
+        kustomize: A directory with a kustomization; not together with -f.
+        selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
+        all: All objects of these kinds in the namespace.
+        output: Edit as yaml or as json.
+        field_manager: The name under which the server notes who owns the fields.
+        """
+    def apply_set_last_applied(
+        self,
+        *words: Word,
+        allow_missing_template_keys: bool | None = None,
+        create_annotation: bool | None = None,
+        dry_run: Text | None = None,
+        filename: Texts | None = None,
+        namespace: Text | None = None,
+        output: Text | None = None,
+        recursive: bool | None = None,
+        show_managed_fields: bool | None = None,
+        template: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Remember a manifest as applied, without changing anything else.
+
+        kubectl apply set-last-applied -f FILENAME [flags]
+
+        filename: File, directory, glob or URL with manifests; - is the cell's body.
+        recursive: Read directories named with -f with all that is below them.
+        dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
+        output: Format: json, yaml, name, jsonpath=…, go-template=…
+        show_managed_fields: Keep managedFields in JSON and YAML.
+        allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
+        create_annotation: Make the annotation where the object has none.
+        """
     def apply_view_last_applied(
         self,
         *words: Word,
@@ -174,7 +226,7 @@ class Methods:
         kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         all: All objects of these kinds in the namespace.
-        output: Format: json, yaml, name, jsonpath=…, go-template=…
+        output: Format: yaml or json.
         """
     def attach(
         self,
@@ -1864,6 +1916,16 @@ class Methods:
         r"""Show what a command does.
 
         kubectl help [COMMAND]
+        """
+    def kustomize(
+        self,
+        *words: Word,
+        namespace: Text | None = None,
+        **everywhere: Unpack[Everywhere],
+    ) -> Output:
+        r"""Print the objects that a directory with a kustomization.yaml describes.
+
+        kubectl kustomize DIR [flags]
         """
     def label(
         self,

@@ -60,8 +60,10 @@ class Sequence:
         rows: list[str] = []
         places = count(TOP + LINE // 2, LINE)
         y = TOP
+        heard: set[tuple[int, str]] = set()
         for step in self._steps:
-            if step.cause in known and step.actor != YOU:
+            if step.cause in known and step.actor != YOU and (step.cause, step.actor) not in heard:
+                heard.add((step.cause, step.actor))
                 y = next(places)
                 rows.append(self._arrow(SERVER, step.actor, y, f"watch: {step.cause}", "", dashed=True))
             y = next(places)
@@ -74,7 +76,8 @@ class Sequence:
         middle = (start + end) / 2
         style = 'stroke-dasharray="4 3" stroke-opacity=".55"' if dashed else ""
         tip = f"{label}\n{below}"
-        text = _text(middle, y - 4, _cut(label, WIDTH)) + _text(middle, y + 11, _cut(below, WIDTH + 4), faint=True)
+        room = abs(end - start) // LANE * WIDTH
+        text = _text(middle, y - 4, _cut(label, room)) + _text(middle, y + 11, _cut(below, room + 4), faint=True)
         line = f'<line x1="{start}" y1="{y}" x2="{end}" y2="{y}" stroke="currentColor" {style} {_TIP}/>'
         return f"<g><title>{escape(tip)}</title>{line}{text}</g>"
 

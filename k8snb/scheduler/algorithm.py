@@ -47,8 +47,9 @@ class Outcome(NamedTuple):
 
 
 class Panel(NamedTuple):
-    """The plug-ins that a pod is the business of, beside the local filters."""
+    """The plug-ins that a pod is the business of, beside the local filters; `filters` are those that do not skip it."""
 
+    concerned: list[Plugin]
     filters: list[Plugin]
     telling: set[str]  # whose scores can make a difference
 
@@ -149,10 +150,10 @@ class Algorithm:
         """Who is to be asked; and why no node will do, from the first plug-in that says so."""
         filters, hopeless = self._pre_filter(cycle, concerned)
         if hopeless is not None:
-            return Panel([], set()), hopeless
+            return Panel(concerned, [], set()), hopeless
         silent = {plugin.name for plugin in self._beginning if not plugin.begin(cycle)}
         telling = {plugin.name for plugin, _ in (*self._local, *self._shared)} - silent
-        return Panel(filters, telling), None
+        return Panel(concerned, filters, telling), None
 
     @staticmethod
     def _pre_filter(cycle: Cycle, concerned: list[Plugin]) -> tuple[list[Plugin], Verdict | None]:
@@ -207,7 +208,7 @@ class Algorithm:
     def _one_by_one(self, cycle: Cycle, template: Template, panel: Panel, nodes: Sequence[NodeInfo]) -> Outcome:
         feasible, refused = self._filter(cycle.pod, template, panel, nodes)
         if self._nominator:
-            self._make_way(cycle, panel.filters, feasible, refused)
+            self._make_way(cycle, panel.concerned, feasible, refused)
         counts = Counter(reason for verdict in refused.values() for reason in verdict.reasons)
         if not feasible:
             return Outcome("", Scores(), told(refused), counts, refused)
@@ -262,29 +263,31 @@ class Algorithm:
     # nominated pods
 
     def _make_way(
-        self, cycle: Cycle, filters: list[Plugin], feasible: list[NodeInfo], refused: dict[str, Verdict]
+        self, cycle: Cycle, concerned: list[Plugin], feasible: list[NodeInfo], refused: dict[str, Verdict]
     ) -> None:
         """Take out the nodes that would not do if the pods were there that room was made for."""
         for node in list(feasible):
             others = [other for other in self._nominator.on(node.name) if _goes_first(other, cycle.pod)]
             if not others:
                 continue
-            verdict = self._with_others(cycle, filters, node, others)
+            verdict = self._with_others(cycle, concerned, node, others)
             if verdict is not None:
                 feasible.remove(node)
                 refused[node.name] = verdict
 
-    def _with_others(self, cycle: Cycle, filters: list[Plugin], node: NodeInfo, others: list[Object]) -> Verdict | None:
+    def _with_others(
+        self, cycle: Cycle, concerned: list[Plugin], node: NodeInfo, others: list[Object]
+    ) -> Verdict | None:
         waiting = [other for other in others if not self._cache.counts(key_of(other), uid_of(other))]
         for other in waiting:
             self._cache.place(key_of(other), other, node.name)
         try:
-            asked, verdict = self._pre_filter(cycle, filters)
+            asked, verdict = self._pre_filter(cycle, concerned)
             return verdict or _first_refusal(cycle.pod, node, [*self._filters, *asked])
         finally:
             for other in waiting:
                 self._cache.displace(key_of(other))
-            self._pre_filter(cycle, filters)
+            self._pre_filter(cycle, concerned)
 
     # telling
 

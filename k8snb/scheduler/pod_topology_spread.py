@@ -81,6 +81,7 @@ class PodTopologySpread(Plugin):
         self._defaults = default_constraints
         self._by_system = defaulting_type == "System"
         self._group = ""
+        self._is_asked = False  # whether the pod says itself how it is to be spread
         self._cache = Cache()
         self._hard = self._soft = NO_COUNTING
         self._kept: dict[tuple[str, str], Counting] = {}
@@ -141,19 +142,20 @@ class PodTopologySpread(Plugin):
         self._alike = [_Likeness(tally, tally.rule.key == HOSTNAME and tally.is_by_node) for tally in tallies]
         if any(tally.domains > MOST_DOMAINS and not by_count for tally, by_count in self._alike):
             return None
-        return (*self._alike, self._group if not self._soft.rules else "")
+        return (*self._alike, "" if self._is_asked else self._group)
 
     def likeness(self, node: NodeInfo) -> Hashable:
         found = [tally.pods.get(node.labels.get(HOSTNAME, "")) if by_count else node.labels.get(tally.rule.key)
                  for tally, by_count in self._alike]  # fmt: skip
-        default = () if self._soft.rules else (node.zone, node.groups.get(self._group, 0))
+        default = () if self._is_asked else (node.zone, node.groups.get(self._group, 0))
         return (*found, *default, HOSTNAME in node.labels)
 
     # score
 
     def begin(self, cycle: Cycle) -> bool:
         self._cache, self._group = cycle.cache, cycle.group
-        if not self.concerns(cycle.pod):
+        self._is_asked = self.concerns(cycle.pod)
+        if not self._is_asked:
             self._hard = self._soft = NO_COUNTING
             return bool(cycle.group) and self._by_system
         self._soft = self._counting(cycle, SOFT)

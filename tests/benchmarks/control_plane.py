@@ -20,6 +20,8 @@ from k8snb.etcd.memory import MemoryStore
 from k8snb.pump import Pump
 from k8snb.scheduler import Scheduler
 
+from . import reconciling
+
 ZONE = "topology.kubernetes.io/zone"
 PODS = 2000
 OWNER = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": "web", "controller": True}
@@ -39,6 +41,7 @@ def main() -> None:
         rate = pods_per_second(nodes, spec)
         met = "met" if rate >= target else "NOT MET"
         print(f"{what} at {nodes} nodes: {rate:,.0f} pods/s (target {target:,}: {met})", flush=True)
+    reconciling.main()
 
 
 def pods_per_second(nodes: int, spec: dict[str, Any], pods: int = PODS) -> float:
