@@ -54,8 +54,9 @@ class Clusters:
 
     def find(self, name: str = "") -> Cluster:
         """A cluster, the current one without a name, running or not. Raises KubectlError where there is none."""
-        if not name and self.contexts.remote is not None:
-            return cast("Cluster", self.contexts.remote)
+        remote = self.contexts.remote
+        if remote is not None and name not in self._clusters and name in ("", remote.name):
+            return cast("Cluster", remote)
         name = name or self.name
         cluster = self._clusters.get(name)
         if cluster is None:

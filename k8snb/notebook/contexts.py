@@ -115,6 +115,7 @@ class Contexts(Kubeconfig):
             self._clusters.use(name)
         else:
             self._remote = RemoteCluster(name, self._files)
+            self._remote.kubectl.on_change = self._clusters.changes.append
 
     def leave(self) -> None:
         """Mean a cluster of this notebook again, and end the connections to others."""
