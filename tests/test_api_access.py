@@ -214,3 +214,22 @@ def test_a_pod_on_docker_has_its_token_and_reaches_the_apiserver_by_name() -> No
         assert "Read-only file system" in sh(cluster, "web", f"echo x > {PLACE}/token")
         assert ask(cluster, "/version")[0] == 200
         assert sh(cluster, "web", "nc -w 5 kubernetes.default.svc 443 < /dev/null && echo connected") == "connected\n"
+
+
+def test_simulated_pods_of_plain_images_write_no_files_before_somebody_looks() -> None:
+    """Ten thousand of them would write a hundred thousand files that nobody reads."""
+    cluster = Cluster(nodes=1, runtime="simulated", clock=VirtualClock(), seed=1)
+    cluster.start(wait=0)
+    try:
+        cluster.kubectl.run("run plain --image=nginx")
+        cluster.settle()
+        folder = cluster.machines.directories
+        assert folder.uids("node-1") == set()
+        answer = cluster.kubectl.run("exec plain -- ls /var/run/secrets/kubernetes.io/serviceaccount")
+        assert answer.text.split() == ["ca.crt", "namespace", "token"]
+        assert folder.uids("node-1") == {cluster.client.get("pods", "plain", "default")["metadata"]["uid"]}
+        cluster.kubectl.run("run own --image=busybox --command -- sleep 60")
+        cluster.settle()
+        assert len(folder.uids("node-1")) == 2
+    finally:
+        cluster.delete()

@@ -54,6 +54,7 @@ class SimulatedRuntime:
 
     name = "simulated"
     cri_version = "simulated://1.0.0"
+    files_on_demand = True  # an image's own program reads no files; commands do
 
     def __init__(self, clock: Clock, *, pod_cidr: str = "10.244.0.0/16", service_cidr: str = "10.96.0.0/12") -> None:
         self.service_cidr = service_cidr

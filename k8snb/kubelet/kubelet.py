@@ -70,6 +70,7 @@ class Kubelet:
         self._volumes = volumes = VolumeManager(
             self.name, client, context.clock, events=events, directories=directories or PodDirectories(),
             pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins,
+            on_demand=getattr(runtime, "files_on_demand", False),
         )  # fmt: skip
         configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes)
         self._prober = Prober(context.clock, executor, runtime, dialer)
@@ -207,6 +208,7 @@ class Kubelet:
     def exec(self, pod: Object, container: str, command: list[str]) -> Deferred:
         """A command in a running container; its result comes when the caller runs it."""
         status = self._find(pod, container, previous=False)
+        self._volumes.fill(pod)
 
         def run() -> ExecResult:
             try:
@@ -221,11 +223,13 @@ class Kubelet:
     ) -> Callable[[], Session]:
         """What opens a command's streams. It may block, and raises RuntimeFailure where the command cannot start."""
         found = self._running(pod, container)
+        self._volumes.fill(pod)
         return lambda: self._runtime.exec(found.id, command, tty=tty, stdin=stdin)
 
     def get_attach(self, pod: Object, container: str, *, stdin: bool) -> Callable[[], Session]:
         """What opens the streams of a container's own program."""
         found = self._running(pod, container)
+        self._volumes.fill(pod)
         return lambda: self._runtime.attach(found.id, stdin=stdin)
 
     def get_port_forward(self, pod: Object) -> Callable[[int], Connection]:

@@ -1,6 +1,6 @@
 """kubelet's volume manager: the volumes of a node's pods are there before the containers, and gone after them.
 
-Interface: `VolumeManager`: `prepare(pod)`, `find(pod, name)`, `tear_down(pod)`, `clean_up(known)`, `stop()`;
+Interface: `VolumeManager`: `prepare`, `find`, `fill` and `tear_down` for a pod, `clean_up(known)`, `stop()`;
 `on_over_limit` hears of a pod that has put too much into a volume.
 The rule not to break: what is a pod's own is removed with it; what a hostPath or PersistentVolume holds never is.
 Source: `pkg/kubelet/volumemanager`. Upstream's reconciler mounts in goroutines of its own, and pod workers wait for it.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.meta import Object, uid_of
+from k8snb.apimachinery.meta import Object, namespace_of, uid_of
 from k8snb.client import Client
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.clock import Clock
@@ -31,16 +31,20 @@ CLAIM_RETRY = 10.0  # seconds until a claim is looked at again
 REFRESH = 60.0  # seconds between two looks at what live volumes are made from
 MEASURE = 10.0  # seconds between two looks at how full limited volumes are
 CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
+COMMANDS = {"command", "args", "lifecycle"}
+PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+TOKEN_VOLUME, ROOT_CA = "kube-api-access-", "kube-root-ca.crt"
 FAILED_MOUNT, FAILED_UNMOUNT = "FailedMount", "FailedUnMount"
 
 
 @dataclass
 class Mounted:
-    """A volume that is there, and where."""
+    """A volume that is there, and where; one that is `pending` is filled when somebody may look into it."""
 
     volume: Volume
     plugin: VolumePlugin
     path: Path
+    pending: bool = False
 
 
 @dataclass
@@ -54,12 +58,17 @@ class _PodVolumes:
 
 
 class VolumeManager:
-    """The volumes of one node. `pod(uid)` is a pod as it is now; `plugins` may hold a learner's own."""
+    """The volumes of one node. `pod(uid)` is a pod as it is now; `plugins` may hold a learner's own.
+
+    `on_demand`: programs of images read no files by themselves, so that their tokens are written when a command comes
+    that may. Ten thousand simulated pods cost no hundred thousand files.
+    """
 
     def __init__(
         self, node: str, client: Client, clock: Clock, *, events: EventRecorder, directories: PodDirectories,
-        pod: Callable[[str], Object | None], plugins: Mapping[str, VolumePlugin] = PLUGINS,
+        pod: Callable[[str], Object | None], plugins: Mapping[str, VolumePlugin] = PLUGINS, on_demand: bool = False,
     ) -> None:  # fmt: skip
+        self._on_demand = on_demand
         self._node = node
         self._client = client
         self._clock = clock
@@ -99,6 +108,14 @@ class VolumeManager:
         """A volume that has been prepared."""
         known = self._pods.get(uid_of(pod))
         return known.mounted.get(name) if known else None
+
+    def fill(self, pod: Object) -> None:
+        """Somebody is about to look into the pod's volumes."""
+        known = self._pods.get(uid_of(pod))
+        for mounted in known.mounted.values() if known else ():
+            if mounted.pending:
+                mounted.pending = False
+                self._bring_up_to_date(mounted)
 
     def empty_directories(self) -> dict[str, list[Path]]:
         """Where the emptyDirs lie on the disk, by the pods' uids."""
@@ -170,12 +187,20 @@ class VolumeManager:
                 world=self,
                 read_only=found.read_only or plugin.read_only,
             )
+            if self._on_demand and self._may_wait(entry):
+                return Mounted(entry, plugin, entry.directory, pending=True)
             mounted = Mounted(entry, plugin, plugin.set_up(entry))
         except (VolumeError, ApiError, OSError) as error:
             during = error.during if isinstance(error, VolumeError) else VolumeError.during
             raise _MountError(f'{during} for volume "{found.shown}" : {_text(error)}') from None
         self._tell_shortcomings(entry)
         return mounted
+
+    def _may_wait(self, volume: Volume) -> bool:
+        """Whether it is the token of a pod that runs images as they are, and will be there when it is asked for."""
+        if not volume.name.startswith(TOKEN_VOLUME) or _runs_commands(volume.pod):
+            return False
+        return self.find_object("configmaps", ROOT_CA, namespace_of(volume.pod)) is not None
 
     def _tell_shortcomings(self, volume: Volume) -> None:
         """What the pod asks of its volumes and this machine does not allow."""
@@ -225,7 +250,7 @@ class VolumeManager:
         self._looked_up = {}
         try:
             for mounted in list(self._all()):
-                if mounted.plugin.is_live:
+                if mounted.plugin.is_live and not mounted.pending:
                     self._bring_up_to_date(mounted)
         finally:
             self._looked_up = None
@@ -278,6 +303,14 @@ def _used(pod: Object) -> Iterator[Object]:
         for mount in container.get("volumeMounts") or ()
     }  # fmt: skip
     yield from (volume for volume in spec["volumes"] if volume["name"] in named)
+
+
+def _runs_commands(pod: Object) -> bool:
+    """Whether anything of the pod's own runs in its containers."""
+    containers = [container for sort in CONTAINERS for container in pod["spec"].get(sort) or ()]
+    probes = [container[probe] for container in containers for probe in PROBES if probe in container]
+    own = any(not COMMANDS.isdisjoint(container) for container in containers)
+    return own or any("exec" in probe for probe in probes)
 
 
 def _is_on_disk(mounted: Mounted) -> bool:

@@ -42,6 +42,7 @@ def _mounts(pod: Object, container: Object, variables: Mapping[str, str], volume
             raise ConfigError(f'cannot find volume "{mount["name"]}" to mount into container "{container["name"]}"')
         path, inside = mounted.path, _subpath(mount, variables)
         if inside:
+            volumes.fill(pod)
             path = _part(mounted, inside, mount["name"], container["name"])
             if mounted.plugin.is_live:
                 path = _copy(path, volumes.subpath(pod, mount["name"], container["name"], number))
