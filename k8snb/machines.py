@@ -180,6 +180,19 @@ class Machines:
                     self._frozen.append(container.id)
         return len(self._frozen)
 
+    def kill(self, runtime: Runtime, node: str, uid: str, container: str) -> None:
+        """End a container's program at once. Raises ValueError for one that does not run."""
+        runtime.stop_container(_running(runtime, node, uid, container), 0)
+
+    def hold(self, runtime: Runtime, node: str, uid: str, container: str) -> None:
+        """Hold one container until `thaw`. Raises ValueError for one that does not run or cannot be held."""
+        found = _running(runtime, node, uid, container)
+        try:
+            _as_freezer(runtime).freeze_container(found)
+        except RuntimeFailure as failure:
+            raise ValueError(failure.message) from failure
+        self._frozen.append(found)
+
     def thaw(self, runtime: Runtime) -> int:
         """Let all go on that was held; how many that were."""
         frozen, self._frozen = self._frozen, []
@@ -197,6 +210,14 @@ class Machines:
         """The cluster is deleted: what lay on the machines' disks goes as well."""
         self.nodes.clear()
         self.directories.close()
+
+
+def _running(runtime: Runtime, node: str, uid: str, container: str) -> str:
+    """The runtime's id of a container that runs."""
+    for status in runtime.list_containers(node) if node else ():
+        if status.pod_uid == uid and status.name == container and status.state == RUNNING:
+            return status.id
+    raise ValueError(f"container {container} does not run")
 
 
 def _as_freezer(runtime: Runtime) -> Freezer:
