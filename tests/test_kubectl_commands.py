@@ -17,6 +17,7 @@ from k8snb.apimachinery.meta import get_path
 from k8snb.apiserver.server import ApiServer
 from k8snb.client import Client, User
 from k8snb.clock import VirtualClock
+from k8snb.cluster import Cluster
 from k8snb.etcd.memory import MemoryStore
 from k8snb.kubectl import Kubectl, KubectlError
 
@@ -637,3 +638,43 @@ def test_a_service_account_is_acted_as_with_its_groups(kubectl: Kubectl) -> None
 
 def test_a_group_without_a_user_to_act_as_is_refused(refused: Refused) -> None:
     assert "without impersonating a user" in refused("get pods --as-group=team").message
+
+
+def test_a_short_name_that_two_kinds_have_means_one_and_names_the_other() -> None:
+    """Words: `restmapper.NewShortcutExpander` in client-go."""
+    cluster = Cluster(nodes=1, runtime="simulated", clock=VirtualClock(), seed=1)
+    cluster.start(wait=0)
+    try:
+        cluster.settle()
+        for plural in ("bars", "foos"):
+            names = {"plural": plural, "singular": plural[:-1], "kind": plural[:-1].title(), "shortNames": ["fb"]}
+            version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+            cluster.client.create("customresourcedefinitions", {
+                "metadata": {"name": f"{plural}.{plural}.io"},
+                "spec": {"group": f"{plural}.io", "scope": "Namespaced", "names": names, "versions": [version]},
+            })  # fmt: skip
+        cluster.settle()
+        answer = cluster.kubectl.run("get fb")
+        assert answer.warnings == ['short name "fb" could also match lower priority resource foos.foos.io']
+        assert "No resources found" in answer.text
+        assert cluster.kubectl.run("get foos").warnings == []
+    finally:
+        cluster.delete()
+
+
+def test_what_changes_while_it_is_deleted_is_deleted_all_the_same() -> None:
+    """`kubectl delete` names no resourceVersion: somebody else's write in between does not save the object."""
+    cluster = Cluster(nodes=1, runtime="simulated", clock=VirtualClock(), seed=1)
+    cluster.start(wait=0)
+    try:
+        cluster.kubectl.run("create configmap settings --from-literal=a=1")
+        stop = cluster.client.watch("configmaps", "default")
+        finalized = {"metadata": {"finalizers": ["example.com/hold"]}}
+        cluster.client.patch("configmaps", "settings", finalized, "default")
+        assert cluster.kubectl.run("delete configmap settings --wait=false").text == 'configmap "settings" deleted\n'
+        cluster.client.patch("configmaps", "settings", {"data": {"a": "2"}}, "default")
+        cluster.client.patch("configmaps", "settings", {"metadata": {"finalizers": None}}, "default")
+        assert cluster.client.find("configmaps", "settings", "default") is None
+        stop.stop()
+    finally:
+        cluster.delete()

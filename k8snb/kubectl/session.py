@@ -83,7 +83,18 @@ class Session:
             known = [known for kind in self.client.kinds() for known in (kind.plural, kind.singular, *kind.short_names)]
             hint = nearest(word.lower(), known)
             raise KubectlError(f'error: the server doesn\'t have a resource type "{word}"{hint}')
+        self._tell_ambiguity(word.lower(), kind)
         return kind
+
+    def _tell_ambiguity(self, word: str, chosen: Kind) -> None:
+        """A short name that several kinds have means the first (upstream: `restmapper/shortcut.go`)."""
+        others = {kind.qualified for kind in self.client.kinds() if word in kind.short_names} - {chosen.qualified}
+        if word not in chosen.short_names:
+            return
+        for other in sorted(others):
+            text = f'short name "{word}" could also match lower priority resource {other}'
+            if text not in self.warnings:
+                self.warnings.append(text)
 
     def kind_of(self, obj: Object) -> Kind:
         """The kind that an object says it is. Raises KubectlError where the server has none such."""
