@@ -16,6 +16,8 @@ from k8snb.apimachinery.differences import Difference, differences, leaves
 from k8snb.apimachinery.kinds import BY_GVK, find
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
+from k8snb.kubectl.output import KubectlError
+from k8snb.notebook import kstory
 from k8snb.notebook.sequence import Sequence
 from k8snb.story import trace
 from k8snb.story.blame import blame
@@ -329,3 +331,49 @@ def test_words_from_objects_cannot_break_the_picture(cluster: Cluster) -> None:
     cluster.client.patch("configmaps", "a", {"data": {"k": "</svg><script>"}}, "default")
     picture = Sequence(trace.of_object(cluster.history, _kind("configmaps"), "default", "a")).html
     assert "<script>" not in picture and picture.count("<svg") == 1
+
+
+# selection
+
+
+def chosen(cluster: Cluster, line: str) -> str:
+    return str(kstory.run(cluster, "select", line.split()))
+
+
+def test_a_selector_shows_whom_it_picks_and_whom_it_misses_by_one_label(cluster: Cluster) -> None:
+    make(cluster, "---".join((pod("a", "{app: web, tier: front}"), pod("b", "{app: web}"), pod("c", "{other: x}"))))
+    lines = chosen(cluster, "app=web,tier=front").splitlines()
+    assert lines[1].split()[:2] == ["a", "yes"]
+    assert lines[2].split()[:2] == ["b", "nearly"] and lines[2].endswith("tier=front: it has no label tier")
+    assert len(lines) == 3
+    answer = kstory.run(cluster, "select", ["env in (production)"])
+    assert answer.output.hints == ["env in (production) picks 0 of 3 pods in default; 3 miss it by one label"]
+
+
+def test_who_else_picks_the_same_pods_is_told(cluster: Cluster) -> None:
+    make(cluster, deployment() + "---" + SERVICE)
+    text = chosen(cluster, "svc/web")
+    assert "deployment/web" in text and "replicaset/web-" in text and "service/web" not in text
+    assert "service/web" in chosen(cluster, "deployment/web")
+
+
+def test_a_service_that_picks_nobody_says_what_would_help(cluster: Cluster) -> None:
+    make(cluster, pod(labels="{app: wep}") + "---" + SERVICE)
+    answer = kstory.run(cluster, "select", ["svc/web"])
+    assert any("kubectl label pod/web app=web --overwrite" in hint for hint in answer.output.hints)
+    assert "app=web: it has app=wep" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "a selector or an object is wanted"),
+        ("app=(", "error: "),
+        ("configmap/settings", "configmap/settings selects no pods: Service"),
+        ("svc/none", "not found"),
+    ],
+)
+def test_what_selects_nothing_is_said_in_a_line(cluster: Cluster, line: str, words: str) -> None:
+    cluster.kubectl.run("create configmap settings")
+    with pytest.raises(KubectlError, match=words):
+        chosen(cluster, line)

@@ -173,6 +173,7 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
+    "kselect": lambda clusters, words: kstory.complete(clusters.current, "select", words),
     "khistory": lambda clusters, words: bookkeeping.complete("history", clusters.current, words),
     "kexport": lambda clusters, words: bookkeeping.complete("export", clusters.current, words),
 }
