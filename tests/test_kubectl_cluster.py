@@ -180,7 +180,7 @@ def test_exec_has_the_commands_exit_code(web: Kubectl) -> None:
     assert web.run("exec deploy/web -- echo hello").text.endswith("hello\n")
     output = web.run("exec deploy/web -- false")
     assert output.exit_code == 1 and output.text.endswith("command terminated with exit code 1\n")
-    with pytest.raises(KubectlError, match=r"use exec \[POD\] -- \[COMMAND\]"):
+    with pytest.raises(KubectlError, match=r"Use exec \[POD\] -- \[COMMAND\] instead"):
         web.run("exec web ls")
 
 

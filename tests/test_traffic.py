@@ -171,7 +171,7 @@ def test_a_service_keeps_answering_while_its_pods_are_replaced(kernel: Kernel, c
     ok(kernel, ASK)
     ok(kernel, f"%kubectl {change.format(pod=min(before))}")
     ok(kernel, "%krollout status deployment/echo --timeout=60s")
-    ok(kernel, "%kwait --for=condition=Ready pod -l app=echo --timeout=60s")
+    ok(kernel, "%kwait --for=jsonpath='{.status.readyReplicas}'=3 deployment/echo --timeout=60s")
     assert ok(kernel, ENOUGH) == "True []\n"
     assert len(pods(kernel) - before) == (1 if "delete" in change else 3)
 
