@@ -7,7 +7,6 @@ Source: `pkg/kubelet/pod_workers.go`, `SyncPod` in pkg/kubelet/kuberuntime/kuber
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.errors import ApiError
@@ -25,6 +24,7 @@ from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
 from k8snb.kubelet.images import ImageManager, next_try
+from k8snb.kubelet.lifecycle import LifecycleHooks
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.prober import Prober
 from k8snb.kubelet.resizer import Resizer
@@ -63,6 +63,9 @@ class PodWorkers:
         self.events = events
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
+        self._hooks = LifecycleHooks(
+            runtime, prober.dialer, context.clock, work=self._work, events=self.events, state=pleg.state
+        )
         self._statuses = StatusManager(client, context.clock, prober, configs)
         self.images = ImageManager(
             runtime, client, context.clock, events=self.events, queue=self.queue, work=self._work
@@ -159,7 +162,7 @@ class PodWorkers:
             return
         self.events.event(worker.pod, NORMAL, "Killing", f"Container {container.name} {why}, will be restarted")
         worker.grace = grace = grace_of(worker)
-        self._work.submit(uid, worker, lambda: self._runtime.stop_container(container.id, grace), waits=True)
+        self._hooks.stop(uid, worker, container, grace)
 
     # the sync
 
@@ -313,6 +316,7 @@ class PodWorkers:
             except RuntimeFailure:
                 self._runtime.remove_container(container_id)
                 raise
+            self._hooks.after_start(pod, action.name, container_id)
 
         self._work.submit(
             uid, worker, start, name=action.name, done=lambda _: self._started(worker, action.name),
@@ -324,9 +328,11 @@ class PodWorkers:
         worker.starts.pop(name, None)
         self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
         self.events.event(worker.pod, NORMAL, "Started", f"Started container {name}")
+        self._hooks.tell_started(worker.pod, name)
 
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
+        self._hooks.tell_failed(worker.pod, error)
         worker.images.discard(name)
         self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
         return worker.starts.setdefault(name, Backoff())
@@ -338,8 +344,7 @@ class PodWorkers:
             if container.state == RUNNING:
                 if not worker.gone:
                     self.events.event(worker.pod, NORMAL, "Killing", f"Stopping container {container.name}")
-                stop = functools.partial(self._runtime.stop_container, container.id, grace)
-                self._work.submit(uid, worker, stop, waits=True)
+                self._hooks.stop(uid, worker, container, grace)
 
     def _hurry(self, uid: str, worker: Worker) -> None:
         """A deletion with a shorter grace period overtakes the stop that is under way."""

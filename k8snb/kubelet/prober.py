@@ -63,7 +63,7 @@ class Prober:
         self._clock = clock
         self._executor = executor
         self._runtime = runtime
-        self._dialer = dialer
+        self.dialer = dialer
         self._probes: dict[tuple[str, str, str], Probe] = {}
         self._of_pod: dict[str, set[tuple[str, str, str]]] = {}
         self._states: dict[str, tuple[Object, PodState]] = {}
@@ -162,9 +162,9 @@ class Prober:
         address, ports = (state.sandbox.ip, state.sandbox.port_map) if state.sandbox else ("", {})
         if "grpc" in spec:
             port, service = spec["grpc"]["port"], spec["grpc"].get("service") or ""
-            return self._dialer.grpc(address, ports.get(port, port), service, timeout)
+            return self.dialer.grpc(address, ports.get(port, port), service, timeout)
         action = spec.get("httpGet") or spec["tcpSocket"]
-        port = _port_number(probe.container, action["port"])
+        port = port_number(probe.container, action["port"])
         host, actual = action.get("host") or address, ports.get(port, port)
         try:
             return self._dial(spec, action, host, actual, timeout)
@@ -173,11 +173,11 @@ class Prober:
 
     def _dial(self, spec: Object, action: Object, host: str, port: int, timeout: float) -> Verdict:
         if "tcpSocket" in spec:
-            self._dialer.tcp(host, port, timeout)
+            self.dialer.tcp(host, port, timeout)
             return True, ""
         headers = {header["name"]: header["value"] for header in action.get("httpHeaders") or ()}
         scheme = (action.get("scheme") or "HTTP").lower()
-        code = self._dialer.http(host, port, action.get("path") or "/", headers, timeout, scheme)
+        code = self.dialer.http(host, port, action.get("path") or "/", headers, timeout, scheme)
         return 200 <= code < 400, f"HTTP probe failed with statuscode: {code}"
 
     def _answered(self, probe: Probe, verdict: Verdict) -> None:
@@ -216,7 +216,7 @@ class Prober:
         return float(probe.spec.get("periodSeconds") or 10)
 
 
-def _port_number(container: Object, port: int | str) -> int:
+def port_number(container: Object, port: int | str) -> int:
     """A probe's port by number, or by the name that the container gives it."""
     if isinstance(port, int):
         return port

@@ -1,0 +1,134 @@
+"""kubelet's lifecycle hooks: what a container does after its start, and what it may still do before it is stopped.
+
+Interface: `LifecycleHooks`: `stop(uid, worker, container, grace)` and `after_start(pod, container, container_id)`.
+The rule not to break: a hook's time comes out of the pod's grace period, of which at least two seconds are left for the
+program to end by itself.
+Source: `pkg/kubelet/lifecycle/handlers.go`, `killContainer` in `pkg/kubelet/kuberuntime/kuberuntime_container.go`.
+`sleep` after the start is not implemented by k8snb, and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from k8snb.apimachinery.meta import Object, get_path
+from k8snb.client.events import NORMAL, WARNING, EventRecorder
+from k8snb.clock import Clock
+from k8snb.cri import ContainerStatus, Runtime, RuntimeFailure
+from k8snb.kubelet.actions import PodState, container_of
+from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.prober import Dialer, port_number
+from k8snb.kubelet.work import RuntimeWork
+from k8snb.kubelet.worker import Worker
+
+LEAST_GRACE = 2.0  # seconds that a program has after its hook
+START_TIMEOUT = 60.0  # seconds for a hook after the start
+HTTP_ERROR = 400
+POST_START_ERROR = "PostStartHookError"
+PRE_STOP, POST_START = "PreStopHook failed", "PostStartHook failed"
+
+
+class LifecycleHooks:
+    """The hooks of one node's containers. `state(uid)` is what the runtime has of a pod."""
+
+    def __init__(
+        self, runtime: Runtime, dialer: Dialer, clock: Clock, *, work: RuntimeWork, events: EventRecorder,
+        state: Callable[[str], PodState],
+    ) -> None:  # fmt: skip
+        self._runtime = runtime
+        self._dialer = dialer
+        self._clock = clock
+        self._work = work
+        self._events = events
+        self._state = state
+
+    def stop(self, uid: str, worker: Worker, container: ContainerStatus, grace: float) -> None:
+        """Stop a container, after what it has to do before that. Without any grace there is no hook."""
+        hook = _hook(worker.pod, container.name, "preStop")
+        if not hook or grace <= 0:
+            self._stop(uid, worker, container, grace)
+            return
+        began, round_ = self._clock.monotonic(), worker.round
+
+        def over(result: object = None) -> None:
+            spent = self._clock.monotonic() - began
+            self._stop(uid, worker, container, max(grace - spent, min(grace, LEAST_GRACE)))
+
+        def failed(worker: Worker, name: str, failure: RuntimeFailure) -> Backoff:
+            self._events.event(worker.pod, WARNING, "FailedPreStopHook", PRE_STOP)
+            over()
+            return Backoff()
+
+        if "sleep" in hook:
+            self._wait(worker, round_, min(float(hook["sleep"]["seconds"]), grace), over)
+        else:
+            run = partial(self._run, worker.pod, container.name, container.id, hook, grace)
+            self._work.submit(uid, worker, run, name=container.name, waits=True, done=over, failed=failed)
+
+    def after_start(self, pod: Object, name: str, container_id: str) -> None:
+        """What a container does first, on the executor. Raises RuntimeFailure when it was stopped for that."""
+        hook = _hook(pod, name, "postStart")
+        if not hook or "sleep" in hook:
+            return
+        try:
+            self._run(pod, name, container_id, hook, START_TIMEOUT)
+        except RuntimeFailure as failure:
+            self._runtime.stop_container(container_id, LEAST_GRACE)
+            raise RuntimeFailure(POST_START_ERROR, failure.message) from None
+
+    def tell_started(self, pod: Object, name: str) -> None:
+        if "sleep" in _hook(pod, name, "postStart"):
+            told = f"container {name}: lifecycle.postStart.sleep: not implemented by k8snb; it is running at once"
+            self._events.event(pod, NORMAL, "RuntimeNote", told)
+
+    def tell_failed(self, pod: Object, failure: RuntimeFailure) -> None:
+        if failure.reason == POST_START_ERROR:
+            self._events.event(pod, WARNING, "FailedPostStartHook", POST_START)
+
+    def _wait(self, worker: Worker, round_: int, seconds: float, over: Callable[[], None]) -> None:
+        """Let time pass; the pod counts as busy meanwhile."""
+        worker.count(1, pull=False)
+
+        def passed() -> None:
+            if worker.round == round_:
+                over()
+                worker.count(-1, pull=False)
+
+        self._clock.after(seconds, passed, label="kubelet")
+
+    def _stop(self, uid: str, worker: Worker, container: ContainerStatus, grace: float) -> None:
+        self._work.submit(uid, worker, partial(self._runtime.stop_container, container.id, grace), waits=True)
+
+    def _run(self, pod: Object, name: str, container_id: str, hook: Object, timeout: float) -> None:
+        """Carry out a hook. Raises RuntimeFailure."""
+        if "exec" in hook:
+            result = self._runtime.exec_sync(container_id, hook["exec"].get("command") or (), timeout)
+            if result.exit_code:
+                said = (result.stdout + result.stderr).decode(errors="replace").strip()
+                raise RuntimeFailure("HookError", f"command exited with {result.exit_code}: {said}")
+        elif "httpGet" in hook:
+            self._ask(pod, name, hook["httpGet"], timeout)
+
+    def _ask(self, pod: Object, name: str, action: Object, timeout: float) -> None:
+        sandbox = self._state(pod["metadata"]["uid"]).sandbox
+        address, ports = (sandbox.ip, sandbox.port_map) if sandbox else ("", {})
+        port = port_number(container_of(pod, name), action["port"])
+        headers = {header["name"]: header["value"] for header in action.get("httpHeaders") or ()}
+        host, scheme = action.get("host") or address, (action.get("scheme") or "HTTP").lower()
+        try:
+            code = self._dialer.http(host, ports.get(port, port), action.get("path") or "/", headers, timeout, scheme)
+        except OSError as error:
+            raise RuntimeFailure("HookError", f"Get {scheme}://{host}:{port}: {error.strerror or error}") from None
+        if code >= HTTP_ERROR:
+            raise RuntimeFailure("HookError", f"Get {scheme}://{host}:{port}: status {code}")
+
+
+def _hook(pod: Object, name: str, sort: str) -> Object:
+    """A container's hook; nothing for a container that the pod does not have any more."""
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for container in pod["spec"].get(field) or ():
+            if container["name"] == name:
+                found: Object = get_path(container, f"lifecycle.{sort}") or {}
+                return found
+    return {}
