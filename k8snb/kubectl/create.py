@@ -15,7 +15,7 @@ from pathlib import Path
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.manifest import Document
-from k8snb.apimachinery.meta import Object, get_path, labels_of, with_metadata
+from k8snb.apimachinery.meta import Object, get_path, labels_of, name_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.kubectl import flags, generators, raw
 from k8snb.kubectl.grammar import ARRAY, BOOL, INT, STRINGS, Arguments, Command, Flag, usage_error
@@ -25,6 +25,7 @@ from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import CLIENT, Session, dry_run, options
 from k8snb.kubectl.sources import documents
+from k8snb.kustomize.generators import content_hash
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
@@ -96,6 +97,8 @@ def send(
 def make(session: Session, args: Arguments, obj: Object) -> Output:
     """Create one generated object and print what `-o` asks."""
     results = Results(session, args)
+    if args.on("append-hash"):
+        obj = with_metadata(obj, name=f"{name_of(obj)}-{content_hash(obj, name_of(obj))}")
     created = _send_generated(session, args, obj)
     results.add(created, "created")
     return with_hints(session, results.output(), [created], args)
@@ -254,6 +257,9 @@ _SOURCES = (
 _GROUP = "Basic Commands (Beginner)"
 
 
+HASH = Flag("append-hash", BOOL, "End the name with a hash of the content.")
+
+
 def generator(name: str, help: str, run: Callable[[Session, Arguments], Output], usage: str = "NAME", *,
               flags: tuple[Flag, ...] = (), aliases: tuple[str, ...] = (), examples: tuple[str, ...] = (),
               missing: tuple[str, ...] = ()) -> Command:  # fmt: skip
@@ -283,12 +289,12 @@ COMMANDS = (
     generator("serviceaccount", "Create a ServiceAccount.", service_account, aliases=("create sa",),
               examples=("kubectl create serviceaccount robot",)),
     generator("configmap", "Create a ConfigMap from literals, files or directories.", config_map,
-              aliases=("create cm",), flags=_SOURCES, missing=("append-hash",),
+              aliases=("create cm",), flags=(*_SOURCES, HASH),
               examples=("kubectl create configmap web --from-literal=color=blue",)),
     Command(name="create secret", usage="(docker-registry|generic|tls) NAME [flags]", help="Create a Secret.",
             group=_GROUP),
     generator("secret generic", "Create a Secret from literals, files or directories.", secret, flags=(
-                  *_SOURCES, Flag("type", help="The type of the secret.")), missing=("append-hash",),
+                  *_SOURCES, HASH, Flag("type", help="The type of the secret.")),
               examples=("kubectl create secret generic db --from-literal=password=s3cr3t",)),
     Command(name="create service", usage="(clusterip|nodeport|loadbalancer|externalname) NAME [flags]",
             help="Create a Service over the pods labelled app=NAME.", group=_GROUP, aliases=("create svc",)),

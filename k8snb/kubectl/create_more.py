@@ -16,7 +16,7 @@ from pathlib import Path
 from k8snb.apimachinery.meta import Object
 from k8snb.apimachinery.selectors import SelectorError, parse_selector
 from k8snb.kubectl import generators
-from k8snb.kubectl.create import generator, make, named, said_namespace
+from k8snb.kubectl.create import HASH, generator, make, named, said_namespace
 from k8snb.kubectl.grammar import ARRAY, STRINGS, Arguments, Flag
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.session import Session
@@ -177,12 +177,13 @@ COMMANDS = (
                      Flag("annotation", ARRAY, "KEY=VALUE; repeatable.")),
               examples=("kubectl create ingress web --rule='shop.example/*=web:80'",)),
     generator("secret tls", "Create a Secret from a certificate and its key.", tls_secret,
-              "NAME --cert=FILE --key=FILE", missing=("append-hash",),
-              flags=(Flag("cert", help="The file of the certificate, PEM."), Flag("key", help="The file of the key.")),
+              "NAME --cert=FILE --key=FILE", flags=(
+                  HASH, Flag("cert", help="The file of the certificate, PEM."),
+                  Flag("key", help="The file of the key.")),
               examples=("kubectl create secret tls web --cert=web.crt --key=web.key",)),
     generator("secret docker-registry", "Create a Secret that pulls images from a registry.", registry_secret,
-              "NAME --docker-username=USER --docker-password=PASSWORD", missing=("append-hash",),
-              flags=(Flag("docker-server", help="The registry.", default=_DOCKER_HUB),
+              "NAME --docker-username=USER --docker-password=PASSWORD", flags=(
+                     HASH, Flag("docker-server", help="The registry.", default=_DOCKER_HUB),
                      Flag("docker-username", help="Who asks."), Flag("docker-password", help="The password."),
                      Flag("docker-email", help="An e-mail address."),
                      Flag("from-file", STRINGS, "A Docker configuration file with credentials.")),

@@ -845,6 +845,7 @@ class Methods:
         self,
         *words: Word,
         allow_missing_template_keys: bool | None = None,
+        append_hash: bool | None = None,
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         from_env_file: Texts | None = None,
@@ -865,6 +866,7 @@ class Methods:
         from_literal: KEY=VALUE; repeatable.
         from_file: A file, KEY=FILE, or a directory whose files become keys; repeatable.
         from_env_file: A file with KEY=VALUE lines; repeatable.
+        append_hash: End the name with a hash of the content.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
@@ -1216,6 +1218,7 @@ class Methods:
         self,
         *words: Word,
         allow_missing_template_keys: bool | None = None,
+        append_hash: bool | None = None,
         docker_email: Text | None = None,
         docker_password: Text | None = None,
         docker_server: Text | None = None,
@@ -1235,6 +1238,7 @@ class Methods:
 
         kubectl create secret docker-registry NAME --docker-username=USER --docker-password=PASSWORD [flags]
 
+        append_hash: End the name with a hash of the content.
         docker_server: The registry.
         docker_username: Who asks.
         docker_password: The password.
@@ -1253,6 +1257,7 @@ class Methods:
         self,
         *words: Word,
         allow_missing_template_keys: bool | None = None,
+        append_hash: bool | None = None,
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         from_env_file: Texts | None = None,
@@ -1274,6 +1279,7 @@ class Methods:
         from_literal: KEY=VALUE; repeatable.
         from_file: A file, KEY=FILE, or a directory whose files become keys; repeatable.
         from_env_file: A file with KEY=VALUE lines; repeatable.
+        append_hash: End the name with a hash of the content.
         type: The type of the secret.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
@@ -1288,6 +1294,7 @@ class Methods:
         self,
         *words: Word,
         allow_missing_template_keys: bool | None = None,
+        append_hash: bool | None = None,
         cert: Text | None = None,
         dry_run: Text | None = None,
         field_manager: Text | None = None,
@@ -1304,6 +1311,7 @@ class Methods:
 
         kubectl create secret tls NAME --cert=FILE --key=FILE [flags]
 
+        append_hash: End the name with a hash of the content.
         cert: The file of the certificate, PEM.
         key: The file of the key.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.

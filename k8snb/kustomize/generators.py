@@ -25,13 +25,13 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u202
 _LINE = 70  # characters of base64 in a line of a Secret's value that is longer
 
 
-def content_hash(obj: Object) -> str:
-    """Ten characters that change with the content, and not with the name."""
+def content_hash(obj: Object, name: str = "") -> str:
+    """Ten characters that change with the content; for kubectl, whose hashes know it, also with the `name`."""
     if obj.get("kind") == "ConfigMap":
-        shown: Object = {"kind": "ConfigMap", "name": "", "data": obj.get("data", "")}
+        shown: Object = {"kind": "ConfigMap", "name": name, "data": obj.get("data", "")}
         shown |= {"binaryData": obj["binaryData"]} if isinstance(obj.get("binaryData"), dict) else {}
     elif obj.get("kind") == "Secret":
-        shown = {"kind": "Secret", "type": obj.get("type", ""), "name": "", "data": obj.get("data", "")}
+        shown = {"kind": "Secret", "type": obj.get("type", ""), "name": name, "data": obj.get("data", "")}
         shown |= {"stringData": obj["stringData"]} if isinstance(obj.get("stringData"), dict) else {}
     else:
         shown = obj
