@@ -42,7 +42,7 @@ class Faults:
     """Stands between the components of a cluster and its apiserver. `happened` counts the faults by their names."""
 
     def __init__(self, transport: Transport, clock: Clock, seed: int | None = None) -> None:
-        self.rates = Rates()
+        self._rates = Rates()
         self.happened: Counter[str] = Counter()
         self.clock = clock
         self.dice = random.Random(seed)
@@ -50,14 +50,34 @@ class Faults:
         self._lines: list[_Line] = []
         self._cut: set[str] = set()
 
+    @property
+    def rates(self) -> Rates:
+        return self._rates
+
+    @rates.setter
+    def rates(self, rates: Rates) -> None:
+        self._rates = rates
+        self._lay_hands_on()
+
+    def _is_calm(self) -> bool:
+        return not self._cut and self._rates == _NONE
+
+    def _lay_hands_on(self) -> None:
+        """Carry events as long as something may happen to them; without faults the lines cost nothing."""
+        calm = self._is_calm()
+        for line in self._lines:
+            line.watch.carry = None if calm and line.is_idle else line.carry
+
     def handle(self, request: Request) -> Any:
         """As the apiserver's, or the error that a client would see."""
-        if self._cut or self.rates != _NONE:
+        if not self._is_calm():
             self._before(request)
         answer = self._transport.handle(request)
         if isinstance(answer, Watch):
             self._lines = [line for line in self._lines if not line.watch.stopped]
             self._lines.append(_Line(self, answer, request.user.name))
+            if not self._is_calm():
+                self._lay_hands_on()
         elif request.verb in WRITES and self.falls("unanswered"):
             raise server_timeout("the server was unable to return a response in the time allotted, but may still be "
                                  "processing the request")  # fmt: skip
@@ -69,6 +89,7 @@ class Faults:
     def cut(self, user: str) -> None:
         """Nothing that a user sends arrives any more, and nothing comes to them: `system:node:node-1`."""
         self._cut.add(user)
+        self._lay_hands_on()
 
     def mend(self, user: str) -> None:
         """The line works again; what broke meanwhile is noticed now."""
@@ -76,6 +97,7 @@ class Faults:
         for line in self._lines:
             if line.user == user:
                 line.end()
+        self._lay_hands_on()
 
     def stop(self) -> None:
         """No more faults; what was lost before is noticed in its time."""
@@ -111,7 +133,11 @@ class _Line:
         self._free_by_key: dict[str, float] = {}
         self._under_way = 0
         self._dead = False
-        watch.carry = self._carry
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was sent has arrived, and will."""
+        return not self._under_way and not self._dead
 
     def end(self) -> None:
         """The client notices that the connection is dead."""
@@ -119,7 +145,7 @@ class _Line:
             self._dead = True
             self.watch.arrive(Event("ERROR", expired("the connection was lost").status))
 
-    def _carry(self, event: Event) -> None:
+    def carry(self, event: Event) -> None:
         faults = self._faults
         if self._dead or faults.is_cut(self.user):
             self._dead = True
