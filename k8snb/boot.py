@@ -76,7 +76,8 @@ class ControlPlane:
         self.nodes = Informers(self.context.client("system:nodes"), self.context)
         self.rule_book = RuleBook(self.context, self.nodes, host.plane, post=pump.post)
         host.edge.report_to(host.plane.report)
-        server.virtual[COMPONENT_STATUS] = lambda request: component_statuses(request, self.elected)
+        for each in apiservers.all:
+            each.virtual[COMPONENT_STATUS] = lambda request: component_statuses(request, self.elected)
         for make in (AutoRegister, self._availability):
             make(self.context, self._beside)
 

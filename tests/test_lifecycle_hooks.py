@@ -125,3 +125,21 @@ def test_a_real_program_does_its_last_work_before_it_is_stopped(tmp_path: Any) -
         made.client.delete("pods", "web", "default")
         assert made.wait(lambda: made.client.find("pods", "web", "default") is None, 30)
     assert (tmp_path / "words").read_text() == "last\n"
+
+
+def test_fields_that_no_runtime_carries_out_are_named(cluster: Cluster) -> None:
+    container = {"name": "main", "image": "nginx", "terminationMessagePolicy": "FallbackToLogsOnError",
+                 "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}, "runAsUser": 1}}  # fmt: skip
+    spec = {"containers": [container], "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}], "hostPID": True,
+            "securityContext": {"runAsGroup": 7}}  # fmt: skip
+    cluster.client.create("pods", {"metadata": {"name": "web"}, "spec": spec}, "default")
+    cluster.run_for(10)
+    events = cluster.client.list("events", "default")["items"]
+    said = {event["message"].partition(":")[0] for event in events if event["reason"] == "RuntimeNote"}
+    own = {"spec.containers[].securityContext.capabilities", "spec.containers[].terminationMessagePolicy"}
+    assert said == {"spec.hostAliases", "spec.hostPID", "spec.securityContext.runAsGroup", *own}
+
+
+def test_an_ordinary_pod_has_nothing_to_be_told_of(cluster: Cluster) -> None:
+    pod(cluster, {})
+    assert "RuntimeNote" not in told(cluster)

@@ -32,6 +32,7 @@ from k8snb.kubelet.resizing import NOTHING, allocated
 from k8snb.kubelet.runtime_class import sandbox_maker
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.status_manager import StatusManager
+from k8snb.kubelet.unsupported import unsupported
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.work import RuntimeWork
 from k8snb.kubelet.worker import Worker, grace_of, is_over, stray
@@ -90,6 +91,8 @@ class PodWorkers:
         worker = self._workers.get(uid_of(pod))
         if worker is None:
             self._workers[uid_of(pod)] = Worker(pod)
+            for told in unsupported(pod):
+                self.events.event(pod, NORMAL, "RuntimeNote", told)
         elif worker.pod is pod:
             return  # what this kubelet has written itself, come back
         else:
