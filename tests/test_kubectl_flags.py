@@ -125,7 +125,8 @@ def test_wait_can_judge_a_file_without_the_cluster(cluster: Cluster) -> None:
 
 def test_logs_wait_for_the_first_pod_of_a_workload(cluster: Cluster) -> None:
     said(cluster, "create deployment web --image=nginx:1.25")
-    assert "is waiting to start: ContainerCreating" in refused(cluster, "logs deployment/web --pod-running-timeout=30s")
+    said(cluster, "wait --for=condition=Available deployment/web --timeout=30s")
+    assert "ready for start up" in said(cluster, "logs deployment/web --pod-running-timeout=5s")
     said(cluster, "scale deployment web --replicas=0")
     said(cluster, "wait --for=delete pod -l app=web --timeout=60s")
     before = cluster.clock.now()
@@ -192,5 +193,5 @@ def test_a_dump_is_printed_as_its_template_says(cluster: Cluster) -> None:
 
 def test_every_refused_flag_that_is_no_mere_gap_has_its_reason() -> None:
     missing = {name for row in ROWS for name in row.missing} | set(MISSING_EVERYWHERE)
-    assert missing - _REASONS.keys() <= {"v", "append-server-path"}
+    assert missing - _REASONS.keys() <= {"v"}
     assert _REASONS.keys() <= missing

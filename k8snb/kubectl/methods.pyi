@@ -620,7 +620,7 @@ class Methods:
         embed_certs: Put the file's contents into the kubeconfig.
         insecure_skip_tls_verify: Do not check the server's certificate.
         tls_server_name: The name to check the server's certificate for.
-        proxy_url: A proxy's URL; k8snb itself goes through none.
+        proxy_url: The proxy on the way to the server, http://HOST:PORT.
         """
     def config_set_context(
         self,
@@ -673,7 +673,7 @@ class Methods:
         password: A password.
         auth_provider: An auth provider's name.
         auth_provider_arg: KEY=VALUE for the auth provider; KEY- takes one away.
-        exec_command: A credential plug-in's command; k8snb itself runs none.
+        exec_command: The program that says who one is.
         exec_api_version: The plug-in's API version.
         exec_arg: An argument of the command; repeatable.
         exec_env: KEY=VALUE for the command's environment; KEY- takes one away.
@@ -2168,6 +2168,7 @@ class Methods:
         accept_paths: Text | None = None,
         address: Text | None = None,
         api_prefix: Text | None = None,
+        append_server_path: bool | None = None,
         disable_filter: bool | None = None,
         namespace: Text | None = None,
         port: int | None = None,
@@ -2193,6 +2194,7 @@ class Methods:
         reject_paths: Expressions for paths that may not, even so.
         reject_methods: Expressions for HTTP methods that may not be used.
         disable_filter: Accept everything. Other programs, and pages, can then use the port.
+        append_server_path: Begin each path with that of the server's URL in the kubeconfig.
         """
     def replace(
         self,
