@@ -487,7 +487,7 @@ class Methods:
         namespace: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
-        r"""Print what a shell has to read so that Tab completes `k8snb kubectl`.
+        r"""Print what a shell has to read so that Tab completes `k8snb kubectl`; no test ever ran powershell's.
 
         kubectl completion (bash|zsh|fish|powershell)
         """
