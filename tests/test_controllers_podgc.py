@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from controllers_lab import Lab, pod
 
 from k8snb.apimachinery.meta import is_deleting, with_path
@@ -53,3 +55,30 @@ def test_a_terminating_pod_of_a_living_node_is_its_kubelets_business() -> None:
     one = lab()
     one.client.delete("pods", "a", "default")
     assert one.wait(1000).names("pods") == ["a"]
+
+
+def finish(one: Lab, name: str, phase: str = "Succeeded", **status: str) -> None:
+    one.client.create("pods", pod(name))
+    found = one.get("pods", name)
+    one.client.update_status("pods", {**found, "status": {**found["status"], "phase": phase, **status}})
+
+
+def test_of_too_many_finished_pods_the_oldest_go_and_evicted_ones_first() -> None:
+    """docs: concepts/workloads/pods/pod-lifecycle (Garbage collection of Pods); `gcTerminated` in
+    pkg/controller/podgc."""
+    one = Lab(partial(PodGCController, most_finished=2)).start()
+    for name in ("first", "second"):
+        finish(one, name)
+        one.wait(1)
+    finish(one, "driven-out", "Failed", reason="Evicted")
+    assert one.run().names("pods") == ["first", "second"]
+    finish(one, "third")
+    assert one.run().names("pods") == ["second", "third"]
+
+
+def test_pods_that_run_are_no_part_of_the_surplus() -> None:
+    """docs: concepts/workloads/pods/pod-lifecycle (Garbage collection of Pods)."""
+    one = Lab(partial(PodGCController, most_finished=0)).start()
+    one.client.create("pods", pod("a"))
+    finish(one, "b")
+    assert one.run().names("pods") == ["a"]
