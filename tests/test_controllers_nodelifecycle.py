@@ -45,10 +45,12 @@ def speak(one: Lab, status: str = "True", node: str = "n1") -> None:
 
 
 def test_a_ready_node_loses_the_taint_with_which_it_was_admitted() -> None:
+    """docs: concepts/scheduling-eviction/taint-and-toleration (Taint based Evictions): node.kubernetes.io/not-ready."""
     assert taints(lab()) == set()
 
 
 def test_a_node_that_renews_its_lease_stays_ready() -> None:
+    """docs: concepts/architecture/nodes (Node heartbeats)."""
     one = lab()
     for beat in range(10):
         one.client.patch("leases", "n1", {"spec": {"leaseTransitions": beat}}, LEASES)
@@ -57,6 +59,8 @@ def test_a_node_that_renews_its_lease_stays_ready() -> None:
 
 
 def test_a_node_silent_for_forty_seconds_is_unknown_and_tainted() -> None:
+    """docs: concepts/architecture/nodes (Node controller); e2e: test/e2e/apps/network_partition.go "All pods on the
+    unreachable node should be marked as NotReady upon the node turn NotReady"."""
     one = silence(lab(), 39)
     assert ready(one)["status"] == "True"
     silence(one, 2)
@@ -68,6 +72,7 @@ def test_a_node_silent_for_forty_seconds_is_unknown_and_tainted() -> None:
 
 
 def test_it_is_as_before_when_the_node_speaks_again() -> None:
+    """e2e: network_partition.go "… AND all pods should be mark back to Ready when the node get back to Ready"."""
     one = silence(lab(), 60)
     speak(one)
     one.wait(1)
@@ -76,6 +81,7 @@ def test_it_is_as_before_when_the_node_speaks_again() -> None:
 
 
 def test_a_node_that_says_it_is_not_ready_is_tainted_so() -> None:
+    """docs: taint-and-toleration (Taint based Evictions)."""
     one = lab()
     speak(one, "False")
     one.wait(1)
@@ -83,6 +89,7 @@ def test_a_node_that_says_it_is_not_ready_is_tainted_so() -> None:
 
 
 def test_pods_on_a_silent_node_are_not_ready() -> None:
+    """upstream: pkg/controller/util/node/controller_utils.go: MarkPodsNotReady."""
     one = lab()
     one.client.create("pods", pod("a"))
     one.bind("a", "n1")
@@ -93,6 +100,7 @@ def test_pods_on_a_silent_node_are_not_ready() -> None:
 
 
 def test_a_cordoned_node_is_tainted_and_foreign_taints_stay() -> None:
+    """docs: taint-and-toleration (Taint Nodes by Condition)."""
     one = lab()
     foreign = {"key": "gpu", "value": "yes", "effect": "NoSchedule"}
     one.client.patch("nodes", "n1", {"spec": {"unschedulable": True, "taints": [foreign]}})
@@ -104,12 +112,14 @@ def test_a_cordoned_node_is_tainted_and_foreign_taints_stay() -> None:
 
 
 def test_a_taint_keeps_the_time_at_which_it_was_added() -> None:
+    """API reference: Taint.timeAdded."""
     node = {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}
     first = taints_for(node, "then")
     assert taints_for({**node, "spec": {"taints": first}}, "now") == first
 
 
 def test_a_settled_cluster_is_looked_at_without_writes() -> None:
+    """upstream: pkg/controller/nodelifecycle: tryUpdateNodeHealth writes changes only."""
     one = lab().wait(60)  # all are silent
     revision = one.store.revision
     one.wait(600)

@@ -19,6 +19,7 @@ def lab() -> Lab:
 
 
 def test_pods_of_a_node_that_is_gone_end_after_a_pause() -> None:
+    """upstream: pkg/controller/podgc/gc_controller.go: gcOrphaned, quarantineTime."""
     one = lab()
     one.client.delete("nodes", "n1")
     assert one.wait(39).names("pods") == ["a"]
@@ -26,6 +27,7 @@ def test_pods_of_a_node_that_is_gone_end_after_a_pause() -> None:
 
 
 def test_a_node_that_comes_back_in_time_keeps_its_pods() -> None:
+    """upstream: gc_controller.go: discoverDeletedNodes."""
     one = lab()
     one.client.delete("nodes", "n1")
     one.wait(20)
@@ -34,6 +36,7 @@ def test_a_node_that_comes_back_in_time_keeps_its_pods() -> None:
 
 
 def test_a_pod_bound_to_a_node_that_never_was_ends() -> None:
+    """docs: concepts/workloads/pods/pod-lifecycle (Garbage collection of Pods): orphan Pods."""
     one = lab()
     one.client.create("pods", pod("b"))
     one.bind("b", "nowhere")
@@ -41,6 +44,7 @@ def test_a_pod_bound_to_a_node_that_never_was_ends() -> None:
 
 
 def test_terminating_pods_of_a_node_out_of_service_end_at_once() -> None:
+    """docs: concepts/cluster-administration/node-shutdown (Non-graceful node shutdown handling)."""
     one = lab()
     one.client.delete("pods", "a", "default")
     assert is_deleting(one.run().get("pods", "a"))
@@ -52,6 +56,7 @@ def test_terminating_pods_of_a_node_out_of_service_end_at_once() -> None:
 
 
 def test_a_terminating_pod_of_a_living_node_is_its_kubelets_business() -> None:
+    """docs: pod-lifecycle (Termination of Pods)."""
     one = lab()
     one.client.delete("pods", "a", "default")
     assert one.wait(1000).names("pods") == ["a"]

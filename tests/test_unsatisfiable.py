@@ -187,6 +187,7 @@ def look_up(obj: Any, path: str) -> Any:
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_cannot_come_true_is_told_and_costs_next_to_nothing(found: Cluster, name: str) -> None:
+    """upstream: each case names its own source."""
     case = CASES[name]
     made = [
         found.client.create(BY_GVK[obj["apiVersion"], obj["kind"]], obj, "default") for obj in _read(case.manifests)
