@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from cluster_lab import boot
 from controllers_lab import Lab, service
 
 from k8snb.apimachinery.meta import Object, get_path, is_true, name_of, with_path
-from k8snb.clock import VirtualClock
 from k8snb.cloud import CloudError, InstanceMetadata, Route
 from k8snb.cloud.node import CloudNodeController
 from k8snb.cloud.nodelifecycle import CloudNodeLifecycleController
@@ -383,18 +383,6 @@ def test_what_changes_of_a_balancer_is_told() -> None:
 
 
 # the notebook's cloud
-
-
-def boot(**options: Any) -> Cluster:
-    cluster = Cluster(runtime="simulated", clock=VirtualClock(), seed=1, nodes=options.pop("nodes", 2), **options)
-    cluster.pump.on_failure = _fail
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
-
-
-def _fail(component: str, details: str) -> None:
-    raise AssertionError(f"{component}: {details}")
 
 
 @pytest.fixture

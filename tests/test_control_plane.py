@@ -14,25 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cluster_lab import boot
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import get_path, is_true, name_of
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 
 Object = dict[str, Any]
-
-
-def boot(**options: Any) -> Cluster:
-    cluster = Cluster(runtime="simulated", clock=VirtualClock(), seed=1, nodes=options.pop("nodes", 2), **options)
-    cluster.pump.on_failure = _fail
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
-
-
-def _fail(component: str, details: str) -> None:
-    raise AssertionError(f"{component}: {details}")
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+from cluster_lab import boot
 from controllers_lab import Lab
 
 from k8snb.apimachinery.meta import Object, condition, name_of
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.controllers.nodeipam import CidrSet, NodeIpamController
 
@@ -96,13 +96,6 @@ def test_a_set_smaller_than_one_range_is_refused() -> None:
 
 
 # with kubelets and runtimes
-
-
-def boot(**options: Any) -> Cluster:
-    cluster = Cluster(runtime="simulated", clock=VirtualClock(), seed=1, nodes=options.pop("nodes", 2), **options)
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
 
 
 def run(cluster: Cluster, name: str, node: str, **spec: Any) -> Object:
