@@ -65,7 +65,7 @@ class ReplicasController(Controller):
         self.pods = informers.get("pods")
         self.pods.add_index(OWNER, owner_uids)
         index_orphans(self.pods)
-        self.pods.on_change(self._pod_changed)
+        self.pods.on_change(self._pod_changed, owner_kind=self.kind)
 
     def selector_of(self, owner: Object) -> Selector:
         raise NotImplementedError
