@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 
-PAUSES = (10_000, 1_000, 20)  # new objects before a first look, first looks before a second, second before a look at all
+PAUSES = (10_000, 1_000, 20)  # new objects before a first look, first looks before a second, second before a third
 
 
 class Collector:

@@ -174,7 +174,8 @@ class Informer:
             self.stop()
             self._relist()
             return
-        self._revision = max(self._revision, revision_of(event.object))
+        revision = revision_of(event.object)
+        self._revision = max(self._revision, revision)
         if event.sort == "BOOKMARK":
             return
         key = key_of(event.object)
@@ -182,7 +183,7 @@ class Informer:
         if event.sort == "DELETED":
             if old is not None:
                 self._store(key, event.object, None, cached=old)
-        elif old is None or revision_of(old) < revision_of(event.object):
+        elif old is None or revision_of(old) < revision:
             self._store(key, old, event.object)
 
     def _store(self, key: str, old: Object | None, new: Object | None, cached: Object | None = None) -> None:

@@ -224,10 +224,11 @@ def new_status(owner: Object, pods: list[Object], failure: ApiError | None, now:
     """The status of a set with these active pods; counts of nought are left out, as upstream does."""
     labels = (get_path(owner, "spec.template.metadata.labels") or {}).items()
     least = owner["spec"].get("minReadySeconds", 0)
+    ready = sum(map(is_ready, pods))
     counts = {
         "fullyLabeledReplicas": sum(labels <= labels_of(pod).items() for pod in pods),
-        "readyReplicas": sum(map(is_ready, pods)),
-        "availableReplicas": sum(is_available(pod, least, now) for pod in pods),
+        "readyReplicas": ready,
+        "availableReplicas": sum(is_available(pod, least, now) for pod in pods) if least else ready,
         "observedGeneration": owner["metadata"].get("generation", 0),
     }
     conditions = _conditions(owner, len(pods), failure, now)
