@@ -110,6 +110,7 @@ class Cluster:
             lambda: self.context.client("system:apiserver", "system:masters"), self.clock
         )
         self.running = False
+        self._awaited = ""  # the node that was last found not to be Ready
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
     # life
@@ -232,10 +233,17 @@ class Cluster:
             (self._custom_metrics.add_external if external else self._custom_metrics.add)(name, source)
 
     def is_ready(self) -> bool:
-        """Whether every node that is switched on is Ready."""
-        on = [name for name, node in self.nodes.items() if node.on]
-        found = [self.store.get(f"/registry/nodes/{name}") for name in on]
-        return all(record is not None and _is_schedulable(record.value) for record in found)
+        """Whether every node that is switched on is Ready. Who asks again is told by the node that was not: after each
+        step of a boot a look at all of them takes longer than the boot."""
+        if self._keeps_waiting(self._awaited):
+            return False
+        self._awaited = next(filter(self._keeps_waiting, reversed(self.nodes)), "")
+        return not self._awaited
+
+    def _keeps_waiting(self, name: str) -> bool:
+        node = self.nodes.get(name)
+        record = self.store.get(f"/registry/nodes/{name}")
+        return node is not None and node.on and (record is None or not _is_schedulable(record.value))
 
     # talking to it
 
