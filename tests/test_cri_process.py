@@ -934,9 +934,9 @@ def test_an_image_without_a_shell_has_no_host_commands(lab: Lab) -> None:
 
 @pytest.mark.process
 def test_what_is_not_carried_out_is_said(lab: Lab) -> None:
-    container = lab.create("busybox", *FOREVER, run_as_user=1000, privileged=True, read_only_root=True, cpu_limit=0.5)
+    container = lab.create("busybox", *FOREVER, cpu_limit=0.5)
     notes = "\n".join(lab.runtime.container_status(container).notes)
-    for word in ("stand-in", "/bin of the host", "runAsUser", "privileged", "readOnlyRootFilesystem", "CPU limit"):
+    for word in ("stand-in", "/bin of the host", "CPU limit"):
         assert word in notes
 
 

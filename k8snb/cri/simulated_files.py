@@ -18,7 +18,7 @@ class ContainerFiles:
     def __init__(self, config: ContainerConfig, own: dict[str, bytes | None]) -> None:
         self._own = own  # None: a directory
         self._mounts = sorted(config.mounts, key=lambda mount: -len(mount.container_path))
-        self._read_only = config.read_only_root
+        self._read_only = config.security.read_only_root
 
     def read(self, path: str) -> bytes | None:
         place, _ = self._place(path)

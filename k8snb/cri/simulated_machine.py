@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from k8snb.clock import Timer
-from k8snb.cri import CREATED, EXITED, RUNNING, ContainerConfig, ContainerStatus, PodSandboxConfig
+from k8snb.cri import CREATED, EXITED, RUNNING, ContainerConfig, ContainerStatus, PodSandboxConfig, etc_hosts
 from k8snb.cri.simulated_commands import COMMANDS
 from k8snb.cri.simulated_console import Console, terminal
 from k8snb.cri.simulated_files import ContainerFiles
+from k8snb.cri.simulated_identity import Identity, identity_of
 from k8snb.cri.simulated_images import DECLARED, SimulatedImage
 from k8snb.cri.simulated_script import UnsupportedError, parse
 from k8snb.cri.simulated_shell import SHELLS, Answer, Exit, Interrupted, Shell, Streams, Wait
@@ -126,9 +127,14 @@ class Container:
             **dict.fromkeys(_DIRECTORIES),
             **({self.image.web_root: None} if self.image.web_root else {}),
             "/etc/hostname": f"{self.pod.hostname}\n".encode(),
-            "/etc/hosts": f"127.0.0.1\tlocalhost\n{self.pod.ip}\t{self.pod.hostname}\n".encode(),
+            "/etc/hosts": self._hosts().encode(),
+            **{f"/proc/sys/{name.replace('.', '/')}": f"{value}\n".encode() for name, value in sandbox.sysctls.items()},
             "/etc/resolv.conf": ("\n".join(line for line in lines if line.split()[1:]) + "\n").encode(),
         }
+
+    def _hosts(self) -> str:
+        config = self.pod.config
+        return etc_hosts.on_the_host(config, "") if config.host_network else etc_hosts.managed(config, self.pod.ip)
 
     def environment(self) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -236,6 +242,11 @@ class Process:
     @property
     def files(self) -> ContainerFiles:
         return self.container.files
+
+    @property
+    def identity(self) -> Identity:
+        container = self.container
+        return identity_of(container.config.security, container.image.user)
 
     def now(self) -> float:
         return self.at

@@ -15,11 +15,12 @@ from k8snb.client.informer import Informer
 from k8snb.cri import ContainerConfig, PodSandboxConfig
 from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.env import container_environment, expand
+from k8snb.kubelet.hostname import DOMAIN, hostname, hostname_and_domain
 from k8snb.kubelet.resizing import wanted
+from k8snb.kubelet.security import security_context
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.volume_mounts import container_mounts
 
-DOMAIN = "cluster.local"
 MASTER_SERVICES = ("kubernetes",)  # services of the default namespace that every pod is told of
 
 
@@ -39,7 +40,7 @@ class Configs:
         self._dns = dns
 
     def sandbox(self, pod: Object, attempt: int) -> PodSandboxConfig:
-        """The pod's common part: its names and its place in the network."""
+        """The pod's common part: its names and its place in the network. Raises HostnameError."""
         spec = pod["spec"]
         servers, searches, options = self._resolver(pod)
         return PodSandboxConfig(
@@ -48,10 +49,17 @@ class Configs:
             uid=uid_of(pod),
             node=self._node,
             attempt=attempt,
-            hostname=spec.get("hostname") or name_of(pod)[:63],
+            hostname=hostname(pod),
+            domain=hostname_and_domain(pod)[1],
+            host_aliases=tuple(
+                (alias["ip"], tuple(alias.get("hostnames") or ())) for alias in spec.get("hostAliases") or ()
+            ),
             labels=labels_of(pod),
             annotations=annotations_of(pod),
             host_network=bool(spec.get("hostNetwork")),
+            host_ipc=bool(spec.get("hostIPC")),
+            host_pid=bool(spec.get("hostPID")),
+            sysctls={each["name"]: each["value"] for each in (spec.get("securityContext") or {}).get("sysctls") or ()},
             share_process_namespace=bool(spec.get("shareProcessNamespace")),
             dns_servers=servers,
             dns_searches=searches,
@@ -78,7 +86,7 @@ class Configs:
         """One container. Raises ConfigError when something that it names is not there."""
         env = self._environment(pod, container, state)
         variables = dict(env)
-        granted, context = wanted(container), _security(pod, container)
+        granted = wanted(container)
         return ContainerConfig(
             name=container["name"],
             image=container["image"],
@@ -96,9 +104,7 @@ class Configs:
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
-            privileged=bool(context.get("privileged")),
-            run_as_user=context.get("runAsUser"),
-            read_only_root=bool(context.get("readOnlyRootFilesystem")),
+            security=security_context(pod, container),
         )
 
     def _environment(self, pod: Object, container: Object, state: PodState) -> list[tuple[str, str]]:
@@ -117,10 +123,6 @@ class Configs:
         """The container ports that are really found elsewhere, as JSON; "" for none."""
         ports = state.sandbox.port_map if state.sandbox is not None else {}
         return json.dumps({str(port): actual for port, actual in sorted(ports.items())}) if ports else ""
-
-
-def _security(pod: Object, container: Object) -> Object:
-    return {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
 
 
 def _target(container: Object, state: PodState) -> str:

@@ -28,8 +28,9 @@ from k8snb.cri import (
 )
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState, reported
-from k8snb.kubelet.configs import DOMAIN, Configs
+from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.eviction import EvictionManager
+from k8snb.kubelet.hostname import DOMAIN
 from k8snb.kubelet.image_gc import ImageGC
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg

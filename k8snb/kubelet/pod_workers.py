@@ -23,6 +23,7 @@ from k8snb.kubelet.actions import Action, PodState, container_of, next_action
 from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
+from k8snb.kubelet.hostname import HostnameError
 from k8snb.kubelet.images import ImageManager, next_try
 from k8snb.kubelet.lifecycle import LifecycleHooks
 from k8snb.kubelet.pleg import Pleg
@@ -30,6 +31,7 @@ from k8snb.kubelet.prober import Prober
 from k8snb.kubelet.resizer import Resizer
 from k8snb.kubelet.resizing import NOTHING, allocated
 from k8snb.kubelet.runtime_class import sandbox_maker
+from k8snb.kubelet.security import verify_non_root
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.status_manager import StatusManager
 from k8snb.kubelet.unsupported import unsupported
@@ -91,7 +93,7 @@ class PodWorkers:
         worker = self._workers.get(uid_of(pod))
         if worker is None:
             self._workers[uid_of(pod)] = Worker(pod)
-            for told in unsupported(pod):
+            for told in unsupported(pod, self._runtime):
                 self.events.event(pod, NORMAL, "RuntimeNote", told)
         elif worker.pod is pod:
             return  # what this kubelet has written itself, come back
@@ -267,7 +269,7 @@ class PodWorkers:
                 self.events.event(worker.pod, NORMAL, "RuntimeNote", note)
 
     def _ended(self, worker: Worker, container: ContainerStatus) -> None:
-        worker.images.discard(container.name)
+        worker.images.pop(container.name, None)
         worker.waiting.pop(container.name, None)
         crashes = worker.crashes.setdefault(container.name, Backoff(first_is_free=True))
         if container.finished_at - container.started_at > LONG_RUN:
@@ -287,7 +289,13 @@ class PodWorkers:
         if left > 0:
             self.queue.add_after(uid, left)
             return
-        config = self._configs.sandbox(worker.pod, action.attempt)
+        try:
+            config = self._configs.sandbox(worker.pod, action.attempt)
+        except HostnameError as error:
+            failure = RuntimeFailure("CreatePodSandboxError", str(error))
+            self._sandbox_failed(worker, "", failure).failed(self._clock.now())
+            self.queue.add_after(uid, worker.sandbox.seconds_left(self._clock.now()))
+            return
         make = sandbox_maker(self._client, self._runtime, worker.pod, config)
         self._work.submit(uid, worker, make, failed=self._sandbox_failed)
 
@@ -300,6 +308,7 @@ class PodWorkers:
         pod, state = allocated(worker.pod), self._pleg.state(uid)
         container = container_of(pod, action.name)
         try:
+            verify_non_root(pod, container, worker.images[action.name].user)
             config = self._configs.container(pod, container, action.attempt, state)
         except ConfigError as error:
             worker.waiting[action.name] = Waiting("CreateContainerConfigError", str(error))
@@ -336,7 +345,7 @@ class PodWorkers:
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
         self._hooks.tell_failed(worker.pod, error)
-        worker.images.discard(name)
+        worker.images.pop(name, None)
         self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
         return worker.starts.setdefault(name, Backoff())
 

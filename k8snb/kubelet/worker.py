@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery.meta import Object, is_deleting
-from k8snb.cri import ContainerResources, RuntimeFailure
+from k8snb.cri import ContainerResources, Image, RuntimeFailure
 from k8snb.kubelet.actions import PodState, is_terminal
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.status import Waiting
@@ -32,7 +32,7 @@ class Worker:
     is_admitted: bool = False  # the node has looked whether it can take the pod
     is_static: bool = False  # the pod is the node's own: in the apiserver there is at most its mirror
     mirror: Object | None = None
-    images: set[str] = field(default_factory=set)  # containers whose image has been seen to for the next start
+    images: dict[str, Image] = field(default_factory=dict)  # by container: what has been seen to for its next start
     waiting: dict[str, Waiting] = field(default_factory=dict)
     crashes: dict[str, Backoff] = field(default_factory=dict)
     pulls: dict[str, Backoff] = field(default_factory=dict)
