@@ -84,7 +84,9 @@ class ContainerResources:
 class ContainerConfig:
     """One container as the kubelet wants it. `command` replaces the image's entry point, `args` its arguments.
 
-    `target` is the id of a container whose processes this one is to see (a debugger's).
+    `target` is the id of a container whose processes this one is to see (a debugger's). `termination_log` is where its
+    program may say why it ends: a file that is mounted there, or else one that the runtime reads into the status's
+    message.
     """
 
     name: str
@@ -104,6 +106,7 @@ class ContainerConfig:
     tty: bool = False
     security: SecurityContext = NOTHING_SAID
     target: str = ""
+    termination_log: str = ""
 
     @property
     def resources(self) -> ContainerResources:

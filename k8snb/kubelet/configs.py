@@ -18,6 +18,7 @@ from k8snb.kubelet.env import container_environment, expand
 from k8snb.kubelet.hostname import DOMAIN, hostname, hostname_and_domain
 from k8snb.kubelet.resizing import wanted
 from k8snb.kubelet.security import security_context
+from k8snb.kubelet.termination import TerminationMessages
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.volume_mounts import container_mounts
 
@@ -30,10 +31,12 @@ class Configs:
     """
 
     def __init__(
-        self, node: str, client: Client, services: Informer, dns: Callable[[], str], *, volumes: VolumeManager
-    ) -> None:
+        self, node: str, client: Client, services: Informer, dns: Callable[[], str], *, volumes: VolumeManager,
+        messages: TerminationMessages,
+    ) -> None:  # fmt: skip
         self.host_ip = ""
         self._volumes = volumes
+        self._messages = messages
         self._node = node
         self._client = client
         self._services = services
@@ -96,7 +99,11 @@ class Configs:
             working_dir=container.get("workingDir") or "",
             env=tuple(env),
             ports=tuple((port["containerPort"], port.get("protocol", "TCP")) for port in container.get("ports") or ()),
-            mounts=container_mounts(pod, container, variables, self._volumes),
+            mounts=(
+                *container_mounts(pod, container, variables, self._volumes),
+                *self._messages.mount(pod, container, attempt),
+            ),
+            termination_log=container.get("terminationMessagePath") or "",
             memory_limit=granted.memory_limit,
             cpu_limit=granted.cpu_limit,
             cpu_request=granted.cpu_request,

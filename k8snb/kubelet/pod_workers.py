@@ -20,6 +20,7 @@ from k8snb.cri import EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions, deadline, volume_limits
 from k8snb.kubelet.actions import Action, PodState, container_of, next_action
+from k8snb.kubelet.admission import rejected
 from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
@@ -63,6 +64,7 @@ class PodWorkers:
         self.refusal: Callable[[Object], tuple[str, str]] = lambda pod: ("", "")  # why the node takes no new pod
         self._workers: dict[str, Worker] = {}
         self.on_static_end: Callable[[], None] = lambda: None
+        self.on_end: Callable[[str], None] = lambda uid: None
         self.events = events
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
@@ -216,10 +218,12 @@ class PodWorkers:
                 self._finish(uid, worker)
 
     def _admit(self, uid: str, worker: Worker) -> None:
-        """A node under pressure sends a pod away that has not begun on it."""
+        """A node sends a pod away that has not begun on it, where it cannot carry it out, or not now."""
         reason, message = self.refusal(worker.pod)
-        if reason and not get_path(worker.pod, "status.containerStatuses"):
-            self.fail(uid, reason, message, grace=0.0)
+        if reason and not get_path(worker.pod, "status.containerStatuses") and not is_over(worker.pod):
+            self._statuses.write(worker, rejected(worker.pod, reason, message))
+            self.events.event(worker.pod, WARNING, reason, message)
+            self.queue.add(uid)
         worker.is_admitted = True
 
     def _awaits_volumes(self, uid: str, worker: Worker) -> bool:
@@ -331,16 +335,16 @@ class PodWorkers:
             self._hooks.after_start(pod, action.name, container_id)
 
         self._work.submit(
-            uid, worker, start, name=action.name, done=lambda _: self._started(worker, action.name),
+            uid, worker, start, name=action.name, done=lambda _: self._started(uid, worker, action.name),
             failed=self._start_failed,
         )  # fmt: skip
 
-    def _started(self, worker: Worker, name: str) -> None:
+    def _started(self, uid: str, worker: Worker, name: str) -> None:
         worker.waiting.pop(name, None)
         worker.starts.pop(name, None)
         self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
         self.events.event(worker.pod, NORMAL, "Started", f"Started container {name}")
-        self._hooks.tell_started(worker.pod, name)
+        self._hooks.sleep_after_start(worker, name, lambda: self.queue.add(uid))
 
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
@@ -359,9 +363,11 @@ class PodWorkers:
                 self._hooks.stop(uid, worker, container, grace)
 
     def _hurry(self, uid: str, worker: Worker) -> None:
-        """A deletion with a shorter grace period overtakes the stop that is under way."""
+        """A deletion ends a hook's sleep; one with a shorter grace period overtakes the stop that is under way."""
+        if worker.sleeps and is_deleting(worker.pod):
+            worker.give_up()
         if worker.grace and is_deleting(worker.pod) and grace_of(worker) < worker.grace:
-            worker.busy, worker.round = 0, worker.round + 1
+            worker.give_up()
             self._kill_all(uid, worker, Action(actions.KILL))
 
     def _stop_sandbox(self, uid: str, worker: Worker, action: Action) -> None:
@@ -403,6 +409,7 @@ class PodWorkers:
     def _finish(self, uid: str, worker: Worker) -> None:
         """Nothing is left of the pod on this node: let go of the object."""
         self._prober.forget(uid)
+        self.on_end(uid)
         del self._workers[uid]
         self._resizer.wake_deferred()
         if worker.is_static:

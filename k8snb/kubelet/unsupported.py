@@ -21,7 +21,7 @@ CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 # What a value has to be for the field to ask for something; where a field is not listed: anything but nothing.
 ASKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType({
     "allowPrivilegeEscalation": lambda value: value is False,
-    "appArmorProfile": lambda value: bool(value) and value["type"] != UNCONFINED,
+    "appArmorProfile": lambda value: False,  # a node that cannot enforce it sends the pod away: see `admission`
     "hostUsers": lambda value: value is False,
     "procMount": lambda value: value not in (None, "", "Default"),
     "runAsGroup": lambda value: value is not None,

@@ -26,6 +26,7 @@ class Worker:
     busy: int = 0  # pieces of runtime work under way
     pulling: int = 0  # looks for images, which a pod that is being deleted does not wait for
     round: int = 0
+    sleeps: bool = False  # a container's hook after its start lets time pass
     grace: float = 0.0  # seconds granted to the containers that are being stopped; 0 while none is
     most_grace: float | None = None  # seconds that the containers get at most, where the node cannot wait
     gone: bool = False
@@ -51,6 +52,10 @@ class Worker:
         self.busy += step
         if not self.busy:
             self.grace = 0.0
+
+    def give_up(self) -> None:
+        """What is under way counts no more."""
+        self.busy, self.round, self.sleeps = 0, self.round + 1, False
 
     @property
     def is_busy(self) -> bool:
