@@ -199,3 +199,52 @@ def test_the_last_words_of_the_run_before_are_kept(lab: Lab) -> None:
     lab.run("sh", "-c", "echo failed at $(date +%s) > /dev/termination-log; sleep 20; exit 1")
     lab.pump.run_for(45)
     assert lab.container()["lastState"]["terminated"]["message"].startswith("failed at ")
+
+
+# what it is told of itself
+
+
+def test_every_reference_to_the_pod_and_its_resources_is_a_variable(lab: Lab) -> None:
+    """`podFieldSelectorRuntimeValue` in pkg/kubelet/kubelet_pods.go; `convertResourceCPUToString` and its relatives in
+    pkg/api/v1/resource/helpers.go round up to the divisor.
+    """
+    fields = {"NAME": "metadata.name", "SPACE": "metadata.namespace", "UID_": "metadata.uid", "NODE": "spec.nodeName",
+              "ACCOUNT": "spec.serviceAccountName", "HOST": "status.hostIP", "HOSTS": "status.hostIPs",
+              "POD": "status.podIP", "PODS": "status.podIPs"}  # fmt: skip
+    amounts = {"CPU": ("limits.cpu", "1"), "MILLI": ("limits.cpu", "1m"), "MEMORY": ("requests.memory", "1Mi"),
+               "BYTES": ("requests.memory", "")}  # fmt: skip
+    env = [
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
+        *({"name": name, "valueFrom": {"resourceFieldRef": {"resource": resource, "divisor": divisor or "0"}}}
+          for name, (resource, divisor) in amounts.items()),
+    ]  # fmt: skip
+    resources = {"limits": {"cpu": "1500m"}, "requests": {"memory": "1537Ki"}}
+    pod = lab.run("sh", "-c", "env", restartPolicy="Never", container={"env": env, "resources": resources})
+    said = dict(line.split("=", 1) for line in b"".join(lab.kubelet.logs(pod, "main", {})).decode().splitlines())
+    status = pod["status"]
+    assert (said["NAME"], said["SPACE"], said["UID_"]) == ("web", "default", pod["metadata"]["uid"])
+    assert (said["NODE"], said["ACCOUNT"]) == ("node-1", "default")
+    assert said["HOST"] == said["HOSTS"] == status["hostIP"]
+    assert said["POD"] == said["PODS"] == status["podIP"]
+    assert (said["CPU"], said["MILLI"], said["MEMORY"], said["BYTES"]) == ("2", "1500", "2", str(1537 * 1024))
+
+
+def test_where_there_is_no_limit_the_node_is_one(lab: Lab) -> None:
+    """`defaultPodLimitsForDownwardAPI` in pkg/kubelet/kubelet_resources.go; the node has 2 processors and 4Gi."""
+    env = [{"name": name, "valueFrom": {"resourceFieldRef": {"resource": resource}}}
+           for name, resource in (("CPU", "limits.cpu"), ("MEMORY", "limits.memory"))]  # fmt: skip
+    pod = lab.run("sh", "-c", "echo $CPU $MEMORY", restartPolicy="Never", container={"env": env})
+    assert b"".join(lab.kubelet.logs(pod, "main", {})) == f"2 {4 << 30}\n".encode()
+
+
+def test_what_may_be_missing_is_left_out(lab: Lab) -> None:
+    env = [
+        {"name": "KEY", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "k", "optional": True}}},
+        {"name": "WORD", "valueFrom": {"secretKeyRef": {"name": "none", "key": "k", "optional": True}}},
+    ]
+    source = [{"prefix": "X_", "configMapRef": {"name": "none", "optional": True}}]
+    lab.client.create("configmaps", {"metadata": {"name": "conf"}, "data": {"a": "1"}}, "default")
+    source.append({"prefix": "P_", "configMapRef": {"name": "conf"}})
+    pod = lab.run("sh", "-c", "env", restartPolicy="Never", container={"env": env, "envFrom": source})
+    names = {line.partition(b"=")[0] for line in b"".join(lab.kubelet.logs(pod, "main", {})).splitlines()}
+    assert b"P_a" in names and not {b"KEY", b"WORD"} & names

@@ -15,6 +15,7 @@ from k8snb.cri.security import NOTHING_SAID, SecurityContext
 
 # Container and sandbox states, as upstream names them.
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
+CANNOT_RUN = "ContainerCannotRun"  # the reason of a container that was made and could not be started
 SANDBOX_READY, SANDBOX_NOTREADY = "SANDBOX_READY", "SANDBOX_NOTREADY"
 
 
@@ -141,7 +142,7 @@ class ContainerStatus:
     """A container as the runtime knows it. Times are seconds since the epoch; 0 = not yet.
 
     `resources` are those in force, None where the runtime does not say. `reason` after the end: Completed, Error,
-    OOMKilled, ContainerCannotRun.
+    OOMKilled, ContainerCannotRun. A container that could not be started has ended.
     """
 
     id: str

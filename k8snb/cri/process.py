@@ -19,6 +19,7 @@ from pathlib import Path
 
 from k8snb.clock import Clock, RealClock
 from k8snb.cri import (
+    CANNOT_RUN,
     CREATED,
     RUNNING,
     SANDBOX_NOTREADY,
@@ -50,7 +51,7 @@ from k8snb.cri.process_files import (
     unused_directory,
 )
 from k8snb.cri.process_images import ImageService
-from k8snb.cri.process_launch import CANNOT_RUN, Launcher, await_ports, await_view, end_all, explain
+from k8snb.cri.process_launch import NOT_FOUND, Launcher, await_ports, await_view, end_all, explain
 from k8snb.cri.process_mounts import MountNamespaces
 from k8snb.cri.process_network import Loopback
 from k8snb.cri.process_pods import (
@@ -379,7 +380,7 @@ class ProcessRuntime:
         return container
 
     def _refuse_start(self, container: Container, message: str) -> None:
-        container.end(self._clock.now(), CANNOT_RUN, "ContainerCannotRun", message)
+        container.end(self._clock.now(), NOT_FOUND, CANNOT_RUN, message)
         container.started_at = container.finished_at
         container.log.close()
         raise RuntimeFailure("RunContainerError", message)

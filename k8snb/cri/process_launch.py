@@ -24,7 +24,7 @@ from k8snb.cri.process_ports import PodPorts
 from k8snb.cri.process_shim import Process, run
 from k8snb.cri.process_streams import ExecSession, Terminal
 
-CANNOT_RUN = 127
+NOT_FOUND = 127
 OPENING, OPENING_STEP = 2.0, 0.005  # seconds for a program to open its ports, and between two looks
 VIEWING, SETTLING = 30.0, 0.25  # seconds for a mount namespace to be made, and for the program in it to begin
 STOP_PATIENCE = 30.0  # for the kernel to end what was killed
@@ -66,7 +66,7 @@ class Launcher:
             words = self._beside(container, command)
         except NotExecutableError as error:
             text = explain("exec failed", error)
-            return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=CANNOT_RUN)
+            return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=NOT_FOUND)
         environment, folder = self._surroundings(container)
         try:
             return run(words, environment, folder, timeout=timeout or None, janitor=self._janitor)

@@ -7,7 +7,7 @@ Source: `generatePodSandboxConfig`, `generateContainerConfig` in pkg/kubelet/kub
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.meta import Object, annotations_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.client import Client
@@ -35,6 +35,7 @@ class Configs:
         messages: TerminationMessages,
     ) -> None:  # fmt: skip
         self.host_ip = ""
+        self.allocatable: Callable[[], Mapping[str, str]] = dict
         self._volumes = volumes
         self._messages = messages
         self._node = node
@@ -123,7 +124,9 @@ class Configs:
         return container_environment(
             pod, container, services=shown,
             lookup=lambda resource, name: self._client.find(resource, name, namespace),
-            addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip},
+            addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip,
+                       "status.hostIPs": self.host_ip},
+            allocatable=self.allocatable(),
         )  # fmt: skip
 
     def mapped_ports(self, state: PodState) -> str:

@@ -94,6 +94,7 @@ class Kubelet:
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
+        configs.allocatable = volumes.allocatable = self.node_status.capacity
         self._guard(context, executor, events)
         self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
         self._listen()

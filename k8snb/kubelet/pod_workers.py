@@ -16,7 +16,7 @@ from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import timestamp
-from k8snb.cri import EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
+from k8snb.cri import CANNOT_RUN, EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions, deadline, volume_limits
 from k8snb.kubelet.actions import Action, PodState, container_of, next_action
@@ -42,6 +42,7 @@ from k8snb.kubelet.worker import Worker, grace_of, is_over, stray
 
 LONG_RUN = 600.0  # seconds after which a container's earlier crashes are forgotten
 CONFIG_RETRY = 5.0  # seconds until a missing ConfigMap or Secret is looked for again
+RUN_ERROR = "RunContainerError"  # why a container waits that could not be started, and is to be tried again
 FORCED = 1  # second that the containers of a pod get that has vanished from the apiserver
 
 
@@ -274,7 +275,8 @@ class PodWorkers:
 
     def _ended(self, worker: Worker, container: ContainerStatus) -> None:
         worker.images.pop(container.name, None)
-        worker.waiting.pop(container.name, None)
+        if container.reason != CANNOT_RUN or worker.pod["spec"].get("restartPolicy") == "Never":
+            worker.waiting.pop(container.name, None)
         crashes = worker.crashes.setdefault(container.name, Backoff(first_is_free=True))
         if container.finished_at - container.started_at > LONG_RUN:
             crashes.succeeded()
@@ -330,7 +332,8 @@ class PodWorkers:
             try:
                 self._runtime.start_container(container_id)
             except RuntimeFailure:
-                self._runtime.remove_container(container_id)
+                if self._runtime.container_status(container_id).state != EXITED:
+                    self._runtime.remove_container(container_id)
                 raise
             self._hooks.after_start(pod, action.name, container_id)
 
@@ -351,7 +354,7 @@ class PodWorkers:
         self._hooks.tell_failed(worker.pod, error)
         worker.images.pop(name, None)
         self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
-        return worker.starts.setdefault(name, Backoff())
+        return worker.starts.setdefault(name, Backoff(first_is_free=error.reason == RUN_ERROR))
 
     def _kill_all(self, uid: str, worker: Worker, action: Action) -> None:
         """End all running containers of a pod at the same time."""
