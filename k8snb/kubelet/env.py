@@ -121,7 +121,8 @@ def _from_reference(pod: Object, source: Object, lookup: Lookup, addresses: dict
     if value is None and not reference.get("optional"):
         if obj is None:
             raise ConfigError(f'{resource[:-1]} "{reference["name"]}" not found')
-        where = f"{resource[:-1].capitalize()} {namespace_of(pod)}/{reference['name']}"
+        sort = "ConfigMap" if field == "configMapKeyRef" else "Secret"
+        where = f"{sort} {namespace_of(pod)}/{reference['name']}"
         raise ConfigError(f"couldn't find key {reference['key']} in {where}")
     return value
 

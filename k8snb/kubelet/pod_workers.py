@@ -351,6 +351,8 @@ class PodWorkers:
 
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
+        if error.reason == RUN_ERROR:
+            self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
         self._hooks.tell_failed(worker.pod, error)
         worker.images.pop(name, None)
         self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
