@@ -223,7 +223,7 @@ def test_tail_since_and_timestamps_choose_and_mark_lines(tmp_path: Path) -> None
 
 
 def test_a_follower_sees_every_line_once_although_the_file_is_turned_over(tmp_path: Path) -> None:
-    log = ContainerLog(tmp_path / "0.log", time.time, max_size=400)
+    log = ContainerLog(tmp_path / "0.log", time.time, max_size=400, max_files=2)
     log.append("stdout", b"first\n")
     seen: list[bytes] = []
     begun = threading.Event()

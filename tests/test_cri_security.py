@@ -19,6 +19,7 @@ from cri_contract import Rig, SimulatedRig, docker_image  # noqa: E402
 
 from k8snb.cri import Mount, PodSandboxConfig, RuntimeFailure, etc_hosts  # noqa: E402
 from k8snb.cri.docker_security import support  # noqa: E402
+from k8snb.cri.logs import ContainerLog  # noqa: E402
 from k8snb.cri.security import DEFAULT_CAPABILITIES, FIELDS, Profile, SecurityContext  # noqa: E402
 
 WHO = SecurityContext(run_as_user=1000, run_as_group=3000, groups=(2000, 4000))
@@ -191,6 +192,14 @@ class TestDocker(KernelContract):
             'cannot load seccomp profile "/does/not/exist.json": open /does/not/exist.json: no such file or directory'
         )
 
+    def test_the_engine_keeps_as_much_of_a_log_as_the_kubelet_says(self, rig: Rig) -> None:
+        from k8snb.cri.docker_engine import connected
+
+        container = rig.create("true", log_size=4096, log_files=3)
+        with connected() as api:
+            settings = api.inspect_container(container)["HostConfig"]["LogConfig"]
+        assert settings == {"Type": "json-file", "Config": {"max-size": "4096", "max-file": "3"}}
+
     def test_a_group_without_a_user_is_the_group_of_the_image_s_user(self, rig: Rig) -> None:
         assert said(rig, "id -u; id -g", security=SecurityContext(run_as_group=3000)) == "0\n3000\n"
 
@@ -200,3 +209,23 @@ def test_what_an_engine_lacks_is_named() -> None:
     assert found["seccompProfile"] == ""
     assert found["appArmorProfile"] == "this Docker engine has no apparmor"
     assert support({"SecurityOptions": ["name=apparmor"]})["appArmorProfile"] == ""
+
+
+# how much of their output is kept
+
+
+@pytest.mark.process
+def test_a_log_keeps_its_last_files_and_a_follower_misses_none(tmp_path: Path) -> None:
+    """`rotateLatestLog` and `cleanupUnusedLogs` in pkg/kubelet/logs/container_log_manager.go."""
+    log = ContainerLog(tmp_path / "0.log", lambda: 1_700_000_000.0, max_size=200, max_files=3)
+    follower = log.read(follow=True)
+    seen = []
+    for number in range(40):
+        log.append("stdout", b"line %d\n" % number)
+        seen.append(next(follower))
+        assert len(list(tmp_path.iterdir())) <= 3
+    assert seen == [b"line %d\n" % number for number in range(40)]
+    kept = [int(line.split()[1]) for line in log.read()]
+    assert kept == list(range(40 - len(kept), 40)) and 10 <= len(kept) < 20
+    log.remove()
+    assert list(tmp_path.iterdir()) == []

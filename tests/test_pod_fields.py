@@ -5,11 +5,13 @@ Upstream's rules are named at each law; all paths are of the kubernetes reposito
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from test_kubelet import Lab
+
+from k8snb.apimachinery.errors import ApiError
 
 Object = dict[str, Any]
 
@@ -248,3 +250,29 @@ def test_what_may_be_missing_is_left_out(lab: Lab) -> None:
     pod = lab.run("sh", "-c", "env", restartPolicy="Never", container={"env": env, "envFrom": source})
     names = {line.partition(b"=")[0] for line in b"".join(lab.kubelet.logs(pod, "main", {})).splitlines()}
     assert b"P_a" in names and not {b"KEY", b"WORD"} & names
+
+
+# what a cluster allows
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "path"),
+    [
+        ("pods", lambda pod: pod, "spec"),
+        ("deployments", lambda pod: {"selector": {"matchLabels": {"a": "b"}},
+                                     "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod}},
+         "spec.template.spec"),
+    ],
+)  # fmt: skip
+def test_a_privileged_container_is_refused_unless_it_is_allowed(
+    lab: Lab, kind: str, spec: Callable[[Object], Object], path: str
+) -> None:
+    """`ValidateSecurityContext` in pkg/apis/core/validation/validation.go, with --allow-privileged=false."""
+    container = {"name": "main", "image": "nginx", "securityContext": {"privileged": True}}
+    body = {"metadata": {"name": "web"}, "spec": spec({"containers": [container]})}
+    lab.server.allow_privileged = False
+    with pytest.raises(ApiError) as refusal:
+        lab.client.create(kind, body, "default")
+    assert f"{path}.containers[0].securityContext.privileged: Forbidden: disallowed by cluster" in refusal.value.message
+    lab.server.allow_privileged = True
+    lab.client.create(kind, body, "default")

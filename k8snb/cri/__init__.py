@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from k8snb.cri.logs import MAX_FILES, MAX_SIZE
 from k8snb.cri.security import NOTHING_SAID, SecurityContext
 
 # Container and sandbox states, as upstream names them.
@@ -108,6 +109,8 @@ class ContainerConfig:
     security: SecurityContext = NOTHING_SAID
     target: str = ""
     termination_log: str = ""
+    log_size: int = MAX_SIZE  # bytes of its output after which a fresh file begins
+    log_files: int = MAX_FILES  # that are kept
 
     @property
     def resources(self) -> ContainerResources:

@@ -79,7 +79,9 @@ def _host_config(api: Any, config: ContainerConfig, sandbox: PodSandboxConfig, s
         ipc_mode="host" if sandbox.host_ipc else joined,
         pid_mode=f"container:{config.target}" if config.target else processes,
         mounts=mounts,
-        log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"}),
+        log_config=docker.types.LogConfig(
+            type="json-file", config={"max-size": str(config.log_size), "max-file": str(config.log_files)}
+        ),
         **host_options(config.security),
         **limits(config),
     )

@@ -206,7 +206,8 @@ class ProcessRuntime:
         private = self._mounts.serve(config, entry)
         owner = self._mounts.identity(config.security)
         place = Place(directory, entry, self._programs.install(entry), private=private, owner=owner)
-        log = ContainerLog(self._log_directory(sandbox) / config.name / f"{config.attempt}.log", self._clock.now)
+        path = self._log_directory(sandbox) / config.name / f"{config.attempt}.log"
+        log = ContainerLog(path, self._clock.now, max_size=config.log_size, max_files=config.log_files)
         try:
             log.path.parent.mkdir(parents=True, exist_ok=True)
             place.prepare(sandbox.config, sandbox.ip, config.mounts)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from k8snb.apimachinery import quantity
 from k8snb.apimachinery.meta import Object, annotations_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.client import Client
 from k8snb.client.informer import Informer
@@ -16,6 +17,7 @@ from k8snb.cri import ContainerConfig, PodSandboxConfig
 from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.env import container_environment, expand
 from k8snb.kubelet.hostname import DOMAIN, hostname, hostname_and_domain
+from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.resizing import wanted
 from k8snb.kubelet.security import security_context
 from k8snb.kubelet.termination import TerminationMessages
@@ -31,14 +33,15 @@ class Configs:
     """
 
     def __init__(
-        self, node: str, client: Client, services: Informer, dns: Callable[[], str], *, volumes: VolumeManager,
+        self, spec: NodeSpec, client: Client, services: Informer, dns: Callable[[], str], *, volumes: VolumeManager,
         messages: TerminationMessages,
     ) -> None:  # fmt: skip
         self.host_ip = ""
         self.allocatable: Callable[[], Mapping[str, str]] = dict
         self._volumes = volumes
         self._messages = messages
-        self._node = node
+        self._node = spec.name
+        self._log_size, self._log_files = quantity.to_bytes(spec.container_log_max_size), spec.container_log_max_files
         self._client = client
         self._services = services
         self._dns = dns
@@ -113,6 +116,8 @@ class Configs:
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             security=security_context(pod, container),
+            log_size=self._log_size,
+            log_files=self._log_files,
         )
 
     def _environment(self, pod: Object, container: Object, state: PodState) -> list[tuple[str, str]]:

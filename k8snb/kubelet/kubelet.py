@@ -78,7 +78,7 @@ class Kubelet:
         messages = TerminationMessages(
             self.name, directories, runtime, pod=lambda uid: self.workers.pod(uid), on_demand=on_demand
         )
-        configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes, messages=messages)
+        configs = Configs(spec, client, informers.get("services"), dns, volumes=volumes, messages=messages)
         self._prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.pleg.finish = messages.finish
@@ -263,6 +263,8 @@ class Kubelet:
             "staticPodPath": self._spec.static_pods, "maxPods": self._spec.pods, "clusterDomain": DOMAIN,
             "nodeStatusUpdateFrequency": "10s", "nodeStatusReportFrequency": "5m0s", "nodeLeaseDurationSeconds": 40,
             "imageMinimumGCAge": "2m0s", "imageGCHighThresholdPercent": 85, "imageGCLowThresholdPercent": 80,
+            "containerLogMaxSize": self._spec.container_log_max_size,
+            "containerLogMaxFiles": self._spec.container_log_max_files,
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%"},
             "evictionPressureTransitionPeriod": "5m0s",
         }  # fmt: skip
