@@ -65,7 +65,8 @@ class Cluster:
     makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
     `schedulers` one leads and the others stand by. `cloud` is who the machines are rented from, False for nobody; the
     notebook's own cloud has them in `zones` in turn. Nodes get the ranges of their pods from `cluster_cidr`, "" = as
-    the runtime has it.
+    the runtime has it. `allow_privileged` says whether containers may ask to be privileged: where they would really be,
+    on Docker, only if it is True.
     Raises ValueError for a runtime that is none.
     """
 
@@ -74,7 +75,7 @@ class Cluster:
         seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
         store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
         apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1, cloud: Provider | bool = True,
-        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "",
+        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "", allow_privileged: bool | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -100,6 +101,7 @@ class Cluster:
         )  # fmt: skip
         self.cloud = NotebookCloud(name, self.machines.machine) if cloud is True else cloud or None
         self._cluster_cidr = cluster_cidr
+        self._allow_privileged = self.runtime_name != "docker" if allow_privileged is None else allow_privileged
         self.provisioners = Provisioners()
         self.addons = Addons(self)
         self.resolver = ""
@@ -150,6 +152,7 @@ class Cluster:
         )  # fmt: skip
         for server in self.apiservers.all:
             server.custom_metrics = self._custom_metrics.answer
+            server.allow_privileged = self._allow_privileged
         self._plane.start()
         self.running = True
         self.addons.start()
