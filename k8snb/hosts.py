@@ -24,9 +24,12 @@ from k8snb.coredns import Zone
 from k8snb.cri import Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
-from k8snb.kube_proxy import DataPlane
+from k8snb.kube_proxy import DataPlane, Permits, everything
 from k8snb.kube_proxy.edge import Edge
 from k8snb.kubelet.prober import Dialer
+from k8snb.networkpolicy import Firewall
+from k8snb.networkpolicy.book import PolicyBook
+from k8snb.networkpolicy.firewall import Unfiltered
 from k8snb.pump import Pump
 
 if TYPE_CHECKING:
@@ -38,8 +41,13 @@ DNS_PORT = 53
 API_PORT = 6443
 LOOPBACK = "127.0.0.1"
 NOT_FROM_PODS = "reached from this machine; pods of the Docker runtime use the Service's name or cluster IP"
+PROCESSES_UNFILTERED = (
+    "enforced for connections to Services and for DNS, which k8snb carries; a pod of the process runtime that connects "
+    "to another pod's own address is not held back: plain processes share this machine's network"
+)
 VIRTUAL_BALANCERS = "203.0.113.0/24"  # RFC 5737: addresses for documentation, which look like the internet's
 VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
+NO_ANSWER = "timed out"
 QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
 
 
@@ -51,7 +59,8 @@ class Host:
     is a GET from the machine that the nodes stand on: status and text; OSError where nobody answers.
     `listen_for_pods(ip, answer)` opens a node's port for the apiserver's clients in pods, and says where;
     `answer(socket)` is called with the first client, unless `stop_listening()` was called before.
-    `remove_at_end(directory)`: it goes with this process, whatever ends that.
+    `remove_at_end(directory)`: it goes with this process, whatever ends that. `enforce(book)` makes NetworkPolicies
+    hold wherever k8snb itself carries a connection; the `firewall` sees to the other places, or says why it does not.
     """
 
     runtime: Runtime
@@ -63,6 +72,8 @@ class Host:
     stop_dns: Callable[[], None]
     visit: Callable[[str], tuple[int, str]]
     listen_for_pods: Callable[[str, Callable[[socket.socket], None]], Spot]
+    enforce: Callable[[PolicyBook], None]
+    firewall: Firewall | None = None
     stop_listening: Callable[[], None] = lambda: None
     remove_at_end: Callable[[Path], None] = lambda path: None
     closers: list[Callable[[], None]] = field(default_factory=list)
@@ -141,13 +152,16 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
 
     def route(ip: str, port: int, client: str = "") -> tuple[str, int] | None:
         spot = outside.connect(ip, port, client)
-        return plane.connect(*spot) if spot else None
+        return plane.connect(*spot, client) if spot else None
+
+    def enforce(book: PolicyBook) -> None:
+        simulation.network.permits = book.permits
 
     simulation.network.route = route
     simulation.join(pump.post)
 
     def serve_dns(zone: Zone, address: str) -> str:
-        simulation.network.lookup = zone.address
+        simulation.network.lookup, simulation.network.resolver = zone.address, address
         return address
 
     def stop_dns() -> None:
@@ -156,6 +170,8 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     def visit(url: str) -> tuple[int, str]:
         parts = urlsplit(url)
         spot = route(parts.hostname or "", parts.port or 80, LOOPBACK)
+        if spot and not simulation.network.permits(LOOPBACK, *spot, "TCP"):
+            raise TimeoutError(NO_ANSWER)
         answer = simulation.http(*spot, parts.path or "/") if spot else None
         if answer is None:
             raise ConnectionRefusedError(CONNECTION_REFUSED)
@@ -171,6 +187,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
         stop_dns=stop_dns,
         visit=visit,
         listen_for_pods=lambda ip, answer: (ip, API_PORT),
+        enforce=enforce,
     )
 
 
@@ -183,6 +200,7 @@ def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | No
     forwards = getattr(processes, "forwards_file", None)
     host = _on_sockets(processes, pump, dice, forwards=forwards, balancers=balancers)
     host.remove_at_end = getattr(processes, "remove_at_end", host.remove_at_end)
+    host.firewall = Unfiltered(PROCESSES_UNFILTERED)
     return host
 
 
@@ -222,6 +240,11 @@ def _on_sockets(
     plane = SocketDataPlane(io, forwards_file=forwards_file, seed=seed)
     outside = SocketDataPlane(io, seed=seed)
     resolvers = Resolvers(io)
+
+    def enforce(book: PolicyBook) -> None:
+        plane.permits = book.permits
+        resolvers.permits = book.permits
+
     host = Host(
         runtime=runtime,
         executor=ThreadExecutor(pump.post),
@@ -232,6 +255,7 @@ def _on_sockets(
         stop_dns=resolvers.close,
         visit=visit,
         listen_for_pods=lambda ip, answer: (ip, API_PORT),
+        enforce=enforce,
         closers=[resolvers.close, outside.close, io.close],
     )
 
@@ -253,6 +277,7 @@ class Resolvers:
     """The cluster's resolver on this machine. One that is started again answers where the one before did."""
 
     def __init__(self, io: IoLoop) -> None:
+        self.permits: Permits = everything
         self._io = io
         self._server: DnsServer | None = None
         self._spot: tuple[str, int] | None = None
@@ -262,6 +287,7 @@ class Resolvers:
         from k8snb.coredns.server import DnsServer
 
         server = DnsServer(self._io, zone, self._spot or (address, DNS_PORT))
+        server.permits = lambda client, protocol: self.permits(client, address, DNS_PORT, protocol)
         server.start()
         self._server, self._spot = server, server.address
         ip, port = server.address

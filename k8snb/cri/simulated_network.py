@@ -1,7 +1,8 @@
 """The virtual network: addresses of simulated pods, and what answers behind them.
 
 Interface: `VirtualNetwork`: `add_node`/`attach` hand addresses out, `http()` asks a pod, `fetch()` is what a container
-does with a URL. Names and Services are plugged in as `lookup(name, namespace)` and `route(ip, port)`.
+does with a URL. Names, Services and policies are plugged in as `lookup(name, namespace)`, answered by the name server
+at `resolver`, `route(ip, port, client)` and `permits(source, destination, port, protocol)`.
 The rule not to break: an address belongs to at most one pod, and finding it costs the same however many there are.
 Real clusters have a CNI plug-in here: a bridge, routes between the nodes, and host-local for the addresses.
 """
@@ -23,6 +24,7 @@ Http = tuple[int, dict[str, str], bytes]
 
 _NODES = ipaddress.IPv4Network("172.18.0.0/16")
 _OVERFLOW = ipaddress.IPv4Network("10.0.0.0/8")
+DNS_PORT = 53
 _PROTOCOLS = {"http": 80, "https": 443}
 _NOT_FOUND = b"<html><body><h1>404 Not Found</h1></body></html>\n"
 
@@ -67,7 +69,9 @@ class VirtualNetwork:
 
     def __init__(self, now: Callable[[], float], *, pod_cidr: str, service_cidr: str) -> None:
         self.lookup: Callable[[str, str], str | None] = lambda name, namespace: None
-        self.route: Callable[[str, int], tuple[str, int] | None] = lambda ip, port: None
+        self.route: Callable[[str, int, str], tuple[str, int] | None] = lambda ip, port, client: None
+        self.permits: Callable[[str, str, int, str], bool] = lambda source, destination, port, protocol: True
+        self.resolver = ""
         self._now = now
         self._unused = _networks(ipaddress.IPv4Network(pod_cidr), ipaddress.IPv4Network(service_cidr))
         self._freed: list[Network] = []
@@ -142,14 +146,21 @@ class VirtualNetwork:
             return Answer(0, b"", "address")
         port = parts.port or _PROTOCOLS.get(parts.scheme, 80)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        answer = self.http(*(self.route(ip, port) or (ip, port)), path, client=container.pod.ip)
+        source = container.pod.ip
+        spot = self.route(ip, port, source) or (ip, port)
+        if not self.permits(source, *spot, "TCP"):
+            return Answer(0, b"", "silence")
+        answer = self.http(*spot, path, client=source)
         return Answer(answer[0], answer[2]) if answer else Answer(0, b"", "refused")
 
     def find_address(self, container: Container, name: str) -> str | None:
         pod = container.pod
         if name in ("localhost", "127.0.0.1", pod.hostname):
             return pod.ip
-        return name if re.fullmatch(r"\d+(\.\d+){3}", name) else self.lookup(name, pod.config.namespace)
+        if re.fullmatch(r"\d+(\.\d+){3}", name):
+            return name
+        may_ask = not self.resolver or self.permits(pod.ip, self.resolver, DNS_PORT, "UDP")
+        return self.lookup(name, pod.config.namespace) if may_ask else None
 
 
 def _networks(pods: ipaddress.IPv4Network, services: ipaddress.IPv4Network) -> Iterator[Network]:

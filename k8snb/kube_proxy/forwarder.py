@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from k8snb.ioloop import IoLoop, Spot, bind_first, why
-from k8snb.kube_proxy import Report
+from k8snb.kube_proxy import Permits, Report, everything
 from k8snb.kube_proxy.balancer import Balancer, Key, RuleTable, objections
 from k8snb.kube_proxy.relay import LISTENERS, SOCKETS, Listener, Wiring
 from k8snb.kube_proxy.rules import EVERY_NODE, Rule, usable
@@ -28,8 +28,9 @@ LOOPBACK = "127.0.0.1"
 
 
 class SocketDataPlane:
-    """Forwards TCP and UDP. `locate` says on which node a client's address is; it is called on the I/O loop, looks
-    something up and returns. Where a runtime maps pods' ports, the EndpointSlices carry the ports that are open.
+    """Forwards TCP and UDP. `locate` says on which node a client's address is, `permits` whether policies let it reach
+    a pod; they are called on the I/O loop, look something up and return. Where a runtime maps pods' ports, the
+    EndpointSlices carry the ports that are open.
 
     `forwards_file` receives what is found elsewhere, as JSON: {"127.1.0.5:80": "127.1.0.5:40123"}, UDP keys with
     "/udp" behind.
@@ -44,6 +45,7 @@ class SocketDataPlane:
         locate: Callable[[str], str] | None = None,
     ) -> None:
         self.report: Callable[[Report], None] = lambda report: None
+        self.permits: Permits = everything
         self._io = io
         self._locate = locate
         self._forwards = Forwards(forwards_file)
@@ -161,10 +163,13 @@ class SocketDataPlane:
         if listener is not None:
             listener.close()
 
+    def _permits(self, source: str, destination: str, port: int, protocol: str) -> bool:
+        return self.permits(source, destination, port, protocol)
+
     def _wired(self) -> Wiring:
         if self._wiring is None:
             locate = self._locate or (lambda client: "")
-            self._wiring = Wiring(asyncio.get_running_loop(), self._balancer, locate)
+            self._wiring = Wiring(asyncio.get_running_loop(), self._balancer, locate, self._permits)
         return self._wiring
 
     async def _close(self) -> None:
