@@ -27,14 +27,16 @@ from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
 from k8snb.kube_proxy import DataPlane, Permits, everything
 from k8snb.kube_proxy.edge import Edge
 from k8snb.kubelet.prober import Dialer
-from k8snb.networkpolicy import Firewall
-from k8snb.networkpolicy.book import PolicyBook
+from k8snb.networkpolicy import Firewall, Judge
+from k8snb.networkpolicy.book import SeenFrom
 from k8snb.networkpolicy.firewall import Unfiltered
 from k8snb.pump import Pump
 
 if TYPE_CHECKING:
     from k8snb.coredns.server import DnsServer
+    from k8snb.cri.docker_kernel import PodKernels
     from k8snb.cri.simulated_network import Http, VirtualNetwork
+    from k8snb.kube_proxy.forwarder import SocketDataPlane
 
 AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
 DNS_PORT = 53
@@ -44,6 +46,10 @@ NOT_FROM_PODS = "reached from this machine; pods of the Docker runtime use the S
 PROCESSES_UNFILTERED = (
     "enforced for connections to Services and for DNS, which k8snb carries; a pod of the process runtime that connects "
     "to another pod's own address is not held back: plain processes share this machine's network"
+)
+ENGINE_UNGUARDED = (
+    "enforced for connections to Services and for DNS where k8snb carries them; a pod that connects to another pod's "
+    "own address is not held back"
 )
 VIRTUAL_BALANCERS = "203.0.113.0/24"  # RFC 5737: addresses for documentation, which look like the internet's
 VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
@@ -72,7 +78,7 @@ class Host:
     stop_dns: Callable[[], None]
     visit: Callable[[str], tuple[int, str]]
     listen_for_pods: Callable[[str, Callable[[socket.socket], None]], Spot]
-    enforce: Callable[[PolicyBook], None]
+    enforce: Callable[[Judge], None]
     firewall: Firewall | None = None
     stop_listening: Callable[[], None] = lambda: None
     remove_at_end: Callable[[Path], None] = lambda path: None
@@ -154,7 +160,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
         spot = outside.connect(ip, port, client)
         return plane.connect(*spot, client) if spot else None
 
-    def enforce(book: PolicyBook) -> None:
+    def enforce(book: Judge) -> None:
         simulation.network.permits = book.permits
 
     simulation.network.route = route
@@ -213,7 +219,10 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor())
     reached_by_pods = engine.open_service_network()
     balancers, free = claim_balancers()
-    host = _on_sockets(engine, pump, dice, forwards=None, balancers=balancers, note=NOT_FROM_PODS)
+    kernels: PodKernels | None = getattr(engine, "kernels", None)
+    host = _on_sockets(engine, pump, dice, balancers=balancers, note=NOT_FROM_PODS, plane=_in_kernels(kernels))
+    if kernels is not None:
+        _guard_pods(host, engine, kernels)
     host.closers.append(free)
     host.remove_at_end = getattr(engine, "remove_at_end", host.remove_at_end)
     serve_dns = host.serve_dns
@@ -226,30 +235,62 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     return host
 
 
-def _on_sockets(
-    runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object, balancers: str, note: str = ""
-) -> Host:
-    from pathlib import Path
+def _in_kernels(kernels: PodKernels | None) -> Callable[[IoLoop, int], SocketDataPlane] | None:
+    """A data plane that pods' kernels carry out by themselves, where this machine lets them."""
+    if kernels is None or kernels.why_not:
+        return None
+    from k8snb.cri.docker_kernel import SERVICES
+    from k8snb.kube_proxy.netfilter import KernelDataPlane
 
+    return lambda io, seed: KernelDataPlane(io, SERVICES, lambda text: kernels.program(nat=text), seed=seed)
+
+
+def _guard_pods(host: Host, engine: EngineRuntime, kernels: PodKernels) -> None:
+    """NetworkPolicies on an engine: whatever comes from elsewhere than a pod comes from the node."""
+    from k8snb.cri.docker_kernel import INPUT, OUTPUT
+    from k8snb.networkpolicy.netfilter import KernelFirewall
+
+    node: str = getattr(engine, "node_address", "")
+    pods = ipaddress.ip_network(getattr(engine, "cluster_cidr", "") or f"{node}/32")
+    host.firewall = KernelFirewall(
+        lambda tables: kernels.program(filters=tables), lambda: _unguarded(kernels.why_not), node=node,
+        reach_out=lambda: (engine.service_cidr,), chains=(INPUT, OUTPUT),
+    )  # fmt: skip
+    enforce = host.enforce
+
+    def enforce_by_address(book: Judge) -> None:
+        enforce(SeenFrom(book, lambda source: source if ipaddress.ip_address(source) in pods else node))
+
+    host.enforce = enforce_by_address
+
+
+def _unguarded(why_not: str) -> str:
+    return f"{ENGINE_UNGUARDED}: {why_not}" if why_not else ""
+
+
+def _on_sockets(
+    runtime: Runtime, pump: Pump, dice: random.Random, *, balancers: str, forwards: object = None, note: str = "",
+    plane: Callable[[IoLoop, int], SocketDataPlane] | None = None,
+) -> Host:  # fmt: skip
     from k8snb.kube_proxy.forwarder import SocketDataPlane
     from k8snb.kubelet.dialer import SocketDialer
 
     io = IoLoop(on_failure=lambda component, details: pump.post(lambda: pump.on_failure(component, details)))
     forwards_file = forwards if isinstance(forwards, Path) else None
     seed = dice.getrandbits(32)
-    plane = SocketDataPlane(io, forwards_file=forwards_file, seed=seed)
+    inside = plane(io, seed) if plane else SocketDataPlane(io, forwards_file=forwards_file, seed=seed)
     outside = SocketDataPlane(io, seed=seed)
     resolvers = Resolvers(io)
 
-    def enforce(book: PolicyBook) -> None:
-        plane.permits = book.permits
+    def enforce(book: Judge) -> None:
+        inside.permits = book.permits
         resolvers.permits = book.permits
 
     host = Host(
         runtime=runtime,
         executor=ThreadExecutor(pump.post),
-        plane=plane,
-        edge=Edge(outside, plane, pump.clock, addresses(balancers), note=note),
+        plane=inside,
+        edge=Edge(outside, inside, pump.clock, addresses(balancers), note=note),
         dialer=SocketDialer(),
         serve_dns=resolvers.serve,
         stop_dns=resolvers.close,

@@ -21,6 +21,14 @@ class PodRules(NamedTuple):
     egress: tuple[Opening, ...] | None
 
 
+class Judge(Protocol):
+    """Who is asked about each connection that k8snb carries itself. Any thread may ask."""
+
+    def permits(self, source: str, destination: str, port: int, protocol: str = "TCP") -> bool:
+        """Whether a connection may be made between two addresses."""
+        ...
+
+
 class Firewall(Protocol):
     """What enforces policies where no connection passes k8snb itself. No call blocks.
 

@@ -7,10 +7,11 @@ costs nothing and no pod is known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from k8snb.apimachinery.meta import split_key
-from k8snb.networkpolicy import PodRules
+from k8snb.networkpolicy import Judge, PodRules
 from k8snb.networkpolicy.policies import EGRESS, INGRESS, Peer, Policy, Verdict, allowed, openings
 
 NO_POLICY = Verdict(True)
@@ -72,6 +73,16 @@ class PolicyBook:
 
     def _named(self, peer: Peer) -> Peer:
         return peer._replace(namespace_labels=self.namespaces.get(peer.namespace, {})) if peer.name else peer
+
+
+class SeenFrom(NamedTuple):
+    """A judge for a place where `meant(address)` says whose address a client's is."""
+
+    judge: Judge
+    meant: Callable[[str], str]
+
+    def permits(self, source: str, destination: str, port: int, protocol: str = "TCP") -> bool:
+        return self.judge.permits(self.meant(source), destination, port, protocol)
 
 
 def pod_rules(policies: Iterable[Policy], pod: Peer, everybody: Iterable[Peer]) -> PodRules:

@@ -1,6 +1,6 @@
 """Firewalls: what stands in the way of connections that k8snb does not carry itself.
 
-Interface: `Unfiltered(why_not)`, a `Firewall` that holds nothing back and says so; `netfilter.PodFirewalls` does more.
+Interface: `Unfiltered(why_not)`, a `Firewall` that holds nothing back and says so; `netfilter` has one that does.
 """
 
 from __future__ import annotations
