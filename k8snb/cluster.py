@@ -17,7 +17,7 @@ from k8snb import hosts, journal
 from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
-from k8snb.apimachinery.meta import Object, get_path, is_true
+from k8snb.apimachinery.meta import Object, get_path, is_true, key_of, labels_of, name_of, namespace_of
 from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.history import History
@@ -40,9 +40,12 @@ from k8snb.faults import Faults
 from k8snb.hooks import Hooks
 from k8snb.journal import Entry
 from k8snb.kube_proxy.proxy import RuleBook
+from k8snb.kube_proxy.rules import service_keys
+from k8snb.kube_proxy.view import RuleRow, rule_rows
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
 from k8snb.machines import Machines, Node
+from k8snb.networkpolicy.policies import Peer, Policy, on_host, peer_of, policy_of
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
@@ -399,6 +402,24 @@ class Cluster:
     def address(self, ip: str, port: int) -> tuple[str, int]:
         """Where this machine really finds an address of the cluster."""
         return self.host.edge.actual(*self.host.plane.actual(ip, port))
+
+    def proxy_rules(self, service: str = "", namespace: str = "", *, node: str = "") -> list[RuleRow]:
+        """The rules that the nodes' kube-proxies hold: of one Service, of a namespace, or all; of one node, or all."""
+        nodes = [(name, each.network.node_ip) for name, each in self.nodes.items() if each.proxy and node in ("", name)]
+        services = sorted(self.client.items("services", namespace), key=key_of)
+        slices: dict[str, list[Object]] = {}
+        for each in self.client.items("endpointslices", namespace):
+            for key in service_keys(each):
+                slices.setdefault(key, []).append(each)
+        chosen = [each for each in services if service in ("", name_of(each))]
+        return rule_rows(chosen, lambda each: slices.get(key_of(each), ()), nodes)
+
+    def policies(self) -> tuple[list[Policy], list[Peer]]:
+        """The NetworkPolicies, and the pods that they are about: what `k8snb.networkpolicy` judges connections by."""
+        labels = {name_of(each): labels_of(each) for each in self.client.items("namespaces")}
+        pods = [each for each in self.client.items("pods") if get_path(each, "status.podIP")]
+        peers = [peer_of(each, labels.get(namespace_of(each), {})) for each in pods if not on_host(each)]
+        return [policy_of(each) for each in self.client.items("networkpolicies")], peers
 
     def service_urls(self, name: str, namespace: str = "default") -> list[str]:
         """A URL for each port of a Service, as reached from here: its load balancer's, else its node ports', else its

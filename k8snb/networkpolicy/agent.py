@@ -15,7 +15,7 @@ from k8snb.client.events import WARNING
 from k8snb.client.informer import Informers
 from k8snb.networkpolicy import Firewall
 from k8snb.networkpolicy.book import PolicyBook
-from k8snb.networkpolicy.policies import Peer, peer_of, policy_of
+from k8snb.networkpolicy.policies import Peer, on_host, peer_of, policy_of
 
 ALL_PODS = "*"  # the key under which the firewalls of all pods are brought up to date
 ENDED = ("Succeeded", "Failed")
@@ -108,6 +108,6 @@ class PolicyAgent(Controller):
 
 def _end(pod: Object | None) -> Peer | None:
     """A pod as an end of connections; None while it has no address, or only its node's."""
-    if pod is None or get_path(pod, "spec.hostNetwork") or get_path(pod, "status.phase") in ENDED:
+    if pod is None or on_host(pod) or get_path(pod, "status.phase") in ENDED:
         return None
     return peer_of(pod) if get_path(pod, "status.podIP") else None

@@ -28,7 +28,7 @@ NO_MAPPING: Mapping[int, int] = {}
 class Peer(NamedTuple):
     """One end of a connection. What is no pod has an address alone.
 
-    `ports` are the names that the pod's containers give: (name, protocol, number). `host_ip` is the pod's node.
+    `ports` are those that the pod's containers declare: (name or "", protocol, number). `host_ip` is the pod's node.
     `mapped` says what the pod itself calls a port that its runtime has put elsewhere: {42080: 80}.
     """
 
@@ -40,6 +40,11 @@ class Peer(NamedTuple):
     ports: tuple[tuple[str, str, int], ...] = ()
     host_ip: str = ""
     mapped: Mapping[int, int] = NO_MAPPING
+
+    @property
+    def opened(self) -> tuple[tuple[int, str], ...]:
+        """The ports that are declared, each with its protocol."""
+        return tuple(dict.fromkeys((number, protocol) for _, protocol, number in self.ports))
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}" if self.name else self.ip
@@ -161,14 +166,19 @@ def peer_of(pod: Object, namespace_labels: Mapping[str, str] = NO_LABELS) -> Pee
     """A pod as an end of connections."""
     containers = (*(get_path(pod, "spec.initContainers") or ()), *(get_path(pod, "spec.containers") or ()))
     ports = tuple(
-        (port["name"], port.get("protocol") or "TCP", port["containerPort"])
-        for container in containers for port in container.get("ports") or () if port.get("name")
+        (port.get("name") or "", port.get("protocol") or "TCP", port["containerPort"])
+        for container in containers for port in container.get("ports") or ()
     )  # fmt: skip
     status, metadata = pod.get("status") or {}, pod["metadata"]
     return Peer(
         status.get("podIP") or "", namespace_of(pod), metadata["name"], metadata.get("labels") or NO_LABELS,
         namespace_labels, ports, status.get("hostIP") or "", _mapped(pod),
     )  # fmt: skip
+
+
+def on_host(pod: Object) -> bool:
+    """Whether a pod has its node's network, where no policy reaches it."""
+    return bool(get_path(pod, "spec.hostNetwork"))
 
 
 def _mapped(pod: Object) -> Mapping[int, int]:
