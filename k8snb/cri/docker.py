@@ -106,6 +106,7 @@ class DockerRuntime:
                 janitor.docker(self._held.run, self._url.removeprefix("unix://"))
             self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels)
             self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
+            self.addresses = self._pods.addresses
         except BaseException:
             self._api.close()
             raise
@@ -151,7 +152,8 @@ class DockerRuntime:
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
         """Start the pause container that has the pod's address."""
-        ip = self._pods.gateway if config.host_network else self._pods.take(config.node)
+        pod = f"{config.namespace}/{config.name}"
+        ip = self._pods.gateway if config.host_network else self._pods.take(config.node, pod)
         try:
             with translated("CreatePodSandboxError", f'cannot create the sandbox of pod "{config.name}"'):
                 return self._start_pause(config, ip)
