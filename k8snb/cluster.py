@@ -32,7 +32,8 @@ from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.cri import RangeTaker, RuntimeFailure
+from k8snb.cri import Addressed, RangeTaker, RuntimeFailure
+from k8snb.cri.cni import NetworkPlugin
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
@@ -68,7 +69,7 @@ class Cluster:
     makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
     `schedulers` one leads and the others stand by. `cloud` is who the machines are rented from, False for nobody; the
     notebook's own cloud has them in `zones` in turn. Nodes get the ranges of their pods from `cluster_cidr`, "" = as
-    the runtime has it.
+    the runtime has it, and a `network` plug-in chooses their addresses.
     Raises ValueError for a runtime that is none.
     """
 
@@ -77,7 +78,7 @@ class Cluster:
         seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
         store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
         apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1, cloud: Provider | bool = True,
-        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "",
+        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "", network: NetworkPlugin | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -102,7 +103,7 @@ class Cluster:
             rented=cloud is not False, zones=zones,
         )  # fmt: skip
         self.cloud = NotebookCloud(name, self.machines.machine) if cloud is True else cloud or None
-        self._cluster_cidr = cluster_cidr
+        self._cluster_cidr, self._network = cluster_cidr, network
         self.provisioners = Provisioners()
         self.addons = Addons(self)
         self.resolver = ""
@@ -143,6 +144,7 @@ class Cluster:
         build = self._own_host or hosts.HOSTS[self.runtime_name]
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
+        self._plug_in(self._network)
         self.machines.directories.on_made = self._host.remove_at_end
         self._plane = ControlPlane(
             self.apiservers, self.store, self.pump, self._host, identity=self.identity, seed=self._seed,
@@ -158,6 +160,13 @@ class Cluster:
         for spec in self.machines.specs.values():
             self._switch_on(spec)
         self._serve_pods(self._host, self.door)
+
+    def _plug_in(self, network: NetworkPlugin | None) -> None:
+        if network is None:
+            return
+        if not isinstance(self.runtime, Addressed):
+            raise ValueError(f"the runtime {self.runtime_name} gives pods addresses by itself: it takes no plug-in")
+        self.runtime.addresses.plugin = network
 
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from k8snb.clock import Clock
 from k8snb.coredns import Zone
-from k8snb.cri import Runtime
+from k8snb.cri import Addressed, Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
 from k8snb.kube_proxy import DataPlane, Permits, everything
@@ -152,7 +152,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     simulation = runtime if isinstance(runtime, Simulation) else SimulatedRuntime(pump.clock)
     if simulation.clock is not pump.clock:
         raise ValueError("the runtime has a clock of its own: Cluster(runtime=runtime, clock=runtime.clock) shares it")
-    plane = VirtualDataPlane(dice, pump.clock.monotonic)
+    plane = VirtualDataPlane(dice, pump.clock.monotonic, locate=_locate(simulation))
     outside = VirtualDataPlane(dice, pump.clock.monotonic)
     edge = Edge(outside, plane, pump.clock, addresses(VIRTUAL_BALANCERS))
 
@@ -175,6 +175,9 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
 
     def visit(url: str) -> tuple[int, str]:
         parts = urlsplit(url)
+        health = plane.health(parts.hostname or "", parts.port or 80)
+        if health is not None:
+            return health
         spot = route(parts.hostname or "", parts.port or 80, LOOPBACK)
         if spot and not simulation.network.permits(LOOPBACK, *spot, "TCP"):
             raise TimeoutError(NO_ANSWER)
@@ -220,7 +223,7 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     reached_by_pods = engine.open_service_network()
     balancers, free = claim_balancers()
     kernels: PodKernels | None = getattr(engine, "kernels", None)
-    host = _on_sockets(engine, pump, dice, balancers=balancers, note=NOT_FROM_PODS, plane=_in_kernels(kernels))
+    host = _on_sockets(engine, pump, dice, balancers=balancers, note=NOT_FROM_PODS, plane=_in_kernels(engine, kernels))
     if kernels is not None:
         _guard_pods(host, engine, kernels)
     host.closers.append(free)
@@ -235,14 +238,21 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     return host
 
 
-def _in_kernels(kernels: PodKernels | None) -> Callable[[IoLoop, int], SocketDataPlane] | None:
+def _locate(runtime: Runtime) -> Callable[[str], str] | None:
+    """On which node a pod's address is; None where nobody can tell."""
+    return runtime.addresses.node_of if isinstance(runtime, Addressed) else None
+
+
+def _in_kernels(runtime: Runtime, kernels: PodKernels | None) -> Callable[[IoLoop, int], SocketDataPlane] | None:
     """A data plane that pods' kernels carry out by themselves, where this machine lets them."""
     if kernels is None or kernels.why_not:
         return None
     from k8snb.cri.docker_kernel import SERVICES
     from k8snb.kube_proxy.netfilter import KernelDataPlane
 
-    return lambda io, seed: KernelDataPlane(io, SERVICES, lambda text: kernels.program(nat=text), seed=seed)
+    return lambda io, seed: KernelDataPlane(
+        io, SERVICES, lambda text: kernels.program(nat=text), seed=seed, locate=_locate(runtime)
+    )
 
 
 def _guard_pods(host: Host, engine: EngineRuntime, kernels: PodKernels) -> None:
@@ -278,7 +288,8 @@ def _on_sockets(
     io = IoLoop(on_failure=lambda component, details: pump.post(lambda: pump.on_failure(component, details)))
     forwards_file = forwards if isinstance(forwards, Path) else None
     seed = dice.getrandbits(32)
-    inside = plane(io, seed) if plane else SocketDataPlane(io, forwards_file=forwards_file, seed=seed)
+    locate = _locate(runtime)
+    inside = plane(io, seed) if plane else SocketDataPlane(io, forwards_file=forwards_file, seed=seed, locate=locate)
     outside = SocketDataPlane(io, seed=seed)
     resolvers = Resolvers(io)
 

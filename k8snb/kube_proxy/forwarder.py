@@ -21,8 +21,9 @@ from pathlib import Path
 from k8snb.ioloop import IoLoop, Spot, bind_first, why
 from k8snb.kube_proxy import Permits, Report, everything
 from k8snb.kube_proxy.balancer import Balancer, Key, RuleTable, objections
+from k8snb.kube_proxy.healthcheck import HealthListener
 from k8snb.kube_proxy.relay import LISTENERS, SOCKETS, Listener, Wiring
-from k8snb.kube_proxy.rules import EVERY_NODE, Rule, usable
+from k8snb.kube_proxy.rules import EVERY_NODE, HEALTH, Rule, usable
 
 LOOPBACK = "127.0.0.1"
 
@@ -52,7 +53,7 @@ class SocketDataPlane:
         self._balancer = Balancer(random.Random(seed), time.monotonic)
         self._table = RuleTable()
         self._nodes: dict[str, str] = {}  # name → address
-        self._listeners: dict[Key, Listener] = {}
+        self._listeners: dict[Key, Listener | HealthListener] = {}
         self._wiring: Wiring | None = None  # made on the loop
 
     # what kube-proxy calls, from the pump
@@ -130,10 +131,10 @@ class SocketDataPlane:
         rule, node = self._wanted(*place)
         if rule is None:
             self._forwards.drop(place)
-        if rule is None or not usable(rule, node):
+        if rule is None or not (rule.sort == HEALTH or usable(rule, node)):
             self._shut(place)
         elif place in self._listeners:
-            self._listeners[place].update(rule)
+            self._listeners[place].update(rule, node)
         else:
             self._open(place, rule, node)
 
@@ -142,8 +143,9 @@ class SocketDataPlane:
         if not self._nodes:
             return None, ""
         rule = self._table.at(address, port, protocol)
-        node = next((node for node, its_address in self._nodes.items() if its_address == address), "")
-        if rule is None and node:
+        here = [node for node, its_address in self._nodes.items() if its_address == address]
+        node = here[0] if len(here) == 1 else ""  # where nodes share an address, each of them may be meant
+        if rule is None and here:
             return self._table.at(EVERY_NODE, port, protocol), node
         return rule, ""
 
@@ -156,7 +158,10 @@ class SocketDataPlane:
             return
         if self._forwards.put(place, bound.spot):
             self.report(Report(rule.service, (address, port), protocol, bound.spot, bound.reason))
-        self._listeners[place] = LISTENERS[protocol](bound.sock, rule, node, self._wired())
+        if rule.sort == HEALTH:
+            self._listeners[place] = HealthListener(bound.sock, rule, node, self._wired().loop)
+        else:
+            self._listeners[place] = LISTENERS[protocol](bound.sock, rule, node, self._wired())
 
     def _shut(self, place: Key) -> None:
         listener = self._listeners.pop(place, None)

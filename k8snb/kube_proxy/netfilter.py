@@ -44,9 +44,10 @@ class KernelDataPlane(SocketDataPlane):
     """`hand_over(text)` gives pods' kernels a function that writes their nat table, with the rules of that moment."""
 
     def __init__(
-        self, io: IoLoop, chain: str, hand_over: Callable[[Callable[[], str]], None], *, seed: int = 0
-    ) -> None:
-        super().__init__(io, seed=seed)
+        self, io: IoLoop, chain: str, hand_over: Callable[[Callable[[], str]], None], *, seed: int = 0,
+        locate: Callable[[str], str] | None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(io, seed=seed, locate=locate)
         self._chain = chain
         self._hand_over = hand_over
         self._on: set[str] = set()

@@ -1,6 +1,6 @@
 """kube-proxy's connections: the listeners that accept, choose a target and copy bytes both ways.
 
-Interface: `TcpListener` and `UdpListener`: `update(rule)` says where the next connection goes, `close()` ends it.
+Interface: `TcpListener` and `UdpListener`: `update(rule, node)` says where the next connection goes, `close()` ends it.
 The rule not to break: all of it runs on the I/O loop, and what is established outlives every change of the rules.
 Real Kubernetes does this in the kernel: netfilter rewrites addresses, conntrack remembers UDP flows.
 """
@@ -139,8 +139,8 @@ class TcpListener:
         self._address: str = sock.getsockname()[0]
         self._listen()
 
-    def update(self, rule: Rule) -> None:
-        self._rule = rule
+    def update(self, rule: Rule, node: str) -> None:
+        self._rule, self._node = rule, node
 
     def close(self) -> None:
         self._wiring.loop.remove_reader(self._sock)
@@ -259,9 +259,9 @@ class UdpListener:
         self._sweep: asyncio.TimerHandle | None = None
         wiring.loop.add_reader(sock, self._receive)
 
-    def update(self, rule: Rule) -> None:
+    def update(self, rule: Rule, node: str) -> None:
         """Forget the flows to targets that are gone, as kube-proxy clears conntrack."""
-        self._rule = rule
+        self._rule, self._node = rule, node
         targets = set(usable(rule))
         for flow in [flow for flow in self._flows.values() if flow.target not in targets]:
             self._end(flow)

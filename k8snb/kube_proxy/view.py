@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from k8snb.apimachinery.meta import Object, key_of
-from k8snb.kube_proxy.rules import NODE_PORT, Rule, Target, is_proxied, is_ready, on_node, service_rules
+from k8snb.kube_proxy.rules import HEALTH, NODE_PORT, Rule, Target, is_proxied, is_ready, on_node, service_rules
 
 EVERYWHERE = "all"  # in the place of a node, where all have the same
 Slices = Callable[[Object], Iterable[Object]]
@@ -90,6 +90,8 @@ def _policy(rule: Rule) -> str:
 
 
 def _without(rule: Rule) -> str:
+    if rule.sort == HEALTH:
+        return "answers 503: no endpoint on this node"
     if rule.targets and rule.sort != "ClusterIP":
         return "dropped: no endpoint on this node, and the policy is Local"
     return "no endpoint on this node, and the policy is Local" if rule.targets else "refused: no endpoint is ready"
@@ -133,7 +135,7 @@ def iptables_text(rules: Iterable[Rule]) -> str:
     services: list[str] = []
     node_ports: list[str] = []
     body: list[str] = []
-    for rule in rules:
+    for rule in (each for each in rules if each.sort != HEALTH):  # at these the proxy itself answers
         name = f"{rule.service}:{rule.port_name}" if rule.port_name else rule.service
         chain = _chain("KUBE-SVL" if rule.local else "KUBE-SVC", f"{name}{rule.protocol.lower()}")
         listen = f'-p {rule.protocol.lower()} -m comment --comment "{name}" -m {rule.protocol.lower()}'
