@@ -5,6 +5,7 @@ Rules: the page "Service" of the Kubernetes documentation, and `test/e2e/network
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import re
 import socket
@@ -188,6 +189,13 @@ def test_datagrams_reach_a_pod_and_its_answer_comes_back(cluster: Cluster) -> No
     plane, node = cluster.host.plane, cluster.nodes["node-1"].network.node_ip
     until(cluster, lambda: datagram(plane.actual(made["spec"]["clusterIP"], 53, "UDP")) == "udp")
     assert datagram(plane.actual(node, made["spec"]["ports"][0]["nodePort"], "UDP")) == "udp"
+
+
+def test_every_pod_has_an_address_of_its_node_s_range(cluster: Cluster) -> None:
+    for pod in ready(cluster):
+        node = cluster.client.get("nodes", pod["spec"]["nodeName"])
+        inside = ipaddress.ip_network(node["spec"]["podCIDR"])
+        assert ipaddress.ip_address(pod["status"]["podIP"]) in inside, (pod["metadata"]["name"], inside)
 
 
 def test_a_pod_s_datagrams_go_through_a_service(cluster: Cluster) -> None:
