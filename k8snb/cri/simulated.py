@@ -62,6 +62,7 @@ class SimulatedRuntime:
         self.cluster_cidr = pod_cidr
         self.reserved = (service_cidr,)
         self.network = VirtualNetwork(self.now, pod_cidr=pod_cidr, service_cidr=service_cidr)
+        self.addresses = self.network.addresses
         self.post: Callable[[Callable[[], None]], None] = lambda callback: callback()
         self.clock = self._clock = clock
         self._elapsed = 0.0
