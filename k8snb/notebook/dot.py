@@ -1,17 +1,15 @@
 """A diagram as DOT, Graphviz's language.
 
-Interface: `to_dot(diagram, legend=…) -> str`; `EDGE_STYLES`; `plain(text)`, text that every format can hold.
-The rule not to break: everything shows three ways — in colour, in shape or line, and in a word — and what stands in an
-object is text: it can end no quotation and open no tag.
+Interface: `to_dot(diagram, legend=…) -> str`; `EDGE_STYLES`.
+The rule not to break: everything shows three ways: in colour, in shape or line, and in a word.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from html import escape
 from itertools import pairwise
+from typing import Protocol
 
 from k8snb.notebook import themes
 from k8snb.notebook.diagram import (
@@ -24,7 +22,6 @@ from k8snb.notebook.diagram import (
     HUB,
     LEAVES_OUT,
     MOUNTS,
-    NODE,
     NOTHING,
     ONWARD,
     OWNS,
@@ -37,16 +34,16 @@ from k8snb.notebook.diagram import (
     SILENT,
     SORTS,
     TALKS,
-    Bar,
     Box,
     Diagram,
     Edge,
     Group,
-    say,
-    say_group,
 )
+from k8snb.notebook.dot_grid import grid, is_grid
+from k8snb.notebook.labels import group_tooltip, heading, label, plain, quote, small, stack, tip, tooltip
+from k8snb.notebook.packing import packed
 from k8snb.notebook.style import BAD, BUSY, DONE, GOOD, PLAIN, Tone
-from k8snb.notebook.themes import BLUE, FAINT, INK, LINE, MARKS, OCHRE, PURPLE, TEAL, TRACK, VIOLET
+from k8snb.notebook.themes import BLUE, INK, LINE, MARKS, OCHRE, PURPLE, TEAL, VIOLET
 
 Look = dict[str, str]
 
@@ -101,61 +98,66 @@ _BORDERS: dict[Tone, Look] = {
 }
 _STYLES = {"Ingress": "filled,bold", "NetworkPolicy": "filled,diagonals"}
 _FONT = "Helvetica,Arial,sans-serif"
-_BAR = 64  # points
-_FRAMES, _ROW = 4, 4  # frames, and boxes that nothing joins, beside each other
-LONGEST = 48  # characters of one line in a box
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]+")
 
 
-def plain(text: str, most: int = LONGEST) -> str:
-    """Text on one line, without characters that end a string, turn the line round or are in no document."""
-    text = _UNPRINTABLE.sub(" ", text)
-    return text if len(text) <= most else text[: most - 1] + "…"
+class Letters(Protocol):
+    """How text gets into boxes and frames: attributes of DOT, without brackets."""
+
+    def of_box(self, box: Box, shape: str) -> str: ...
+    def of_group(self, group: Group) -> str: ...
 
 
-def to_dot(diagram: Diagram, *, legend: bool = False) -> str:
+class HtmlLetters:
+    """As HTML-like labels, in several sizes and colours."""
+
+    def of_box(self, box: Box, shape: str) -> str:
+        return f"label=<{label(box)}>"
+
+    def of_group(self, group: Group) -> str:
+        return f"label=<{heading(group)}>"
+
+
+def to_dot(diagram: Diagram, *, legend: bool = False, letters: Letters | None = None) -> str:
     """The DOT text. Owners stand to the left of what they own, services to the right of the pods they select."""
-    grid = _is_grid(diagram)
-    direction = "TB" if grid or diagram.layout == HUB else "LR"
+    table, letters = is_grid(diagram), letters or HtmlLetters()
+    direction = "TB" if table or diagram.layout == HUB else "LR"
     lines = [
         "digraph k8snb {",
         f'  graph [rankdir={direction} bgcolor="transparent" pad="0.15" nodesep="0.16" '
-        f'ranksep="{0.2 if grid else 0.6}" fontname="{_FONT}" fontsize="11" fontcolor="{LINE}"'
+        f'ranksep="{0.2 if table else 0.6}" fontname="{_FONT}" fontsize="11" fontcolor="{LINE}"'
         + (f" label=<{_legend(diagram)}> labelloc=b labeljust=l]" if legend else "]"),
         f'  node [fontname="{_FONT}" fontsize="11" fontcolor="{INK}" margin="0.12,0.06" height="0.3"]',
         f'  edge [fontname="{_FONT}" fontsize="9" fontcolor="{LINE}"]',
     ]
-    lines += _grid(diagram) if grid else _frames(diagram)
+    lines += grid(diagram) if table else _frames(diagram, letters)
     if not diagram.groups and not diagram.boxes:
         lines.append(f'  "nothing" [shape=plaintext label="{NOTHING}" fontcolor="{LINE}" tooltip="{NOTHING}"]')
     upwards = _upwards(diagram)
-    lines += [_edge(edge, label, diagram, upwards) for edge, label in _labelled(diagram.edges)]
+    lines += [_edge(edge, said, diagram, upwards) for edge, said in _labelled(diagram.edges)]
     return "\n".join([*lines, "}", ""])
 
 
-def _is_grid(diagram: Diagram) -> bool:
-    """Whether frames stand beside each other like machines: nothing leads from one to another."""
-    return any(group.kind == NODE for group in diagram.groups) and not diagram.edges
-
-
-def _node(box: Box) -> str:
+def _node(box: Box, letters: Letters) -> str:
     fill, border = _KIND_COLOURS.get(box.kind, _POLICY)
     if box.kind in _TONED:
         fill, border = box.tone.fill, box.tone.border
     look = {"shape": _SHAPES.get(box.kind, _CONTROLLER), "fillcolor": fill, "color": border, "penwidth": "1.3"}
     look |= _BORDERS[box.tone] if box.kind in _TONED else {"style": _STYLES.get(box.kind, "filled")}
-    if look["shape"] == "box" and box.kind in _TONED and box.tone is not BAD:
-        look["style"] = f"rounded,{look['style']}"
+    if box.tone in (BUSY, BAD):
+        look |= {"color": box.tone.border, **_BORDERS[box.tone]}
     if box.picked is False:
         look |= {"fillcolor": themes.PALE_FILL, "color": themes.PALE_BORDER, "fontcolor": themes.PALE_INK,
                  "penwidth": "1"}  # fmt: skip
     if box.picked:
         look |= {"penwidth": "3.2"}
+    if look["shape"] == "box" and box.kind in _TONED and box.tone is not BAD:
+        look["style"] = f"rounded,{look['style']}"
     if box.count > 1 and look["shape"] == "box" and box.kind in _TONED:
         look |= {"shape": "box3d", "style": "filled"}
     if box.mark:
         look |= _mark_look(box.mark)
-    return f'  "{_quote(box.id)}" [{_attributes(look)} label=<{_label(box)}> tooltip="{_tip(_tooltip(box))}"]'
+    text = letters.of_box(box, look["shape"])
+    return f'  "{quote(box.id)}" [{_attributes(look)} {text} tooltip="{tip(tooltip(box))}"]'
 
 
 def _mark_look(mark: str) -> Look:
@@ -166,55 +168,6 @@ def _mark_look(mark: str) -> Look:
 
 def _attributes(values: Mapping[str, str]) -> str:
     return " ".join(f'{name}="{value}"' for name, value in values.items())
-
-
-def _quote(text: str) -> str:
-    return plain(text, 1000).replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _tip(text: str) -> str:
-    """Text of a tooltip, in which Graphviz reads entities."""
-    return _quote(escape(plain(text, 300), quote=False))
-
-
-def _tooltip(box: Box) -> str:
-    where = f" in {box.namespace}" if box.namespace and box.kind != "Namespace" else ""
-    details = "; ".join(box.details if box.count == 1 else ())
-    return f"{say(box)}{where}{'; ' + details if details else ''}"
-
-
-def _small(text: str, size: float, colour: str = "") -> str:
-    paint = f' COLOR="{colour}"' if colour else ""
-    return f'<FONT POINT-SIZE="{size:g}"{paint}>{escape(plain(text))}</FONT>'
-
-
-def _label(box: Box) -> str:
-    """Kind, name, status, details beneath each other."""
-    faint = FAINT if box.picked is not False else themes.PALE_FAINT
-    many = f" ×{box.count}" if box.count > 1 else ""
-    mark = "◆ " if box.picked else ""
-    kind = _plural(box.kind) if box.count > 1 else box.kind
-    rows = [_small(mark + kind, 8, faint)] if kind or mark else []
-    rows.append(f"<B>{escape(plain(box.name))}{many}</B>")
-    if box.status:
-        symbol = f"{box.tone.symbol} " if box.tone.symbol else ""
-        rows.append(_small(symbol + box.status, 9.5))
-    rows += [_small(text, 8.5, faint) for text in box.details]
-    if box.mark:
-        symbol, colour = MARKS[box.mark]
-        rows.append(f"<B>{_small(f'{symbol} {box.mark}', 9, colour)}</B>")
-    return _stack(rows)
-
-
-def _plural(kind: str) -> str:
-    if kind.endswith(("s", "ss")):
-        return f"{kind}es"
-    return f"{kind[:-1]}ies" if kind.endswith("y") and kind[-2:-1] not in "aeou" else f"{kind}s"
-
-
-def _stack(rows: Iterable[str], align: str = "LEFT") -> str:
-    cells = "".join(f'<TR><TD ALIGN="{align}">{row}</TD></TR>' for row in rows)
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{cells}</TABLE>'
 
 
 def _labelled(edges: tuple[Edge, ...]) -> list[tuple[Edge, str]]:
@@ -230,20 +183,20 @@ def _labelled(edges: tuple[Edge, ...]) -> list[tuple[Edge, str]]:
     return labelled
 
 
-def _edge(edge: Edge, label: str, diagram: Diagram, upwards: Collection[Edge]) -> str:
+def _edge(edge: Edge, said: str, diagram: Diagram, upwards: Collection[Edge]) -> str:
     look = dict(EDGE_STYLES[edge.sort])
     if edge.mark:
         symbol, look["color"] = MARKS[edge.mark]
-        label = f"{symbol} {edge.mark} {label}".strip()
+        said = f"{symbol} {edge.mark} {said}".strip()
         look |= {"style": "dashed"} if edge.mark == REMOVED else {}
-    if label:
-        look |= {"label": f" {_tip(plain(label))} ", "fontcolor": look["color"]}
-    look["tooltip"] = _tip(f"{edge.sort} {edge.label}".strip() + (f" ({edge.mark})" if edge.mark else ""))
+    if said:
+        look |= {"label": f" {tip(plain(said))} ", "fontcolor": look["color"]}
+    look["tooltip"] = tip(f"{edge.sort} {edge.label}".strip() + (f" ({edge.mark})" if edge.mark else ""))
     source, target = edge.source, edge.target
     if edge.sort in _BACKWARDS[diagram.layout] or edge in upwards:
         source, target = target, source
         look |= {"dir": "back", "arrowtail": look.pop("arrowhead")}
-    return f'  "{_quote(source)}" -> "{_quote(target)}" [{_attributes(look)}]'
+    return f'  "{quote(source)}" -> "{quote(target)}" [{_attributes(look)}]'
 
 
 # round a hub
@@ -264,108 +217,50 @@ def _level(diagram: Diagram, group: Group, inside: Iterable[Box]) -> list[str]:
     ends = [edge for edge in diagram.edges if edge.source in own and edge.target in own - talkers]
     if diagram.layout != HUB or group.kind != PLACE:
         return []
-    return [f'    {{ rank=same; "{_quote(edge.source)}"; "{_quote(edge.target)}" }}' for edge in ends]
+    return [f'    {{ rank=same; "{quote(edge.source)}"; "{quote(edge.target)}" }}' for edge in ends]
 
 
 # frames
 
 
-def _frames(diagram: Diagram) -> list[str]:
+def _frames(diagram: Diagram, letters: Letters) -> list[str]:
     """Boxes where their edges put them, in the frames that they have."""
     lines = []
     inside: dict[str, list[Box]] = defaultdict(list)
     known = {group.id for group in diagram.groups}
     for box in diagram.boxes:
         inside[box.group if box.group in known else ""].append(box)
-    joined = {end for edge in diagram.edges for end in (edge.source, edge.target)}
     for place, group in enumerate(diagram.groups):
         if inside[group.id]:
-            lines += [_frame(place, group), *(f"  {_node(box)}" for box in inside[group.id])]
-            lines += [*_rows(inside[group.id], joined), *_level(diagram, group, inside[group.id]), "  }"]
+            lines += [_frame(place, group, letters), *(f"  {_node(box, letters)}" for box in inside[group.id])]
+            lines += [*_rows(inside[group.id], diagram), *_level(diagram, group, inside[group.id]), "  }"]
     loose = inside[""] if "" not in known else []
-    return [*lines, *(_node(box) for box in loose), *_rows(loose, joined)]
+    return [*lines, *(_node(box, letters) for box in loose), *_rows(loose, diagram)]
 
 
-def _rows(boxes: Iterable[Box], joined: set[str]) -> list[str]:
-    """Invisible edges that put boxes which nothing joins beside each other."""
-    alone = [box for box in boxes if box.id not in joined]
-    return [
-        f'  "{_quote(left.id)}" -> "{_quote(right.id)}" [style=invis]'
-        for place, (left, right) in enumerate(pairwise(alone))
-        if (place + 1) % _ROW
-    ]
+def _rows(boxes: Iterable[Box], diagram: Diagram) -> list[str]:
+    """Invisible edges that put beside each other what nothing joins."""
+    arcs = [(edge.target, edge.source) if edge.sort in _BACKWARDS[diagram.layout] else (edge.source, edge.target)
+            for edge in diagram.edges]  # fmt: skip
+    if diagram.layout == HUB:
+        return []
+    rows = packed([box.id for box in boxes], arcs)
+    return [*(_invisible(*pair, "weight=2") for pair in rows.beside),
+            *(_invisible(*pair, "constraint=false") for pair in pairwise(rows.below))]  # fmt: skip
 
 
-def _grid(diagram: Diagram) -> list[str]:
-    """Frames beside each other and in rows, the boxes of each in columns."""
-    lines, corners = [], []
-    for place, group in enumerate(diagram.groups):
-        boxes = [box for box in diagram.boxes if box.group == group.id]
-        ids = [f'"{_quote(box.id)}"' for box in boxes] or [f'"empty {place}"']
-        lines.append(_frame(place, group))
-        lines += [f"  {_node(box)}" for box in boxes] or [_empty(place)]
-        lines += [*_columns(ids), "  }"]
-        corners.append((ids[0], ids[-1]))
-    rows = [corners[start : start + _FRAMES] for start in range(0, len(corners), _FRAMES)]
-    for above, below in pairwise(rows):
-        lines += [f"  {last} -> {first} [style=invis minlen=2]" for _, last in above for first, _ in below]
-    return lines
+def _invisible(before: str, after: str, more: str) -> str:
+    return f'  "{quote(before)}" -> "{quote(after)}" [style=invis {more}]'
 
 
-def _empty(place: int) -> str:
-    """What keeps an empty frame open."""
-    look = {"shape": "plaintext", "label": "no pods", "tooltip": "no pods", "fontcolor": LINE, "fontsize": "9"}
-    return f'    "empty {place}" [{_attributes(look)} height="0.6"]'
-
-
-def _frame(place: int, group: Group) -> str:
+def _frame(place: int, group: Group, letters: Letters) -> str:
     bad, busy = group.tone is BAD, group.tone is BUSY
     look = {"style": "rounded,dashed" if busy else "rounded", "color": group.tone.border}
     look |= {"penwidth": "2.4" if bad else "1.4", "fontcolor": LINE, "labeljust": "l", "margin": "12"}
     if group.mark:
         look |= {"color": MARKS[group.mark][1], "penwidth": "3"}
-    tip = "; ".join([say_group(group), *(bar.text for bar in group.bars), *group.details])
-    look["tooltip"] = _tip(tip)
-    return f'  subgraph "cluster_{place}" {{ graph [{_attributes(look)} label=<{_heading(group)}>]'
-
-
-def _heading(group: Group) -> str:
-    symbol = f"{group.tone.symbol} " if group.tone.symbol else ""
-    kind = f"{_small(group.kind.lower() + ' ', 9)}" if group.kind and group.kind != NODE else ""
-    rows = [f"{kind}<B>{escape(plain(group.title))}</B>"]
-    rows += [_small(symbol + group.status, 9.5)] if group.status else []
-    rows += [_bars(group.bars)] if group.bars else []
-    rows += [_small(text, 8.5) for text in group.details]
-    if group.mark:
-        rows.append(f"<B>{_small(' '.join((MARKS[group.mark][0], group.mark)), 9, MARKS[group.mark][1])}</B>")
-    return _stack(rows)
-
-
-def _bars(bars: Iterable[Bar]) -> str:
-    """A line for each resource: its name, a bar as long as the share that is asked for, and the numbers."""
-    rows = "".join(
-        f'<TR><TD ALIGN="LEFT">{_small(bar.word, 8.5)}</TD><TD>{_bar(bar)}</TD>'
-        f'<TD ALIGN="LEFT">{_small(f"{bar.used} of {bar.total}, {bar.share:.0%}", 8.5)}</TD></TR>'
-        for bar in bars
-    )
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="1">{rows}</TABLE>'
-
-
-def _bar(bar: Bar) -> str:
-    long = round(min(1.0, bar.share) * _BAR)
-    colour = BAD.border if bar.share > 1 else BUSY.border if bar.share > 0.9 else BLUE
-    parts = "".join(
-        f'<TD FIXEDSIZE="TRUE" WIDTH="{width}" HEIGHT="7" BGCOLOR="{paint}"></TD>'
-        for width, paint in ((long, colour), (_BAR - long, TRACK))
-        if width
-    )
-    return f'<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="0" CELLPADDING="0"><TR>{parts}</TR></TABLE>'
-
-
-def _columns(ids: list[str]) -> list[str]:
-    """Invisible edges that put at most three boxes of a frame beside each other."""
-    wide = 1 if len(ids) <= 6 else 2 if len(ids) <= 16 else 3
-    return [f"    {ids[at]} -> {ids[at + wide]} [style=invis minlen=1]" for at in range(len(ids) - wide)]
+    look["tooltip"] = tip(group_tooltip(group))
+    return f'  subgraph "cluster_{place}" {{ graph [{_attributes(look)} {letters.of_group(group)}]'
 
 
 # what stands beneath
@@ -374,5 +269,5 @@ def _columns(ids: list[str]) -> list[str]:
 def _legend(diagram: Diagram) -> str:
     """The sorts of edges in words and colours, for formats in which nothing is drawn beneath the picture."""
     there = {edge.sort for edge in diagram.edges}
-    rows = [_small(f"── {sort}", 9, EDGE_STYLES[sort]["color"]) for sort in SORTS if sort in there]
-    return _stack([*rows, *(_small(note, 9) for note in diagram.notes), " "])
+    rows = [small(f"── {sort}", 9, EDGE_STYLES[sort]["color"]) for sort in SORTS if sort in there]
+    return stack([*rows, *(small(note, 9) for note in diagram.notes), " "])

@@ -21,7 +21,10 @@ from k8snb.apimachinery.meta import Object
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook.diagram import Diagram, describe
 from k8snb.notebook.dot import to_dot
+from k8snb.notebook.dot_grid import is_grid
 from k8snb.notebook.legend import legend
+from k8snb.notebook.outline import Drawing, Outline
+from k8snb.notebook.svg_grid import grid_svg
 from k8snb.notebook.themes import SHEET
 
 SCALE = 1.2  # pixels for a point
@@ -71,7 +74,7 @@ class Picture:
     @cached_property
     def svg(self) -> str:
         """The picture, with a legend. Raises NoGraphvizError."""
-        return finish(render(self.dot), self.diagram)
+        return finish(_drawn(self.diagram), self.diagram)
 
     @cached_property
     def png(self) -> bytes:
@@ -170,20 +173,27 @@ _BUNDLES: Mapping[str, Callable[[Picture], Bundle]] = {
 _ALIVE = ".k8snb-live[hidden]{display:block}.k8snb-live~.k8snb-still{display:none}"
 
 
-def finish(svg: str, diagram: Diagram) -> str:
-    """Graphviz's SVG with a title for readers of the screen, both themes, hover text, a legend, and a width that
-    shrinks with the page."""
+def _drawn(diagram: Diagram) -> Drawing:
+    """The picture itself: machines in rows as they are, all else where Graphviz puts it."""
+    if is_grid(diagram):
+        return grid_svg(diagram)
+    outline = Outline()
+    svg = render(to_dot(diagram, letters=outline))
     svg = svg[svg.index("<svg") :]
-    width, height = _size(svg)
-    below = legend(diagram, height)
-    total_width, total_height = max(width, below.width), height + below.height
+    inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
+    return Drawing(outline.fill(_clean(inner)), *_size(svg))
+
+
+def finish(drawing: Drawing, diagram: Diagram) -> str:
+    """The SVG with a title for readers of the screen, both themes, a legend, and a width that shrinks with the page."""
+    below = legend(diagram, drawing.height)
+    total_width, total_height = max(drawing.width, below.width), drawing.height + below.height
     head = (
         f'<svg class="k8snb-picture" xmlns="http://www.w3.org/2000/svg" role="img" '
         f"{_extent(total_width, total_height)}>"
         f"<title>{escape(diagram.title)}</title><desc>{escape(describe(diagram))}</desc><style>{_ALIVE}{SHEET}</style>"
     )
-    inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
-    return head + _clean(inner) + below.svg + "</svg>"
+    return head + drawing.svg + below.svg + "</svg>"
 
 
 def _extent(width: float, height: float) -> str:
@@ -208,11 +218,12 @@ def _size(svg: str) -> tuple[float, float]:
 
 
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
-_HOVER = re.compile(r'<title>[^<]*</title>\s*(?:<g id="a_[^"]*"><a xlink:title="([^"]*)">)?')
+_NAMES = re.compile(r"<title>[^<]*</title>\s*")
+_LINK = re.compile(r'<g id="a_[^"]*"><a [^>]*xlink:title="([^"]*)"[^>]*>')
 _IDS = re.compile(r' (?:id="[^"]*"|xml:space="preserve")')
 
 
 def _clean(inner: str) -> str:
-    """Without comments and ids; a title is the hover text that a link was to have, and no name of Graphviz's own."""
-    inner = _HOVER.sub(lambda found: f"<title>{found[1]}</title>" if found[1] else "", _COMMENT.sub("", inner))
-    return _IDS.sub("", inner).replace("</a>\n</g>\n", "")
+    """Without comments, ids and Graphviz's own names; the text of what would have been a link shows under a pointer."""
+    inner = _LINK.sub(r"<g><title>\1</title>", _NAMES.sub("", _COMMENT.sub("", inner)))
+    return _IDS.sub("", inner).replace("</a>\n", "")

@@ -1,5 +1,7 @@
 """A big picture made small: like pods become one box, like nodes one frame, and at last like things of any kind.
 
+Steps, each taken where the picture is too large still: like pods, all pods of an owner, all that an owner owns, like
+things of any kind.
 Interface: `fold(diagram, more, most)`; `MORE`, `MOST`, `LARGEST`.
 The rule not to break: nothing is lost in the sum: a box for many says how many, and how many of them are not well.
 """
@@ -14,7 +16,7 @@ from k8snb.notebook.diagram import NODE, OWNS, PLACE, Box, Diagram, Edge, Group
 from k8snb.notebook.style import BAD, BUSY, DONE, GOOD, PLAIN, Tone, tone_of
 
 MORE = 12  # like things beyond this number become one
-MOST = 80  # boxes that a picture has without being asked to
+MOST = 100  # boxes that a picture has without being asked to
 LARGEST = 400  # boxes that a picture has at most: more take Graphviz minutes, and nobody reads them
 
 Likeness = tuple[object, ...]
@@ -30,6 +32,8 @@ def fold(diagram: Diagram, more: int, most: int) -> Diagram:
     for fewer in (MORE, 3, 1):
         if len(diagram.boxes) > most and fewer < more:
             diagram = _fold_pods(diagram, fewer)
+    if len(diagram.boxes) > most:
+        diagram = _fold_families(diagram)
     if len(diagram.boxes) > most:
         diagram = _fold_like(diagram, lambda box: (box.kind, box.group, box.tone, box.picked, box.mark), 2)
     if len(diagram.boxes) > most:
@@ -70,6 +74,47 @@ def _gravest(crowd: Iterable[Box | Group]) -> Tone:
     return max((each.tone for each in crowd), key=_GRAVITY.index, default=PLAIN)
 
 
+def _fold_families(diagram: Diagram) -> Diagram:
+    """Owners with all that they own, directly or not, as one box that counts them; slices with their endpoints."""
+    boxes = {box.id: box for box in diagram.boxes}
+    owner = {edge.target: edge.source for edge in diagram.edges if boxes[edge.source].kind == "EndpointSlice"}
+    owner |= {edge.target: edge.source for edge in diagram.edges if edge.sort == OWNS}
+    families: dict[str, list[Box]] = defaultdict(list)
+    for box in diagram.boxes:
+        families[_root(box, owner, boxes)].append(box)
+    return _merged(diagram, [(family, _family(boxes[root], family)) for root, family in families.items()])
+
+
+def _root(box: Box, owner: Mapping[str, str], boxes: Mapping[str, Box]) -> str:
+    """The first of a box's owners that stands in the same frame, picked and marked like it."""
+    seen, root = {box.id}, box
+    while (above := boxes.get(owner.get(root.id, ""))) is not None and above.id not in seen:
+        if above.group != box.group or above.mark != box.mark:
+            break
+        seen.add(above.id)
+        root = above
+    return root.id
+
+
+def _family(root: Box, family: list[Box]) -> Box:
+    """The owner, with what it owns in numbers and who of them is not well."""
+    if len(family) == 1:
+        return root
+    kinds: Counter[str] = Counter()
+    for box in family:
+        kinds[box.kind] += box.count if box is not root else 0
+    owned = ", ".join(f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in kinds.items() if count)
+    ill = tuple(line for box in family if box.kind == "Pod" and box.tone in (BUSY, BAD)
+                for line in (box.details if box.count > 1 else (f"{box.name}: {box.status}",)))  # fmt: skip
+    return replace(root, tone=_gravest(family), details=(owned, *ill[:3]), picked=_together(family))
+
+
+def _together(family: list[Box]) -> bool | None:
+    """Whether any of a family is picked; None where nobody asked."""
+    found = {box.picked for box in family} - {None}
+    return True in found if found else None
+
+
 def _fold_like(diagram: Diagram, likeness: Callable[[Box], Likeness], more: int) -> Diagram:
     """Things of one kind that are doing equally well, of which there are more than `more`, as one box."""
     like: dict[Likeness, list[Box]] = defaultdict(list)
@@ -84,7 +129,8 @@ def _sum(crowd: list[Box]) -> Box:
     first, count = crowd[0], sum(box.count for box in crowd)
     groups = {box.group for box in crowd}
     statuses = {box.status for box in crowd}
-    status = statuses.pop() if len(statuses) == 1 else first.tone.word
+    single = all(box.count == 1 for box in crowd)
+    status = statuses.pop() if len(statuses) == 1 and single else first.tone.word
     spaces = len({box.namespace for box in crowd})
     return replace(
         first, id=f"all {first.id}", name=_common(crowd), count=count, status=status,
@@ -106,14 +152,19 @@ def _merged(diagram: Diagram, crowds: list[tuple[list[Box], Box]]) -> Diagram:
 
 
 def _moved(edges: Iterable[Edge], into: Mapping[str, str]) -> list[Edge]:
-    """Edges that end at the boxes which stand for the folded ones, each once and with its number."""
-    numbers: dict[Edge, int] = {}
+    """Edges that end at the boxes which stand for the folded ones, each once, with its number and what all say."""
+    like: dict[Likeness, list[Edge]] = defaultdict(list)
     for edge in edges:
         source, target = into.get(edge.source, edge.source), into.get(edge.target, edge.target)
-        moved = replace(edge, source=source, target=target, count=1)
         if source != target:
-            numbers[moved] = numbers.get(moved, 0) + edge.count
-    return [replace(edge, count=number) for edge, number in numbers.items()]
+            like[edge.sort, source, target, edge.mark].append(replace(edge, source=source, target=target))
+    return [replace(crowd[0], label=_common_label(crowd), count=sum(edge.count for edge in crowd))
+            for crowd in like.values()]  # fmt: skip
+
+
+def _common_label(crowd: list[Edge]) -> str:
+    labels = {edge.label for edge in crowd}
+    return labels.pop() if len(labels) == 1 else ""
 
 
 # frames
@@ -147,10 +198,4 @@ def _fold_inside(diagram: Diagram, group: str) -> Diagram:
             name = _stem(box.name) if box.kind == "Pod" and box.count == 1 else box.name
             like[box.kind, box.picked, box.tone, box.mark, name].append(box)
     crowds = [(crowd, str(key[-1])) for key, crowd in like.items() if len(crowd) > 1]
-    return _merged(diagram, [(crowd, replace(_sum_status(crowd), name=name)) for crowd, name in crowds])
-
-
-def _sum_status(crowd: list[Box]) -> Box:
-    whole = _sum(crowd)
-    single = all(box.count == 1 for box in crowd)
-    return whole if single else replace(whole, status=crowd[0].tone.word, details=())
+    return _merged(diagram, [(crowd, replace(_sum(crowd), name=name)) for crowd, name in crowds])

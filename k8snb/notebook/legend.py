@@ -11,7 +11,8 @@ from html import escape
 from typing import NamedTuple
 
 from k8snb.notebook.diagram import SORTS, Diagram
-from k8snb.notebook.dot import EDGE_STYLES, plain
+from k8snb.notebook.dot import EDGE_STYLES
+from k8snb.notebook.labels import plain
 from k8snb.notebook.style import GOOD
 from k8snb.notebook.themes import INK, LINE, MARKS, PALE_BORDER, PALE_FILL
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object
+from k8snb.apimachinery.meta import Object, name_of
 from k8snb.kubectl import grammar
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook.draw_objects import BESIDE
+from k8snb.notebook.packing import natural
 
 if TYPE_CHECKING:
     from k8snb.client import Client
@@ -78,7 +79,7 @@ class Reading:
         for kind in kinds:
             wide = not kind.namespaced or (pods_of_all and kind.plural == "pods")
             found += self._items(kind, "" if wide else namespace, kind in asked)
-        return found
+        return sorted(found, key=lambda obj: natural(name_of(obj)))
 
     def _items(self, kind: Kind, namespace: str, is_asked: bool) -> list[Object]:
         try:
