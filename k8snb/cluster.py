@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
+    from k8snb.notebook.draw import Picture
 
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
 
@@ -464,6 +465,17 @@ class Cluster:
             scheme = "https" if "https" in (port.get("name") or "") or port["port"] == 443 else "http"
             urls.append(f"{scheme}://{ip}:{number}")
         return urls
+
+    def draw(self, *words: str, **options: Any) -> Picture:
+        """A picture, as %kdraw makes it: `draw("svc/web")`, `draw("network", all_namespaces=True)`, `draw(diff=120)`.
+
+        Raises KubectlError.
+        """
+        from k8snb.notebook import kdraw
+
+        given = {name.replace("_", "-"): value for name, value in options.items() if value not in (None, False)}
+        return kdraw.draw(self, [*words, *(f"--{name}={str(value).lower() if value is True else value}"
+                                           for name, value in given.items())])  # fmt: skip
 
     def visit(self, url: str) -> tuple[int, str]:
         """A GET from outside the cluster: status and text. Raises OSError where nobody answers.
