@@ -81,7 +81,7 @@ class Zones:
         return SLOW_RATE if size > LARGE else 0.0
 
     def _count(self, place: str) -> int:
-        return len(self._nodes.by_index(READINESS, place))
+        return self._nodes.count(READINESS, place)
 
 
 def zone_of(node: Object) -> str:

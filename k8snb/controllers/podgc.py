@@ -64,7 +64,7 @@ class PodGCController(Controller):
             return
         if self._is_node_gone(new) or is_deleting(new):
             self.enqueue(new)
-        if is_terminal(new) and len(self.pods.by_index(FINISHED, FINISHED)) > self._most_finished:
+        if is_terminal(new) and self.pods.count(FINISHED, FINISHED) > self._most_finished:
             self.queue.add(SURPLUS, revision_of(new))
 
     def _is_node_gone(self, pod: Object) -> bool:
