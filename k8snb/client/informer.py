@@ -68,10 +68,6 @@ class Informer:
         """The objects for which an index function gave this value."""
         return map(self._objects.__getitem__, self._indices[index].get(value, ()))
 
-    def count(self, index: str, value: str) -> int:
-        """For how many objects an index function gave this value."""
-        return len(self._indices[index].get(value, ()))
-
     def __len__(self) -> int:
         return len(self._objects)
 
