@@ -5,13 +5,16 @@ Upstream's rules are named at each law; all paths are of the kubernetes reposito
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_kubelet import Lab
 
 from k8snb.apimachinery.errors import ApiError
+from k8snb.kubelet.volume_ownership import give_to_group
 
 Object = dict[str, Any]
 
@@ -276,3 +279,28 @@ def test_a_privileged_container_is_refused_unless_it_is_allowed(
     assert f"{path}.containers[0].securityContext.privileged: Forbidden: disallowed by cluster" in refusal.value.message
     lab.server.allow_privileged = True
     lab.client.create(kind, body, "default")
+
+
+# its volumes' group
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="optional: it takes root to give files to a group")
+@pytest.mark.parametrize(("policy", "given"), [("Always", 2000), ("OnRootMismatch", 0)])
+def test_a_volume_belongs_to_the_pod_s_group_all_of_it_unless_its_root_speaks_for_the_rest(
+    tmp_path: Path, policy: str, given: int
+) -> None:
+    """`SetVolumeOwnership` and `skipPermissionChange` in pkg/volume/volume_linux.go."""
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "file").write_text("x")
+    (tmp_path / "dir" / "file").chmod(0o600)
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    os.chown(tmp_path, -1, 2000)
+    tmp_path.chmod(0o2770)
+    before = os.stat("/etc/hostname").st_gid
+    assert give_to_group(tmp_path, 2000, policy=policy) is (policy == "Always")
+    found = os.stat(tmp_path / "dir" / "file")
+    assert (found.st_gid, found.st_mode & 0o777) == (given, 0o660 if given else 0o600)
+    assert os.stat("/etc/hostname").st_gid == before
+    assert give_to_group(tmp_path, 3000, policy=policy)
+    assert os.stat(tmp_path / "dir" / "file").st_gid == 3000
+    assert os.stat(tmp_path / "dir").st_mode & 0o7777 == 0o2775 | 0o2000
