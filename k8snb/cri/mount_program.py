@@ -7,7 +7,8 @@ SETTINGS is a JSON object: `mounts`, [[path on the machine, path in the containe
 `view`, an empty directory, which becomes the container's `/`: the machine's own, with the mounts in their places, and
 with `read_only` unchangeable but for them; `opened`, [[a directory that only its owner may enter, a directory in it
 that everybody is to reach], …]; `folder`, where the command begins; `hostname`; `user`, `group` and
-`groups`; `capabilities`, those that root keeps; `no_new_privileges`. What is null or left out stays as it is.
+`groups`; `capabilities`, those that root keeps; `no_new_privileges`; `cgroups`, files to write oneself into. What is
+null or left out stays as it is.
 The rule not to break: nothing of it is seen outside, and it ends with the last process inside: the kernel's mount
 namespace sees to that. The standard library only, because every container pays for the start.
 A real runtime (runc) does this with an image's own root.
@@ -50,9 +51,13 @@ def main(arguments: list[str]) -> int:
     action, *rest = arguments
     if action == "try":
         return attempt(rest[0])
-    if action == "enter":
-        enter(rest.pop(0))
+    process = rest.pop(0) if action == "enter" else ""
     settings, command = json.loads(rest[0]), rest[1:]
+    for door in settings.get("cgroups") or ():
+        with open(door, "w") as file:
+            file.write("0")
+    if process:
+        enter(process)
     if action == "make":
         become_private()
         set_hostname(settings.get("hostname"))

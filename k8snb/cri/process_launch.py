@@ -54,7 +54,7 @@ class Launcher:
             popen,
             directory=str(place.directory),
             log=container.log,
-            memory_limit=config.memory_limit,
+            memory_limit=0 if container.group else config.memory_limit,
             pipes=pipes,
             on_output=container.audience.hear,
             on_exit=lambda code, out_of_memory: on_end(container, code, out_of_memory),
