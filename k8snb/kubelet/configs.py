@@ -18,6 +18,7 @@ from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.env import container_environment, expand
 from k8snb.kubelet.hostname import DOMAIN, hostname, hostname_and_domain
 from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.qos import oom_score_adjust
 from k8snb.kubelet.resizing import wanted
 from k8snb.kubelet.security import security_context
 from k8snb.kubelet.termination import TerminationMessages
@@ -56,7 +57,7 @@ class Configs:
             uid=uid_of(pod),
             node=self._node,
             attempt=attempt,
-            hostname=hostname(pod),
+            hostname=self._node if spec.get("hostNetwork") else hostname(pod),
             domain=hostname_and_domain(pod)[1],
             host_aliases=tuple(
                 (alias["ip"], tuple(alias.get("hostnames") or ())) for alias in spec.get("hostAliases") or ()
@@ -116,6 +117,7 @@ class Configs:
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             security=security_context(pod, container),
+            oom_score_adjust=oom_score_adjust(pod, container, quantity.to_bytes(self.allocatable().get("memory", 0))),
             log_size=self._log_size,
             log_files=self._log_files,
         )
