@@ -17,6 +17,7 @@ A real runtime (runc) does this with an image's own root.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import stat
@@ -157,7 +158,19 @@ def set_read_only(root: str, writable: list[str]) -> None:
     kept = [place for place in ("/dev", "/proc", *writable) if not os.statvfs(place).f_flag & os.ST_RDONLY]
     set_attributes(root, RDONLY, 0)
     for place in kept:
+        set_writable(place)
+
+
+def set_writable(place: str) -> None:
+    """A directory that was mirrored is no mount itself: those in it are."""
+    try:
         set_attributes(place, 0, RDONLY)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            if not os.path.islink(f"{place}/{name}"):
+                set_writable(f"{place}/{name}")
 
 
 def set_attributes(place: str, added: int, taken: int) -> None:
