@@ -6,6 +6,7 @@ Source: `generatePodSandboxConfig`, `generateContainerConfig` in pkg/kubelet/kub
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 
@@ -46,6 +47,15 @@ class Configs:
         self._client = client
         self._services = services
         self._dns = dns
+
+    @functools.cached_property
+    def _allocatable(self) -> Mapping[str, str]:
+        """Asked for once: a container's start is no time to count what does not change."""
+        return self.allocatable()
+
+    @functools.cached_property
+    def _memory(self) -> int:
+        return quantity.to_bytes(self._allocatable.get("memory", 0))
 
     def sandbox(self, pod: Object, attempt: int) -> PodSandboxConfig:
         """The pod's common part: its names and its place in the network. Raises HostnameError."""
@@ -117,7 +127,7 @@ class Configs:
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             security=security_context(pod, container),
-            oom_score_adjust=oom_score_adjust(pod, container, quantity.to_bytes(self.allocatable().get("memory", 0))),
+            oom_score_adjust=oom_score_adjust(pod, container, self._memory),
             log_size=self._log_size,
             log_files=self._log_files,
         )
@@ -133,7 +143,7 @@ class Configs:
             lookup=lambda resource, name: self._client.find(resource, name, namespace),
             addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip,
                        "status.hostIPs": self.host_ip},
-            allocatable=self.allocatable(),
+            allocatable=self._allocatable,
         )  # fmt: skip
 
     def mapped_ports(self, state: PodState) -> str:
