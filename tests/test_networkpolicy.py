@@ -357,6 +357,11 @@ def test_on_the_process_runtime_services_and_names_obey_and_the_policy_says_what
             "default", "access", podSelector={"matchLabels": {"app": "web"}}, ingress=friends), "default")  # fmt: skip
         assert cluster.wait(lambda: "Welcome" not in ask(cluster, "stranger"), 30)
         assert "Welcome to nginx" in ask(cluster, "client")
+        made = cluster.client.create("services", {"metadata": {"name": "port"}, "spec": {
+            "type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80}]}}, "default")  # fmt: skip
+        spot = f"{cluster.nodes['node-1'].network.node_ip}:{made['spec']['ports'][0]['nodePort']}"
+        assert cluster.wait(lambda: "Welcome" in ask(cluster, "client", f"wget -q -T 1 -O- {spot}"), 30)
+        assert "Welcome" not in ask(cluster, "stranger", f"wget -q -T 1 -O- {spot}"), "a node port is no way round"
         events = cluster.client.items("events", "default")
         told = [each["message"] for each in events if each["reason"] == "PartlyEnforced"]
         assert len(told) == 1 and "connects to another pod's own address is not held back" in told[0]
