@@ -107,7 +107,7 @@ def _into_pod(cluster: Cluster) -> list[str]:
     if runtime.kernels.why_not:
         return []
     runtime.kernels.flush()
-    processes = runtime._pod_processes()
+    processes = runtime._held.pod_processes()
     client = cluster.client.get("pods", "client", "default")["status"]["podIP"]
     return ["nsenter", f"--net=/proc/{processes[client]}/ns/net"]
 
