@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from k8snb.cri import RuntimeFailure
 
 SECONDS = 10.0  # for one pod
-GATHER = 0.02  # seconds: changes that come together are carried out together
+GATHER = 0.25  # seconds: changes that come together are carried out together (upstream: minSyncPeriod, 1 s)
 RETRY, ATTEMPTS = 1.0, 3
 PROGRAMS = ("nsenter", "iptables-restore", "ip")
 NOT_HERE = "rules in a pod's network namespace may only be set by root on the engine's own Linux machine"
@@ -40,7 +40,7 @@ class PodKernels:
         self._filters: Callable[[], Mapping[str, str]] = dict
         self._applied: dict[str, tuple[int, str]] = {}  # by address: the process and what its namespace was told
         self._change = threading.Condition()
-        self._wanted = self._done = self._failures = 0
+        self._wanted = self._awaited = self._done = self._failures = 0
         self._works = False
         self._closed = False
         self._thread: threading.Thread | None = None
@@ -67,7 +67,8 @@ class PodKernels:
     def flush(self, timeout: float = SECONDS) -> bool:
         """Wait until all that was said before is in force; whether it is."""
         with self._change:
-            wanted = self._wanted
+            wanted = self._awaited = self._wanted
+            self._change.notify_all()
             return self._change.wait_for(lambda: self._done >= wanted or self._closed, timeout)
 
     def close(self) -> None:
@@ -82,7 +83,7 @@ class PodKernels:
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._closed or self._wanted > self._done)
-                self._change.wait_for(lambda: self._closed, GATHER)
+                self._change.wait_for(lambda: self._closed or self._awaited > self._done, GATHER)
                 if self._closed:
                     return
                 wanted = self._wanted
