@@ -150,6 +150,8 @@ def _node(box: Box, letters: Letters) -> str:
                  "penwidth": "1"}  # fmt: skip
     if box.picked:
         look |= {"penwidth": "3.2"}
+    if box.nearly:
+        look |= {"color": PURPLE, "penwidth": "2", "style": "filled,dashed"}
     if look["shape"] == "box" and box.kind in _TONED and box.tone is not BAD:
         look["style"] = f"rounded,{look['style']}"
     if box.count > 1 and look["shape"] == "box" and box.kind in _TONED:

@@ -16,7 +16,7 @@ from k8snb.notebook import themes
 from k8snb.notebook.diagram import NODE, NOTHING, REMOVED, Box, Diagram, Group
 from k8snb.notebook.labels import group_tooltip, heading, label, lines_of, small, tip, tooltip
 from k8snb.notebook.style import BAD, BUSY, DONE
-from k8snb.notebook.themes import MARKS
+from k8snb.notebook.themes import MARKS, PURPLE
 
 _PAGE, _FRAME = 800, 190  # points: a page, the least width of a frame
 _ONE, _TWO = 8, 20  # boxes that stand in one column, and in two
@@ -119,6 +119,8 @@ def frame_of(box: Box) -> Frame:
     style = _STYLES.get(box.tone, "ROUNDED")
     if box.picked is False or box.mark == REMOVED:
         fill, border = themes.PALE_FILL, themes.PALE_BORDER
+    if box.nearly:
+        border, width, style = PURPLE, 2, "ROUNDED,DASHED"
     if box.mark:
         border, width = MARKS[box.mark][1], 3
     return Frame(fill, border, width, "ROUNDED,DASHED" if box.mark == REMOVED else style)

@@ -50,7 +50,7 @@ def _fold_pods(diagram: Diagram, more: int) -> Diagram:
         if box.kind == "Pod" and box.count == 1:
             parent = owner.get(box.id, "")
             name = names.get(parent) or _stem(box.name)
-            like[parent, box.namespace, box.picked, box.group, box.mark, name].append(box)
+            like[parent, box.namespace, box.picked, bool(box.nearly), box.group, box.mark, name].append(box)
     crowds = [(crowd, _many(crowd, str(key[-1]))) for key, crowd in like.items() if len(crowd) > more]
     return _merged(diagram, crowds) if crowds else diagram
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from k8snb.notebook import themes
 from k8snb.notebook.diagram import NODE, Bar, Box, Group, say, say_group
 from k8snb.notebook.style import BAD, BUSY
-from k8snb.notebook.themes import BLUE, FAINT, INK, LINE, MARKS, TRACK
+from k8snb.notebook.themes import BLUE, FAINT, INK, LINE, MARKS, PURPLE, TRACK
 
 BAR, _BESIDE = 64, 112  # points: a bar, and a bar with its name
 LONGEST = 48  # characters of one line in a box
@@ -70,13 +70,14 @@ def lines_of(box: Box, *, kind: bool = True) -> list[Line]:
     ink, faint = (themes.PALE_INK, themes.PALE_FAINT) if box.picked is False else (INK, FAINT)
     many = f" ×{box.count}" if box.count > 1 else ""
     above = (plural(box.kind) if box.count > 1 else box.kind) if kind else ""
-    picked = "◆ " if box.picked else ""
+    picked = "◆ " if box.picked else "◇ " if box.nearly else ""
     lines = [Line(plain(picked + above), 8, faint)] if above or (picked and kind) else []
     lines.append(Line(("" if kind else picked) + plain(box.name) + many, 11, ink, bold=True))
     if box.status:
         symbol = f"{box.tone.symbol} " if box.tone.symbol else ""
         lines.append(Line(plain(symbol + box.status), 9.5, ink))
     lines += [Line(plain(text), 8.5, faint) for text in box.details]
+    lines += [Line(plain(f"nearly: {box.nearly}"), 9, PURPLE, bold=True)] if box.nearly else []
     return [*lines, *_mark(box.mark)]
 
 
