@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from k8snb.kubectl.output import KubectlError
 from k8snb.notebook.diagram import Diagram, describe
 from k8snb.notebook.dot import to_dot
 from k8snb.notebook.dot_grid import is_grid
+from k8snb.notebook.labels import page_text
 from k8snb.notebook.legend import legend
 from k8snb.notebook.outline import Drawing, Outline
 from k8snb.notebook.svg_grid import grid_svg
@@ -94,15 +94,16 @@ class Picture:
     @property
     def html(self) -> str:
         """A page of its own: the picture and the words."""
+        title = page_text(self.diagram.title)
         return (
-            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(self.diagram.title)}</title>'
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
             "<style>:root{color-scheme:light dark}body{font-family:system-ui,sans-serif;margin:24px}</style></head>"
             f"<body>{self.svg}{self._words}</body></html>\n"
         )
 
     @property
     def _words(self) -> str:
-        return f"<details><summary>in words</summary><pre>{escape(self.text)}</pre></details>"
+        return f"<details><summary>in words</summary><pre>{page_text(self.text)}</pre></details>"
 
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file; the end of its name says how: .svg, .png, .dot, .html or .txt.
@@ -145,7 +146,7 @@ class Picture:
         still = base64.b64encode(self.svg.encode()).decode()
         return (
             f'<div class="k8snb-drawing"><div class="k8snb-live" hidden>{self.svg}</div>'
-            f'<img class="k8snb-still" alt="{escape(self.text)}" src="data:image/svg+xml;base64,{still}"></div>'
+            f'<img class="k8snb-still" alt="{page_text(self.text)}" src="data:image/svg+xml;base64,{still}"></div>'
         )
 
 
@@ -191,7 +192,7 @@ def finish(drawing: Drawing, diagram: Diagram) -> str:
     head = (
         f'<svg class="k8snb-picture" xmlns="http://www.w3.org/2000/svg" role="img" '
         f"{_extent(total_width, total_height)}>"
-        f"<title>{escape(diagram.title)}</title><desc>{escape(describe(diagram))}</desc><style>{_ALIVE}{SHEET}</style>"
+        f"<title>{page_text(diagram.title)}</title><desc>{page_text(describe(diagram))}</desc><style>{_ALIVE}{SHEET}</style>"
     )
     return head + drawing.svg + below.svg + "</svg>"
 

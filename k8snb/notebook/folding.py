@@ -139,9 +139,9 @@ def _sum(crowd: list[Box]) -> Box:
 
 
 def _common(crowd: list[Box]) -> str:
-    """The name of like things: the one that they share, or what they are."""
-    names = {_stem(box.name) for box in crowd}
-    return names.pop() if len(names) == 1 else f"{len(names)} sorts"
+    """The name of like things: the one that they share, or the first of theirs."""
+    first, *others = dict.fromkeys(_stem(box.name) for box in crowd)
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _merged(diagram: Diagram, crowds: list[tuple[list[Box], Box]]) -> Diagram:

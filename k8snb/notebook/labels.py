@@ -1,8 +1,8 @@
 """What stands in boxes and on frames, and the texts that show under a pointer, for any format.
 
 Interface: `lines_of(box)`, `heading_of(group)`, in `Line`s; `label(box)`, `heading(group)`, the same as Graphviz's
-HTML-like labels; `tooltip(box)`, `group_tooltip(group)`; `plain(text)`, text that every format can hold, `quote(text)`
-and `tip(text)`, the same inside quotation marks.
+HTML-like labels; `tooltip(box)`, `group_tooltip(group)`; `plain(text)`, text that every format can hold, `page_text`
+of several lines for a page, `quote(text)` and `tip(text)` inside quotation marks.
 The rule not to break: what stands in an object is text: it can end no quotation and open no tag.
 """
 
@@ -29,6 +29,11 @@ def plain(text: str, most: int = LONGEST) -> str:
     """Text on one line, without characters that end a string, turn the line round or are in no document."""
     text = _UNPRINTABLE.sub(" ", text)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def page_text(text: str) -> str:
+    """Text of several lines, as long as it is, for HTML and SVG."""
+    return escape("\n".join(plain(line, len(line)) for line in text.split("\n")))
 
 
 def quote(text: str) -> str:
