@@ -167,7 +167,7 @@ def _details(obj: Object, question: Question) -> tuple[str, ...]:
 
 def _service_ports(service: Object) -> tuple[str, ...]:
     ports = get_path(service, "spec.ports") or ()
-    return tuple(f"port {port['port']}" + _node_port(port) for port in ports)
+    return tuple(dict.fromkeys(f"port {port['port']}" + _node_port(port) for port in ports))
 
 
 def _node_port(port: Object) -> str:

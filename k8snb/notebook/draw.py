@@ -23,9 +23,9 @@ from k8snb.notebook.dot import to_dot
 from k8snb.notebook.dot_grid import is_grid
 from k8snb.notebook.labels import page_text
 from k8snb.notebook.legend import legend
-from k8snb.notebook.outline import Drawing, Outline
+from k8snb.notebook.outline import FONT, Drawing, Outline
 from k8snb.notebook.svg_grid import grid_svg
-from k8snb.notebook.themes import SHEET
+from k8snb.notebook.themes import sheet
 
 SCALE = 1.2  # pixels for a point
 NARROW, PAGE = 520, 960  # pixels that fit every page, and those of a usual one
@@ -189,12 +189,13 @@ def finish(drawing: Drawing, diagram: Diagram) -> str:
     """The SVG with a title for readers of the screen, both themes, a legend, and a width that shrinks with the page."""
     below = legend(diagram, drawing.height)
     total_width, total_height = max(drawing.width, below.width), drawing.height + below.height
+    inside = drawing.svg + below.svg
     head = (
-        f'<svg class="k8snb-picture" xmlns="http://www.w3.org/2000/svg" role="img" '
+        f'<svg class="k8snb-picture" xmlns="http://www.w3.org/2000/svg" role="img" {FONT} '
         f"{_extent(total_width, total_height)}>"
-        f"<title>{page_text(diagram.title)}</title><desc>{page_text(describe(diagram))}</desc><style>{_ALIVE}{SHEET}</style>"
+        f"<title>{page_text(diagram.title)}</title><desc>{page_text(describe(diagram))}</desc><style>{_ALIVE}{sheet(inside)}</style>"
     )
-    return head + drawing.svg + below.svg + "</svg>"
+    return f"{head}{inside}</svg>"
 
 
 def _extent(width: float, height: float) -> str:
@@ -221,7 +222,7 @@ def _size(svg: str) -> tuple[float, float]:
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
 _NAMES = re.compile(r"<title>[^<]*</title>\s*")
 _LINK = re.compile(r'<g id="a_[^"]*"><a [^>]*xlink:title="([^"]*)"[^>]*>')
-_IDS = re.compile(r' (?:id="[^"]*"|xml:space="preserve")')
+_IDS = re.compile(rf' (?:id="[^"]*"|xml:space="preserve"|{FONT})')
 
 
 def _clean(inner: str) -> str:

@@ -18,7 +18,7 @@ from k8snb.notebook.diagram import NODE, Bar, Box, Group, say, say_group
 from k8snb.notebook.style import BAD, BUSY
 from k8snb.notebook.themes import BLUE, FAINT, INK, LINE, MARKS, PURPLE, TRACK
 
-BAR, _BESIDE = 64, 112  # points: a bar, and a bar with its name
+BAR, BESIDE = 64, 112  # points: a bar, and a bar with its name
 LONGEST = 48  # characters of one line in a box
 SLOT = "\ue000"  # stands in a picture for text that is put in afterwards
 _WIDTHS = {**dict.fromkeys("iljI.,:;'|!", 0.31), **dict.fromkeys("ft()[]/-r ", 0.38), **dict.fromkeys("mwMW@%", 0.92)}
@@ -136,7 +136,7 @@ def stack(rows: Iterable[str]) -> str:
 
 def _bars(bars: Iterable[Bar], width: int) -> str:
     """A line for each resource: its name, a bar as long as the share that is asked for, and the numbers."""
-    left = f' WIDTH="{width - _BESIDE}"' if width > _BESIDE else ""
+    left = f' WIDTH="{width - BESIDE}"' if width > BESIDE else ""
     rows = "".join(
         f'<TR><TD ALIGN="LEFT">{small(bar.word, 8.5)}</TD><TD ALIGN="LEFT">{_bar(bar)}</TD>'
         f'<TD ALIGN="LEFT"{left}>{small(bar_text(bar), 8.5)}</TD></TR>'

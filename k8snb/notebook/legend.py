@@ -16,7 +16,7 @@ from k8snb.notebook.labels import plain
 from k8snb.notebook.style import GOOD
 from k8snb.notebook.themes import INK, LINE, MARKS, PALE_BORDER, PALE_FILL, PURPLE
 
-_FONT = 'font-family="Helvetica,Arial,sans-serif" font-size="9.5"'
+_FONT = 'font-size="9.5"'
 _LINE, _LEFT, _SAMPLE, _GAP, _LETTER = 17.0, 12.0, 34.0, 16.0, 5.0  # points
 _WIDE = 780.0  # points of a usual page
 
