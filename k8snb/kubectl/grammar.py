@@ -30,7 +30,7 @@ class Flag:
     """One flag. `sort` is bool, string, int, duration, strings (repeatable, commas part) or array (repeatable).
 
     `bare` is what it means without a value (`--dry-run`); `values` are offered by completion and, with `strict`, the
-    only ones allowed; `values` may also name what to look up: `:namespaces`, `:labels`, `:containers`.
+    only ones allowed; `values` may also name what to look up: `:namespaces`, `:nodes`, `:labels`, `:containers`.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Command:
 
     `run` is None for a command that only groups others, or that k8snb does not have (then `missing_command`).
     `missing` names flags that kubectl has and this does not. `words` says what the positional words are, for
-    completion: resources (after a colon, of which kinds), pods, nodes, fields, or nothing. What follows a `raw` command
-    is a command line of its own: it becomes `rest`, and only the flags that every command has are read in it.
+    completion: resources (after a colon, of which kinds), pods, nodes, services, fields, or nothing. What follows a
+    `raw` command is a command line of its own: it becomes `rest`, and only the flags that every command has are read.
     """
 
     name: str
