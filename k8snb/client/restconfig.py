@@ -248,7 +248,7 @@ def _plugin(config: Config, user: Object, cluster: Object, name: str) -> ExecPlu
 
 
 def _in_a_range(host: str) -> bool:
-    """Whether one of $NO_PROXY's ranges of addresses (`10.0.0.0/8`) has the host's; Python's own look at names alone."""
+    """Whether a range of addresses in $NO_PROXY (`10.0.0.0/8`) has the host; Python looks at names alone."""
     ranges = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
     for text in filter(lambda each: "/" in each, ranges):
         try:
