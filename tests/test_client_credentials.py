@@ -292,7 +292,14 @@ def test_requests_watches_and_streams_go_through_the_proxy(
 
 def test_a_proxy_that_wants_another_password_is_told_of(cluster: Cluster, proxy: Proxy) -> None:
     server = transport(proxied(cluster, f"http://127.0.0.1:{proxy.server_address[1]}"))
-    with pytest.raises(Unreachable, match="Unable to connect to the server"):
+    with pytest.raises(Unreachable, match="Unable to connect to the server: Proxy Authentication Required"):
+        server.kinds()
+    server.close()
+
+
+def test_a_proxy_that_is_not_there_is_told_of_by_its_address(cluster: Cluster) -> None:
+    server = transport(proxied(cluster, "http://127.0.0.1:9"))
+    with pytest.raises(Unreachable, match=r"proxyconnect tcp: dial tcp 127\.0\.0\.1:9: connect: connection refused"):
         server.kinds()
     server.close()
 
