@@ -81,7 +81,8 @@ def unreachable(error: BaseException, endpoint: Endpoint) -> Unreachable:
     """Why there is no answer, in kubectl's words. Source: `checkErr` and `HelperFunc` in kubectl/pkg/cmd/util."""
     certificate = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
     if isinstance(error, aiohttp.ClientProxyConnectionError):
-        proxy, why = urlsplit(endpoint.proxy), os.strerror(error.os_error.errno or 0).lower()
+        proxy, number = urlsplit(endpoint.proxy), error.os_error.errno or 0
+        why = os.strerror(number).lower() if number > 0 else str(error.os_error.strerror)  # below 0: of the resolver
         said = f"proxyconnect tcp: dial tcp {proxy.hostname}:{proxy.port or 80}: connect: {why}"
         return Unreachable(f"Unable to connect to the server: {said}")
     if isinstance(error, ConnectionRefusedError) or isinstance(certificate, ConnectionRefusedError):
