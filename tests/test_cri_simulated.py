@@ -346,7 +346,8 @@ def test_pods_reach_pods_by_address_and_services_by_name(rig: SimulatedRig) -> N
     assert b"nginx" in fetch(f"http://{ip}")
     assert fetch("http://web") == b""
     rig.simulated.network.lookup = lambda name, namespace: {("web", "default"): "10.96.0.7"}.get((name, namespace))
-    rig.simulated.network.route = lambda address, port: (ip, 80) if (address, port) == ("10.96.0.7", 8000) else None
+    routes = {("10.96.0.7", 8000): (ip, 80)}
+    rig.simulated.network.route = lambda address, port, client: routes.get((address, port))
     assert b"nginx" in fetch("http://web:8000/")
     assert fetch("http://web:8001/") == b""
 

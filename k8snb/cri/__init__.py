@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from k8snb.cri.cni import PodAddresses
 
 from k8snb.cri.logs import MAX_FILES, MAX_SIZE
 from k8snb.cri.security import NOTHING_SAID, SecurityContext
@@ -227,6 +230,13 @@ class RangeTaker(Protocol):
 
     def update_runtime_config(self, node: str, pod_cidr: str) -> None:
         """Take new pods' addresses from a range. Call it before the node has pods."""
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A runtime that asks a network plug-in for its pods' addresses: see `cri.cni`."""
+
+    addresses: PodAddresses
 
 
 class Listener(Protocol):

@@ -48,6 +48,7 @@ from k8snb.cri.docker_engine import (
 from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
 from k8snb.cri.docker_holdings import Holdings
+from k8snb.cri.docker_kernel import PodKernels
 from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, rewrite, write_resolver
 from k8snb.cri.docker_security import support
 from k8snb.cri.docker_status import (
@@ -108,10 +109,13 @@ class DockerRuntime:
                 janitor.docker(self._held.run, self._url.removeprefix("unix://"))
             self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels)
             self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
+            self.addresses = self._pods.addresses
         except BaseException:
             self._api.close()
             raise
         self._watch = ContainerEvents(self._api, [self._held.run])
+        self.on_sandbox: Callable[[PodSandboxConfig, str], None] = lambda config, ip: None  # before it has containers
+        self.kernels = PodKernels(self._held.pod_processes, local=self._url.startswith("unix://"))
 
     # the cluster's network
 
@@ -127,6 +131,11 @@ class DockerRuntime:
         if opened and self._janitor is not None:
             self._janitor.route(self.service_cidr)
         return opened
+
+    @property
+    def node_address(self) -> str:
+        """The address that all nodes have: the bridge's own on this machine."""
+        return self._pods.gateway
 
     def add_node(self, node: str) -> Network:
         return self._pods.add_node(node)
@@ -146,7 +155,8 @@ class DockerRuntime:
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
         """Start the pause container that has the pod's address."""
-        ip = self._pods.gateway if config.host_network else self._pods.take(config.node)
+        pod = f"{config.namespace}/{config.name}"
+        ip = self._pods.gateway if config.host_network else self._pods.take(config.node, pod)
         try:
             with translated("CreatePodSandboxError", f'cannot create the sandbox of pod "{config.name}"'):
                 return self._start_pause(config, ip)
@@ -167,6 +177,8 @@ class DockerRuntime:
             api.remove_container(made, force=True)
             raise
         self._sandboxes[made] = config
+        if not config.host_network:
+            self.on_sandbox(config, ip)
         return made
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
@@ -356,6 +368,7 @@ class DockerRuntime:
         if self._closed:
             return
         self._closed = True
+        self.kernels.close()
         self._watch.close()
         self._services.close()
         try:

@@ -106,6 +106,7 @@ class ProcessRuntime:
             base.chmod(PASSABLE)
         self._to_remove = self.directory if root else self.directory.parent
         self._network = Loopback(single_address=single_address)
+        self.addresses = self._network.addresses
         self.service_cidr = self._network.service_cidr
         self.balancer_cidr = self._network.balancer_cidr
         self.cluster_cidr, self.reserved = self._network.cluster_cidr, self._network.reserved
@@ -151,7 +152,7 @@ class ProcessRuntime:
     # sandboxes
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
-        ip = self._network.node_ip(config.node) if config.host_network else self._network.take(config.node)
+        ip = self._network.node_ip(config.node) if config.host_network else self._take(config)
         with self._lock:
             self._check_open()
             sandbox = Sandbox(self._identity(config.uid), config, ip, self._clock.now())
@@ -159,6 +160,9 @@ class ProcessRuntime:
             self._sandboxes[sandbox.id] = sandbox
         self._tell(sandbox)
         return sandbox.id
+
+    def _take(self, config: PodSandboxConfig) -> str:
+        return self._network.take(config.node, f"{config.namespace}/{config.name}")
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
         sandbox = self._sandboxes.get(sandbox_id)
@@ -170,7 +174,7 @@ class ProcessRuntime:
                 return
             sandbox.state = SANDBOX_NOTREADY
             if not sandbox.config.host_network:
-                self._network.give_back(sandbox.config.node, sandbox.ip)
+                self.addresses.give_back(sandbox.ip)
             self._ports.release(sandbox)
         self._tell(sandbox)
 

@@ -113,6 +113,8 @@ class Launcher:
             server = config.dns_servers[0]
             settings["K8SNB_DNS"] = server if ":" in server else f"{server}:53"
             settings["K8SNB_SEARCH"] = " ".join(config.dns_searches)
+            options = dict(option.split(":", 1) for option in config.dns_options if ":" in option)
+            settings["K8SNB_NDOTS"] = options.get("ndots", "1")
         return container.place.environment(container.config, settings)
 
 

@@ -12,12 +12,11 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from k8snb.clock import Clock, micro_timestamp
 from k8snb.cri import (
     RUNNING,
-    SANDBOX_NOTREADY,
-    SANDBOX_READY,
     ContainerConfig,
     ContainerResources,
     ContainerStats,
@@ -63,6 +62,7 @@ class SimulatedRuntime:
         self.cluster_cidr = pod_cidr
         self.reserved = (service_cidr,)
         self.network = VirtualNetwork(self.now, pod_cidr=pod_cidr, service_cidr=service_cidr)
+        self.addresses = self.network.addresses
         self.post: Callable[[Callable[[], None]], None] = lambda callback: callback()
         self.clock = self._clock = clock
         self._elapsed = 0.0
@@ -155,18 +155,11 @@ class SimulatedRuntime:
         self._pods_on(pod.config.node).pop(sandbox_id, None)
 
     def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]:
-        return [self._sandbox_status(pod) for pod in self._pods_on(node).values()]
+        now = self.now()
+        return [pod.status(now) for pod in self._pods_on(node).values()]
 
     def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus:
-        return self._sandbox_status(self._pod(sandbox_id))
-
-    def _sandbox_status(self, pod: Pod) -> SandboxStatus:
-        config = pod.config
-        ready = pod.stopped_at > self.now()
-        return SandboxStatus(
-            id=pod.id, name=config.name, namespace=config.namespace, uid=config.uid, attempt=config.attempt,
-            state=SANDBOX_READY if ready else SANDBOX_NOTREADY, created_at=pod.created_at, ip=pod.ip if ready else "",
-        )  # fmt: skip
+        return self._pod(sandbox_id).status(self.now())
 
     def _pod(self, sandbox_id: str) -> Pod:
         pod = self._pods.get(sandbox_id)
@@ -379,6 +372,7 @@ class SimulatedRuntime:
         self._images.clear()
 
 
+@lru_cache(maxsize=256)
 def _image_id(image: str) -> str:
     return "sha256:" + hashlib.sha256(canonical(image).encode()).hexdigest()
 

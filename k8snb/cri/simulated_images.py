@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 DECLARED: tuple[int, ...] = (0,)  # in `ports`: whatever the pod declares
 
@@ -127,6 +128,11 @@ IMAGES: Sequence[SimulatedImage] = (
 
 def find(reference: str, arguments: Sequence[str] = ()) -> SimulatedImage:
     """The first row that fits an image and the container's words (for images that are several programs)."""
+    return _find(reference, tuple(arguments))
+
+
+@lru_cache(maxsize=256)
+def _find(reference: str, arguments: tuple[str, ...]) -> SimulatedImage:
     name = canonical(reference)
     short = name.rpartition("/")[2]
     for row in IMAGES:

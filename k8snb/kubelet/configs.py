@@ -88,17 +88,15 @@ class Configs:
         """Name servers, search domains and options by the pod's dnsPolicy."""
         spec, server = pod["spec"], self._dns()
         own = spec.get("dnsConfig") or {}
-        options = tuple(
-            f"{option['name']}:{option['value']}" if option.get("value") else option["name"]
-            for option in own.get("options") or ()
-        )
+        options = {option["name"]: option.get("value") for option in own.get("options") or ()}
         servers, searches = tuple(own.get("nameservers") or ()), tuple(own.get("searches") or ())
         policy = spec.get("dnsPolicy", "ClusterFirst")
         if policy in ("Default", "None") or (policy == "ClusterFirst" and spec.get("hostNetwork")) or not server:
-            return servers, searches, options
+            return servers, searches, _option_words(options)
         namespace = namespace_of(pod)
         cluster = (f"{namespace}.svc.{DOMAIN}", f"svc.{DOMAIN}", DOMAIN)
-        return (server, *servers), (*cluster, *searches), (options or ("ndots:5",))
+        both = tuple(dict.fromkeys((*cluster, *searches)))
+        return (server, *servers), both, _option_words({"ndots": "5", **options})
 
     def container(self, pod: Object, container: Object, attempt: int, state: PodState) -> ContainerConfig:
         """One container. Raises ConfigError when something that it names is not there."""
@@ -150,6 +148,11 @@ class Configs:
         """The container ports that are really found elsewhere, as JSON; "" for none."""
         ports = state.sandbox.port_map if state.sandbox is not None else {}
         return json.dumps({str(port): actual for port, actual in sorted(ports.items())}) if ports else ""
+
+
+def _option_words(options: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The words of resolv.conf: `ndots:5`, or the name alone."""
+    return tuple(f"{name}:{value}" if value else name for name, value in options.items())
 
 
 def _target(container: Object, state: PodState) -> str:

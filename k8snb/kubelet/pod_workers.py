@@ -208,7 +208,7 @@ class PodWorkers:
             self._actions[action.sort](uid, worker, action)
         if not worker.is_busy:
             self._resizer.carry_out(uid, worker, resizing, grace=grace_of(worker))
-        if not worker.gone:
+        if not worker.gone and not _is_on_its_way(worker, state):
             before = worker.pod
             self._statuses.report(worker, state, resizing)
             if worker.pod is not before and (is_over(worker.pod) or resizing is not NOTHING):
@@ -427,3 +427,8 @@ class PodWorkers:
         except ApiError:
             self._workers[uid] = worker
             raise
+
+
+def _is_on_its_way(worker: Worker, state: PodState) -> bool:
+    """Whether the pod is between its sandbox and its first container: SyncPod makes both, and tells when it is done."""
+    return worker.is_busy and state.sandbox is not None and not state.containers
