@@ -256,7 +256,7 @@ def test_a_picture_shows_where_html_is_sanitised(cluster: Cluster) -> None:
     html = cluster.draw("deployment/web")._repr_mimebundle_()[0]["text/html"]
     left = re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
     assert 'src="data:image/svg+xml;base64,' in left and "Deployment web: 3/3 ready" in left
-    assert 'class="k8snb-live" hidden' in left and "<style" not in left
+    assert 'class="k8snb-live" hidden="hidden" style="display:none"' in left and "<style" not in left
 
 
 def test_the_formats_of_a_picture(cluster: Cluster, tmp_path: Path) -> None:
