@@ -19,10 +19,10 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kstory, live, terminal
+from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kproxy, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
-from k8snb.notebook.errors import readable
+from k8snb.notebook.errors import readable, tell
 from k8snb.notebook.expansion import fill, split
 from k8snb.notebook.forwarded import Forwarded
 from k8snb.notebook.results import Result
@@ -99,6 +99,8 @@ class KubernetesMagics(Magics):
         verb = [] if name == "kubectl" else [self._verbs[name]]
 
         def complete(words: list[str]) -> Sequence[str]:
+            if kproxy.offers([*verb, *words]):
+                return kproxy.complete(self.clusters.current, [*verb, *words][1:])
             if klogs.asks_for_all([*verb, *words]):
                 return klogs.complete(self.clusters.current, words)
             return self.clusters.current.kubectl.complete([*verb, *words])
@@ -153,6 +155,8 @@ class KubernetesMagics(Magics):
         cluster, kubectl = self.clusters.contexts.kubectl_for(words)
         if klogs.asks_for_all(words):
             return klogs.search(cluster, words)
+        if kproxy.is_meant(words):
+            return kproxy.show(cluster, words)
         if _edits(words) and getattr(self.shell, "kernel", None) is not None:
             return Editor(kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
@@ -161,6 +165,7 @@ class KubernetesMagics(Magics):
             ending.blocking = "logs" in words[:3]
             words = _with_events(words)
         answer = kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
+        tell(answer.log)
         if isinstance(answer, Dialogue):
             return terminal.converse(answer)
         if isinstance(answer, Stream):
