@@ -65,8 +65,7 @@ class KubernetesMagics(Magics):
         return self._magic(lambda words, cell: Result(contexts.namespace(self.clusters.current, words)), about)
 
     def _kdraw(self) -> Magic:
-        draw = kdraw.draw
-        return self._magic(lambda words, cell: draw(self.clusters.current, words), _about(kdraw.COMMAND), files=True)
+        return self._magic(lambda words, cell: kdraw.run(self.clusters.current, words), kdraw.about(), files=True)
 
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
