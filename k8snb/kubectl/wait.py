@@ -1,6 +1,6 @@
 """kubectl wait: until something is true of objects.
 
-Interface: `COMMANDS`.
+Interface: `COMMANDS`; `test_of(condition)`, what `--for` asks of an object.
 The rule not to break: the condition is read from the live objects, and the time from the cluster's clock.
 Source: `kubectl/pkg/cmd/wait`.
 """
@@ -33,10 +33,10 @@ def run(session: Session, args: Arguments) -> Output:
         return _created(session, args, timeout)
     if condition.lower() == "delete":
         return _deleted(session, args, timeout)
-    return _met(session, args, _test(condition), timeout)
+    return _met(session, args, test_of(condition), timeout)
 
 
-def _test(condition: str) -> Test:
+def test_of(condition: str) -> Test:
     """What `--for` asks of an object. Raises KubectlError."""
     if condition.lower().startswith("condition="):
         name, _, value = condition.partition("=")[2].partition("=")

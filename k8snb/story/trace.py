@@ -1,6 +1,7 @@
 """The trace: how one write led to the next, from a command to running containers.
 
-Interface: `last(history)`, `of_object(history, kind, namespace, name)`, each a list of `Step`; `summary(change)`.
+Interface: `last(history)`, `of_object(history, kind, namespace, name)`, `steps_of(changes)`, each a list of `Step`;
+`summary(change)`.
 The rule not to break: a step follows from the one that its writer named as its cause; nothing is put in between.
 """
 
@@ -38,7 +39,7 @@ def last(history: History) -> list[Step]:
     """What the newest command of a person led to until now; empty where nobody has done anything."""
     changes = history.since(0)
     first = next((change for change in reversed(changes) if actor_of(change.actor) == YOU), None)
-    return _steps(_effects(changes, {first.revision})) if first is not None else []
+    return steps_of(_effects(changes, {first.revision})) if first is not None else []
 
 
 def of_object(history: History, kind: Kind, namespace: str, name: str) -> list[Step]:
@@ -49,7 +50,7 @@ def of_object(history: History, kind: Kind, namespace: str, name: str) -> list[S
         return []
     family = _family(changes, uid_of(lives[-1].obj))
     told = {change.revision for change in changes if uid_of(change.obj) in family}
-    return _steps(_with_causes(changes, told))
+    return steps_of(_with_causes(changes, told))
 
 
 def chain(history: History, revision: int) -> list[Step]:
@@ -60,7 +61,7 @@ def chain(history: History, revision: int) -> list[Step]:
         revision = change.cause if change.cause < change.revision else 0
         if revision < history.oldest:
             break
-    return _steps(reversed(steps))
+    return steps_of(reversed(steps))
 
 
 def _effects(changes: list[Change], told: set[int]) -> list[Change]:
@@ -98,7 +99,8 @@ def _family(changes: list[Change], uid: str) -> set[str]:
     return family
 
 
-def _steps(changes: Iterable[Change]) -> list[Step]:
+def steps_of(changes: Iterable[Change]) -> list[Step]:
+    """Changes as steps, without those that nobody wanted."""
     return [
         Step(change.revision, change.time, actor_of(change.actor), change.verb, change.word, summary(change),
              change.cause, change)
