@@ -188,7 +188,7 @@ PLANTED = {
     "tainted": Planted(pod(), "pod/web", "untolerated taint", "kubectl taint node node-1 a=b:NoSchedule-",
                        ("taint node node-1 node-2 a=b:NoSchedule",)),
     "a gate": Planted(pod(rest=", schedulingGates: [{name: a/b}]"), "pod/web", "gate a/b",
-                      "remove spec.schedulingGates"),
+                      "/spec/schedulingGates"),
     "another scheduler": Planted(pod(rest=", schedulerName: nobody"), "pod/web", "no scheduler has looked",
                                  "component list"),
     "no image": Planted(pod(image="localhost:1/does-not-exist:1"), "pod/web", "cannot be pulled", "kubectl set image"),
@@ -196,7 +196,7 @@ PLANTED = {
     "no such key": Planted(pod(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "a"}}}]),
                            "pod/web", 'configmap "none" not found', "create what the message names"),
     "a probe": Planted(pod(readinessProbe={"httpGet": {"path": "/", "port": 9999}, "periodSeconds": 1}), "pod/web",
-                       "a probe fails", "Readiness"),
+                       "the readinessProbe of container \"main\" fails", "answers where its probe asks"),
     "a claim": Planted(
         pod(rest=", volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]") + """---
 apiVersion: v1
@@ -211,7 +211,7 @@ spec: {storageClassName: gold, accessModes: [ReadWriteOnce], resources: {request
     "no such port": Planted(pod() + "---" + SERVICE.replace("port: 80", "port: 80, targetPort: http"), "svc/web",
                             'named "http"', "name the port"),
     "a rollout that hangs": Planted(deployment(image="localhost:1/does-not-exist:1"), "deployment/web",
-                                    "2 of its 2 pods are not ready", "kubectl set image deployment/web main=IMAGE"),
+                                    "2 of its 2 pods are not ready", "kubectl set image"),
     "a quota": Planted("""
 apiVersion: v1
 kind: ResourceQuota
