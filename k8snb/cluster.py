@@ -11,7 +11,6 @@ import functools
 import math
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,8 +48,8 @@ from k8snb.pump import Pump
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.scheduler.decision import Decision
 from k8snb.serve import Door
+from k8snb.story import stage
 from k8snb.story.steps import Stepper, ToldStep
-from k8snb.story.why import Scene
 
 if TYPE_CHECKING:
     from k8snb.client.https import HttpsTransport
@@ -582,9 +581,9 @@ class Cluster:
                 self.pump.pause_when(None)
                 self.pump.paused = self.pump.paused or paused
 
-    def story_scene(self) -> Scene:
+    def story_scene(self) -> stage.Scene:
         """What a diagnosis of the cluster's objects may look at now."""
-        return Scene(self.client, self.scheduler.decisions.get, Stage(self))
+        return stage.scene(self)
 
     # components
 
@@ -701,45 +700,6 @@ class Cluster:
 
     def _switch_on(self, spec: NodeSpec) -> None:
         self.machines.switch_on(spec, self.control_plane, self.host, self)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What there is to see of a cluster behind its API."""
-
-    cluster: Cluster
-
-    def stopped(self) -> list[str]:
-        return [name for name, component in self.cluster.components().items() if component.state == STOPPED]
-
-    def paused(self) -> bool:
-        return self.cluster.pump.paused
-
-    def schedulers(self) -> list[str]:
-        return list(self.cluster.scheduler.algorithms)
-
-    def mend_node(self, node: str) -> str:
-        """What has become of a machine, as the command that takes it back."""
-        cluster, machine = self.cluster, self.cluster.nodes.get(node)
-        if machine is None:
-            return f"kubectl delete node {node}"
-        if not machine.on:
-            return f"%kcluster node start {node}"
-        if cluster.faults.is_cut(_node_user(node)):
-            return f"%kcluster node rejoin {node}"
-        return f"%kcluster component start kubelet/{node}" if machine.kubelet is None else ""
-
-    def answers(self, address: str) -> bool:
-        return bool(address) and address in self.cluster.resolver
-
-    def refusal(self, pod: Object, node: str) -> tuple[str, str]:
-        scheduler = self.cluster.scheduler
-        info, name = scheduler.cache.node(node), get_path(pod, "spec.schedulerName", scheduler.name)
-        if info is None or name not in scheduler.algorithms:
-            return "", ""
-        with self.cluster.pump.lock:
-            plugin, reasons = scheduler.algorithms[name].refused_by(pod, info)
-        return plugin, ", ".join(reasons)
 
 
 def _node_user(name: str) -> str:

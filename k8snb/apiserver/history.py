@@ -63,15 +63,16 @@ class History:
     def at(self, revision: int) -> Change | None:
         """The change of one revision; None where it is of no kind that is served."""
         found = self._store.history(after=revision - 1)
-        kind = self._by_prefix().get(_directory(found[0])) if found else None
-        return self._change(found[0], kind) if kind is not None and found[0].revision == revision else None
+        return self._known(found[0]) if found and found[0].revision == revision else None
 
     def since(self, revision: int) -> list[Change]:
         """Everything after a revision, oldest first."""
-        kinds = self._by_prefix()
-        records = self._store.history(after=max(revision, self._store.compacted))
-        found = [(record, kinds.get(_directory(record))) for record in records]
-        return [self._change(record, kind) for record, kind in found if kind is not None]
+        changes = map(self._known, self._store.history(after=max(revision, self._store.compacted)))
+        return [change for change in changes if change is not None]
+
+    def _known(self, record: Record) -> Change | None:
+        kind = self._by_prefix().get(_directory(record))
+        return self._change(record, kind) if kind is not None else None
 
     def _by_prefix(self) -> dict[str, Kind]:
         return {kind.prefix: kind for kind in reversed(self._kinds())}
