@@ -377,3 +377,49 @@ def test_what_selects_nothing_is_said_in_a_line(cluster: Cluster, line: str, wor
     cluster.kubectl.run("create configmap settings")
     with pytest.raises(KubectlError, match=words):
         chosen(cluster, line)
+
+
+# at length
+
+
+def test_a_long_trace_is_drawn_with_what_repeats_told_once(cluster: Cluster) -> None:
+    cluster.kubectl.run("create deployment web --image=nginx --replicas=40")
+    cluster.settle()
+    steps = trace.last(cluster.history)
+    folded = trace.folded(steps, 60)
+    assert len(steps) > 200 and len(folded) <= 60
+    assert any(step.word == "pod ×40" and step.actor == "replicaset-controller" for step in folded)
+    assert [step.revision for step in folded] == sorted(step.revision for step in folded)
+    known = {step.revision for step in folded}
+    assert all(step.cause in known for step in folded[1:] if step.cause)
+    assert "writes that only repeat others" in Sequence(steps).html
+    assert trace.folded(steps[:60], 60) == steps[:60]
+
+
+# blame, by how a value came
+
+
+def test_defaults_admission_and_stamps_are_told_apart_from_what_was_said(cluster: Cluster) -> None:
+    make(cluster, deployment() + "---" + pod("lone"))
+    lines = {line.path: line for line in blame(cluster.history.of(_kind("deployments"), "default", "web"))}
+    assert (lines["spec.replicas"].how, lines["spec.strategy.type"].how) == ("", "default")
+    assert lines["spec.progressDeadlineSeconds"].how == "default" and lines["metadata.uid"].actor == "apiserver"
+    assert lines["spec.template.spec.containers[main].image"].how == ""
+    alone = {line.path: line for line in blame(cluster.history.of(_kind("pods"), "default", "lone"))}
+    assert alone["spec.serviceAccountName"].how == "admission" and alone["spec.nodeName"].actor == "kube-scheduler"
+
+
+def test_server_side_apply_status_and_scale_have_their_own_writers(cluster: Cluster) -> None:
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1", "y": "1"}}
+    cluster.client.create("configmaps", applied, "default")
+    cluster.kubectl.run(
+        "apply --server-side --force-conflicts -f -", stdin=yaml.safe_dump({**applied, "data": {"x": "2"}})
+    )
+    lines = {line.path: line for line in blame(cluster.history.of(_kind("configmaps"), "default", "a"))}
+    assert (lines["data.x"].value, lines["data.y"].value) == ("2", "1")
+    assert lines["data.x"].revision > lines["data.y"].revision and lines["data.x"].verb == "patch"
+    make(cluster, deployment())
+    cluster.kubectl.run("scale deployment web --replicas=1")
+    cluster.settle()
+    lines = {line.path: line for line in blame(cluster.history.of(_kind("deployments"), "default", "web"))}
+    assert lines["spec.replicas"].verb == "patch scale" and lines["status.replicas"].verb == "update status"

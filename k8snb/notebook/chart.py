@@ -105,7 +105,7 @@ class Chart:
     @property
     def svg(self) -> str:
         height = TOP + LANE * len(self._lanes)
-        width = LEFT + WIDTH + 16
+        width = LEFT + WIDTH + 40
         body = "".join(self._lane(lane, TOP + LANE * at) for at, lane in enumerate(self._lanes))
         words = "; ".join(f"{lane.word}: {' → '.join(span.state for span in lane.spans)}" for lane in self._lanes[:12])
         return (
@@ -147,7 +147,7 @@ class Chart:
     def _ticks(self, height: int) -> str:
         """Times along the top, and where time is folded."""
         began = datetime.fromtimestamp(self._axis.start, UTC).strftime("%H:%M:%S")
-        parts = [f'<text x="{LEFT - 8}" y="16" text-anchor="end" fill-opacity=".65">from {began} UTC</text>']
+        parts = [f'<text x="{LEFT - 34}" y="16" text-anchor="end" fill-opacity=".65">from {began} UTC</text>']
         for at in range(TICKS + 1):
             x = LEFT + WIDTH * at / TICKS
             text = self._offset(self._axis.moment(x)) if len(self._lanes) else ""

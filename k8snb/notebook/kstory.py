@@ -271,9 +271,9 @@ def _steps_table(steps: Sequence[Step]) -> Output:
 
 def _blame_table(lines: Sequence[Line]) -> Output:
     return _table(
-        ("FIELD", "VALUE", "WHO", "VERB", "REVISION"),
-        [(line.path, _short(line.value), line.actor, line.verb, f"{'' if line.known else '≤'}{line.revision}")
-         for line in lines],
+        ("FIELD", "REVISION", "WHO", "VERB", "HOW", "VALUE"),
+        [(line.path, f"{'' if line.known else '≤'}{line.revision}", line.actor, line.verb, line.how,
+          _short(line.value)) for line in lines],
     )  # fmt: skip
 
 

@@ -171,7 +171,8 @@ _STYLE = """<style>
 .k8snb .k8snb-why em{font-style:normal;font-size:.82em;letter-spacing:.04em;opacity:.62;text-transform:uppercase}
 .k8snb .k8snb-why ul,.k8snb .k8snb-why ol{margin:0 0 4px 1.3em;padding:0;max-width:120ch}
 .k8snb .k8snb-why i{font-style:normal;opacity:.55;font-size:.86em}
-.k8snb .k8snb-why code{background:none;color:inherit;font-size:.95em;padding:0}
-.k8snb .k8snb-why pre.k8snb-code{white-space:pre-wrap;padding:1px 0}
+.k8snb .k8snb-why code{background:none!important;color:inherit;font-size:.95em;padding:0}
+.k8snb .k8snb-why pre.k8snb-code{white-space:pre-wrap;word-break:normal;overflow-wrap:break-word;padding:1px 0}
+.k8snb .k8snb-why td pre.k8snb-code{white-space:pre}
 .k8snb .k8snb-why summary{cursor:pointer;opacity:.75}
 </style>"""

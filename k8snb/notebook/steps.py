@@ -142,5 +142,5 @@ _STYLE = """<style>
 .k8snb .k8snb-step ul{margin:2px 0 6px 1.4em;padding:0;list-style:none}
 .k8snb .k8snb-step li{margin:1px 0;max-width:110ch}
 .k8snb .k8snb-you{border-left:3px solid #0072b2;margin-left:-2px;padding-left:11px}
-.k8snb .k8snb-step code{background:none;color:inherit;font-size:.95em}
+.k8snb .k8snb-step code{background:none!important;color:inherit;font-size:.95em}
 </style>"""

@@ -1,13 +1,14 @@
 """The trace: how one write led to the next, from a command to running containers.
 
 Interface: `last(history)`, `of_object(history, kind, namespace, name)`, `steps_of(changes)`, each a list of `Step`;
-`summary(change)`.
+`summary(change)`; `folded(steps, most)`, the same with what repeats itself told once.
 The rule not to break: a step follows from the one that its writer named as its cause; nothing is put in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from k8snb.apimachinery.differences import Difference, differences
@@ -19,6 +20,7 @@ from k8snb.story.actors import YOU, actor_of
 LONGEST = 60  # characters of a value
 MOST = 3  # differences that a summary tells
 FIRST = ("phase", "spec.nodeName", "spec.replicas", "Ready", "spec", "replicas", "readyReplicas", "Available")
+KUBELET, FEW_KUBELETS = "kubelet ", 3
 NOISE = ("events", "leases")  # what is written without being wanted: reports and heartbeats
 
 
@@ -107,6 +109,41 @@ def steps_of(changes: Iterable[Change]) -> list[Step]:
         for change in changes
         if change.kind.plural not in NOISE
     ]  # fmt: skip
+
+
+def folded(steps: Sequence[Step], most: int) -> list[Step]:
+    """The steps as they are where they are few. Of more, those that do the same to objects of one kind become one step,
+    `pod ×60`, at the place of the first; several kubelets become `kubelets`. What follows from one of them follows from
+    that step."""
+    if len(steps) <= most:
+        return list(steps)
+    kubelets = {step.actor for step in steps if step.actor.startswith(KUBELET)}
+    groups: dict[tuple[str, ...], list[Step]] = {}
+    for step in steps:
+        actor = "kubelets" if len(kubelets) > FEW_KUBELETS and step.actor in kubelets else step.actor
+        kind = step.word.partition("/")[0]
+        groups.setdefault((actor, step.verb, kind, _shape(step.what)), []).append(step._replace(actor=actor))
+    place = {step.revision: group[0].revision for group in groups.values() for step in group}
+    return sorted(
+        (_one_for_all(group)._replace(cause=place.get(group[0].cause, group[0].cause)) for group in groups.values()),
+        key=lambda step: step.revision,
+    )
+
+
+def _shape(what: str) -> str:
+    """What a step did, without the names and numbers of the one object."""
+    return re.sub(r"[\w.-]*\d[\w.:-]*|for \S+", "#", what)
+
+
+def _one_for_all(group: Sequence[Step]) -> Step:
+    first, last = group[0], group[-1]
+    if len(group) == 1:
+        return first
+    kind = first.word.partition("/")[0]
+    objects = len({step.word for step in group})
+    word = f"{kind} ×{objects}" if objects > 1 else first.word
+    times = f", {len(group)} times" if len(group) > objects else ""
+    return first._replace(word=word, what=f"{first.what}{times}, to revision {last.revision}".lstrip(", "))
 
 
 def summary(change: Change) -> str:

@@ -16,7 +16,7 @@ from k8snb.apimachinery.quantity import NANO, Quantity, parse
 from k8snb.apimachinery.taints import NO_EXECUTE, NO_SCHEDULE, untolerated
 from k8snb.scheduler.decision import Decision
 from k8snb.story.owners import owner_of, patch_template, settable
-from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, claims_of, patch, seen, why, word_of
+from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, claims_of, is_command, patch, seen, why, word_of
 from k8snb.story.why_storage import claim_manifest
 
 OVER = ("Succeeded", "Failed")
@@ -69,15 +69,24 @@ def _nobody_looked(scene: Scene, pod: Object) -> Finding:
 def _no_node(scene: Scene, pod: Object, decision: Decision) -> Finding:
     told = condition(pod, "PodScheduled") or {}
     by_node = _changes(scene, pod, decision)
-    order = list(_FIXES)
-    ranked = sorted(by_node, key=lambda node: order.index(decision.refusals[node][0]))
-    fixes = list(dict.fromkeys(fix for node in ranked for fix in by_node[node])) or list(_claims(scene, pod, {}))
     return Finding(
         word_of(pod), f"no node takes it: {decision.message}",
         (Evidence(word_of(pod), "status.conditions[PodScheduled]", told.get("message", "")),),
-        sorted(fixes, key=lambda fix: not fix.startswith(("kubectl", "%"))), decision.refusals,
+        _fixes(decision, by_node) or list(_claims(scene, pod, {})),
+        {**{node: decision.refusals[node] for node in by_node}, **decision.refusals},
         {node: found[0] for node, found in by_node.items() if found},
     )  # fmt: skip
+
+
+def _fixes(decision: Decision, by_node: Mapping[str, list[str]]) -> list[str]:
+    """All commands, those first that concern most pods of this sort; of advice, what the first node of each plug-in
+    brings."""
+    order = list(_FIXES)
+    ranked = sorted(by_node, key=lambda node: order.index(decision.refusals[node][0]))
+    first = {decision.refusals[node][0]: node for node in reversed(ranked)}
+    commands = [fix for node in ranked for fix in by_node[node] if is_command(fix)]
+    advice = [fix for node in ranked if node in first.values() for fix in by_node[node] if not is_command(fix)]
+    return list(dict.fromkeys([*commands, *advice]))
 
 
 def _changes(scene: Scene, pod: Object, decision: Decision) -> dict[str, list[str]]:
