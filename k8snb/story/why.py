@@ -16,9 +16,12 @@ from typing import Any, NamedTuple, Protocol
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, name_of, namespace_of, revision_of, uid_of
+from k8snb.apimachinery.pod_resources import requests, total
+from k8snb.apimachinery.quantity import Quantity
 from k8snb.client import Client
 from k8snb.scheduler.decision import Decision
 
+OVER = ("Succeeded", "Failed")  # phases of pods that take no room any more
 PVC_PROTECTION = "kubernetes.io/pvc-protection"
 
 
@@ -107,6 +110,8 @@ class Scene:
         self.decision_of = decision_of
         self.backstage: Backstage = backstage or Closed()
         self._lists: dict[tuple[str, str], list[Object]] = {}
+        self._events: dict[str, dict[str, list[Object]]] = {}  # by namespace and by whom they are about
+        self._used: dict[str, dict[str, Quantity]] | None = None
 
     def find(self, resource: str, name: str, namespace: str = "") -> Object | None:
         return self.client.find(resource, name, namespace)
@@ -120,11 +125,24 @@ class Scene:
 
     def events(self, obj: Object, *reasons: str) -> list[Object]:
         """The events about an object, the newest first; only those with one of these reasons where any are given."""
-        found = self.client.list(
-            "events", namespace_of(obj) or "default", fieldSelector=f"involvedObject.uid={uid_of(obj)}"
-        )
-        chosen = [event for event in found["items"] if not reasons or event["reason"] in reasons]
+        namespace = namespace_of(obj) or "default"
+        if namespace not in self._events:
+            about = self._events[namespace] = {}
+            for event in self.items("events", namespace):
+                about.setdefault(event["involvedObject"].get("uid", ""), []).append(event)
+        found = self._events[namespace].get(uid_of(obj), ())
+        chosen = [event for event in found if not reasons or event["reason"] in reasons]
         return sorted(chosen, key=lambda event: event.get("lastTimestamp") or "", reverse=True)
+
+    def used(self, node: str) -> dict[str, Quantity]:
+        """What the pods on a node request together."""
+        if self._used is None:
+            self._used = {}
+            for pod in self.items("pods"):
+                where = get_path(pod, "spec.nodeName")
+                if where and get_path(pod, "status.phase") not in OVER:
+                    self._used[where] = total((self._used.get(where, {}), requests(pod)))
+        return self._used.get(node, {})
 
     def log_tail(self, pod: Object, container: str, *, previous: bool, lines: int = 3) -> list[str]:
         """The last lines of a container's log; none where there is no log."""

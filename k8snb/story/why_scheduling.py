@@ -19,7 +19,6 @@ from k8snb.story.owners import owner_of, patch_template, settable
 from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, claims_of, is_command, patch, seen, why, word_of
 from k8snb.story.why_storage import claim_manifest
 
-OVER = ("Succeeded", "Failed")
 NONE = Quantity(0)
 SCHEDULER = "kube-scheduler"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
@@ -138,11 +137,8 @@ def _machine(pod: Object, lacking: Mapping[str, Quantity]) -> str:
 
 def _free(scene: Scene, node: Object, resource: str) -> Quantity:
     """What nobody has asked for of a node's resource."""
-    left = parse(get_path(node, "status.allocatable", {}).get(resource, "0"))
-    for pod in scene.items("pods"):
-        if get_path(pod, "spec.nodeName") == name_of(node) and get_path(pod, "status.phase") not in OVER:
-            left -= requests(pod).get(resource, NONE)
-    return left
+    there = parse(get_path(node, "status.allocatable", {}).get(resource, "0"))
+    return there - scene.used(name_of(node)).get(resource, NONE)
 
 
 def _tolerate(scene: Scene, pod: Object, node: Object) -> Iterator[str]:
