@@ -16,9 +16,11 @@ from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, get_path, name_of
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
+from k8snb.kubectl.output import KubectlError
 from k8snb.notebook import kclock, kcluster, kstory
 from k8snb.notebook.clusters import Clusters
-from k8snb.story.why import Finding, why
+from k8snb.notebook.kwhy import Why
+from k8snb.story.why import Finding, Scene, is_command, why
 
 WELL = """
 apiVersion: apps/v1
@@ -343,3 +345,94 @@ def test_of_what_is_well_no_reason_is_told(lab: Lab) -> None:
     kinds = [kind for kind in lab.cluster.client.kinds() if "list" in kind.verbs]
     told = [(obj["kind"], name_of(obj), why(scene, obj)) for kind in kinds for obj in lab.cluster.client.items(kind)]
     assert [each for each in told if each[2]] == [] and len(told) > 200
+
+
+# why not
+
+
+def asked(lab: Lab, line: str) -> str:
+    return str(kstory.run(lab.cluster, "why", line.split()))
+
+
+def test_what_is_so_after_all_is_said_to_be_so(lab: Lab) -> None:
+    assert "it is: deployment/well is Available" in asked(lab, "not deployment/well Available")
+    name = name_of(lab.cluster.client.items("pods", "default", labelSelector="app=well")[0])
+    assert f"it is: pod/{name} is scheduled" in asked(lab, f"not pod/{name} scheduled")
+    assert "it is: service/well is Ready" in asked(lab, "not svc/well Ready")
+    assert "it is: persistentvolumeclaim/data-well-0 is Bound" in asked(lab, "not pvc data-well-0 Bound")
+
+
+def test_why_not_ready_is_the_same_reason_with_the_writes_that_led_there(lab: Lab) -> None:
+    lab.type(f"run web --image={NONE}")
+    lab.cluster.run_for(30)
+    answer = kstory.run(lab.cluster, "why", ["not", "pod/web", "Ready"])
+    assert isinstance(answer, Why)
+    assert "cannot be pulled" in answer.findings[0].fact
+    assert answer.chain and answer.chain[-1].word == "pod/web"
+    text = asked(lab, "not pod/web deleted")
+    assert "cannot be pulled" in text or "nobody has asked" in text
+
+
+def test_why_not_on_a_node_names_the_plugin_or_the_better_score(lab: Lab) -> None:
+    lab.make(pod())
+    lab.cluster.run_for(20)
+    there = get_path(lab.find("pod/web") or {}, "spec.nodeName")
+    other = "node-2" if there == "node-1" else "node-1"
+    assert f"it is: pod/web is on {there}" in asked(lab, f"not pod/web on {there}")
+    assert "TaintToleration: node(s) had untolerated taint" in asked(lab, "not pod/web on control-plane")
+    assert f"{there} was " in asked(lab, f"not pod/web on {other}") and "score" in asked(lab, f"not pod/web on {other}")
+
+
+def test_a_daemon_that_leaves_a_node_out_says_why_and_the_command_brings_it_there(lab: Lab) -> None:
+    answer = kstory.run(lab.cluster, "why", ["not", "daemonset/well", "on", "control-plane"])
+    assert isinstance(answer, Why) and "do not tolerate the taint" in answer.findings[0].fact
+    lab.type(answer.commands[0])
+    lab.cluster.run_for(60)
+    assert "it is: pod/well-" in asked(lab, "not daemonset/well on control-plane")
+
+
+def test_a_pod_of_a_cluster_whose_scheduler_is_elsewhere_is_explained_by_its_condition(lab: Lab) -> None:
+    lab.make(pod(resources={"requests": {"cpu": "7"}}))
+    lab.cluster.run_for(20)
+    (found,) = why(Scene(lab.cluster.client, lambda uid: None), lab.find("pod/web") or {})
+    assert found.fact.startswith("no node takes it: 0/3 nodes are available") and not found.commands
+
+
+def test_a_paused_cluster_is_the_reason_while_it_is_paused(lab: Lab) -> None:
+    lab.type("%kclock pause")
+    lab.type("run web --image=nginx")
+    (found,) = lab.reasons("pod/web")
+    assert "the cluster is paused" in found.fact and found.commands == ["%kclock run"]
+    lab.type("%kclock run")
+    assert lab.reasons("pod/web") == []
+
+
+def test_the_page_shows_each_command_whole_and_marks_nothing_up(lab: Lab) -> None:
+    lab.make(pod(labels='{app: "wep", a: "b"}') + "---\n" + SERVICE)
+    lab.cluster.run_for(10)
+    answer = kstory.run(lab.cluster, "why", ["svc/web"])
+    assert isinstance(answer, Why)
+    html = answer._repr_html_()
+    assert all(is_command(command) for command in answer.commands)
+    assert f'<pre class="k8snb-code">{answer.commands[0]}</pre>' in html and "how it came about" in html
+    assert list(answer.df["ROLE"].unique()) == ["because", "evidence", "what helps"]
+
+
+@pytest.mark.parametrize(("line", "part"), [
+    ("not deployment/well Awailable", 'did you mean "Available"?'), ("not deployment/well", "not what?"),
+    ("not pod/web on node-9", "there was none"), ("not deployment/well on node-1", "is on no node itself"),
+    ("not daemonset/well on node-9", 'there is no node "node-9"'), ("deployment/wel", 'did you mean "well"?'),
+    ("not nope/web Ready", "resource type"), ("", "needs one object"), ("not", "needs one object"),
+])  # fmt: skip
+def test_a_question_that_cannot_be_asked_is_refused_in_a_line(lab: Lab, line: str, part: str) -> None:
+    with pytest.raises(KubectlError) as refused:
+        kstory.run(lab.cluster, "why", line.split())
+    assert part in refused.value.message and "\n" not in refused.value.message.strip()
+
+
+def test_tab_offers_states_and_nodes(lab: Lab) -> None:
+    assert "Available" in kstory.complete(lab.cluster, "why", ["not", "deployment/well", ""])
+    assert kstory.complete(lab.cluster, "why", ["not", "daemonset/well", "on", "node-"]) == ["node-1", "node-2"]
+    assert "not" in kstory.complete(lab.cluster, "why", ["no"])
+    assert kclock.complete(lab.cluster, ["until", "deployment/well", "Av"]) == ["Available"]
+    assert {"pause", "step", "run", "speed", "until"} <= set(kclock.complete(lab.cluster, [""]))

@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.errors import ApiError
-from k8snb.clock import timestamp
+from k8snb.clock import RealClock, timestamp
 from k8snb.kubectl import completion, grammar, help
 from k8snb.kubectl.grammar import DURATION, INT, Arguments, Command, Flag
 from k8snb.kubectl.kubectl import Kubectl
 from k8snb.kubectl.output import KubectlError, Output, Stream
+from k8snb.notebook import kwhy
+from k8snb.notebook.contexts import RemoteCluster
 from k8snb.notebook.kcluster_answers import said
 from k8snb.notebook.results import Result
 from k8snb.notebook.steps import Steps
@@ -63,7 +65,8 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             name="step", usage="[--steps N] [--timeout TIME]",
             help="Run the commands in the cell on a paused cluster, and show each step that they set off.",
-            flags=(Flag("steps", INT, "How many steps at most.", default=STEPS), _TIMEOUT),
+            flags=(Flag("steps", INT, "How many steps at most.", default=STEPS),
+                   Flag("timeout", DURATION, "How much of the cluster's time the steps may take.", default=30.0)),
             examples=("%%kstep", "%%kstep --steps 20"),
         ),
     )
@@ -90,6 +93,8 @@ def run(cluster: Cluster, words: Sequence[str]) -> Result:
 
 
 def complete(cluster: Cluster, words: Sequence[str]) -> list[str]:
+    if words[:1] == ["until"] and len(words) > 2 and "/" in words[-2]:
+        return [state for state in kwhy.states(cluster, words[-2].strip("'\"")) if state.startswith(words[-1])]
     return completion.complete(["clock", *words], COMMANDS, cluster.client, cluster.kubectl.namespace)
 
 
@@ -110,7 +115,7 @@ def _own(text: str) -> str:
 
 def _ours(cluster: Cluster) -> None:
     """Raises KubectlError for a cluster of somebody else's."""
-    if not hasattr(cluster, "pump"):
+    if isinstance(cluster, RemoteCluster):
         raise KubectlError("error: this cluster runs elsewhere and has a time of its own: only a cluster of this "
                            "notebook can be stepped, %kcluster profile list names them")  # fmt: skip
 
@@ -133,9 +138,11 @@ def _moment(cluster: Cluster) -> str:
 def _pace(cluster: Cluster) -> str:
     if math.isinf(cluster.speed):
         return "virtual time: it jumps from timer to timer, as fast as possible"
+    ahead = cluster.clock.now() - RealClock().now()
+    skipped = f", {ahead:.0f} s ahead of the machine's clock" if ahead > 1 else ""
     if cluster.speed == 1:
-        return "real time"
-    return f"time passes {cluster.speed:g} times as fast as the machine's"
+        return f"real time{skipped}"
+    return f"time passes {cluster.speed:g} times as fast as the machine's{skipped}"
 
 
 def _pause(cluster: Cluster, args: Arguments) -> Output:

@@ -59,6 +59,7 @@ COMMANDS: Mapping[str, Command] = {
     )
 }  # fmt: skip
 SHOWN = 60  # characters of a value
+LONG = 40  # writes from which on the table of a trace is folded
 
 
 class Story(Result):
@@ -69,7 +70,10 @@ class Story(Result):
         self.steps = steps
 
     def _repr_html_(self) -> str:
-        return SequenceDiagram(self.steps).html + super()._repr_html_()
+        table = super()._repr_html_()
+        if len(self.steps) > LONG:
+            table = f"<details><summary>the table: {len(self.steps)} writes</summary>{table}</details>"
+        return SequenceDiagram(self.steps).html + table
 
 
 class Selected(Result):
@@ -100,6 +104,15 @@ def run(cluster: Cluster, name: str, words: Sequence[str]) -> Result:
 
 
 def complete(cluster: Cluster, name: str, words: Sequence[str]) -> list[str]:
+    if name == "why" and words[:1] == ["not"] and len(words) > 1:
+        if len(words) == 3 and "/" in words[1]:
+            return [state for state in kwhy.states(cluster, words[1]) if state.startswith(words[2])]
+        if words[2:3] == ["on"]:
+            return [node for node in cluster.nodes if node.startswith(words[-1])]
+        words = words[1:]
+    elif name == "why" and len(words) == 1 and "not".startswith(words[0]):
+        found = completion.complete([name, *words], COMMANDS, cluster.client, cluster.kubectl.namespace)
+        return ["not", *found]
     return completion.complete([name, *words], COMMANDS, cluster.client, cluster.kubectl.namespace)
 
 

@@ -14,12 +14,13 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.kubectl.grammar import Arguments, nearest
 from k8snb.kubectl.output import KubectlError, Output
+from k8snb.notebook.contexts import RemoteCluster
 from k8snb.notebook.kcluster_answers import columns
 from k8snb.notebook.results import Result, page, remarks
 from k8snb.story import trace
 from k8snb.story.trace import Step
-from k8snb.story.why import Finding, is_command, why
-from k8snb.story.why_not import Answer, why_not
+from k8snb.story.why import Finding, Scene, is_command, why, word_of
+from k8snb.story.why_not import Answer, known_states, why_not
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
@@ -81,11 +82,13 @@ def explain(cluster: Cluster, args: Arguments, named: Named) -> Result | None:
     obj = cluster.client.find(kind, name, namespace)
     if obj is None:
         return None
-    scene = cluster.story_scene()
-    chain = came_about(cluster, kind, obj)
+    elsewhere = isinstance(cluster, RemoteCluster)  # where nobody kept the scheduler's decisions, or a history
+    scene = Scene(cluster.client, lambda uid: None) if elsewhere else cluster.story_scene()
+    chain = [] if elsewhere else came_about(cluster, kind, obj)
     if not negated:
         findings = why(scene, obj)
-        return Why(obj, findings, chain) if findings else None
+        well = Result(Output(text=f"{word_of(obj)}: nothing is wrong with it\n", objects=[obj])) if elsewhere else None
+        return Why(obj, findings, chain) if findings else well
     try:
         answer = why_not(scene, obj, asked[size:])
     except ValueError as error:
@@ -107,10 +110,16 @@ def _write(step: Step) -> str:
 
 def came_about(cluster: Cluster, kind: Kind, obj: Object) -> list[Step]:
     """The writes that led to an object's newest one, the learner's command first."""
-    if not hasattr(cluster, "history"):
-        return []
     changes = cluster.history.of(kind, namespace_of(obj), name_of(obj))
     return trace.chain(cluster.history, changes[-1].revision) if changes else []
+
+
+def states(cluster: Cluster, word: str) -> list[str]:
+    """What may be expected of `pod/web`."""
+    plural, _, name = word.partition("/")
+    kind = next((kind for kind in cluster.client.kinds() if plural.lower() in kind.words()), None)
+    obj = cluster.client.find(kind, name, cluster.kubectl.namespace if kind.namespaced else "") if kind else None
+    return [state.removesuffix(" NODE") for state in known_states(obj)] if obj is not None else []
 
 
 def near_names(cluster: Cluster, kind: Kind, name: str, namespace: str) -> str:

@@ -1,6 +1,6 @@
 """Why not: what keeps an object from a state that somebody expects: Ready, Available, scheduled, on a node.
 
-Interface: `why_not(scene, obj, words) -> Answer`.
+Interface: `why_not(scene, obj, words) -> Answer`; `known_states(obj)`.
 The rule not to break: what holds is said to hold; of what does not, the object's own condition is told where no reason
 is known.
 """
@@ -50,8 +50,10 @@ def why_not(scene: Scene, obj: Object, words: Sequence[str]) -> Answer:
     wanted = SYNONYMS.get(words[0].lower(), words[0].lower())
     holds = _holds(scene, obj, wanted)
     if holds is None:
-        known = ", ".join(_known(obj))
-        raise ValueError(f'{word_of(obj)} cannot be "{words[0]}"{_near(words[0], _known(obj))}; it can be {known}')
+        known = ", ".join(known_states(obj))
+        raise ValueError(
+            f'{word_of(obj)} cannot be "{words[0]}"{_near(words[0], known_states(obj))}; it can be {known}'
+        )
     if holds:
         return Answer(f"{word_of(obj)} is {words[0]}", ())
     return Answer("", why(scene, obj) or _own_words(obj, wanted))
@@ -74,14 +76,15 @@ _EXPECTED: Mapping[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _known(obj: Object) -> list[str]:
+def known_states(obj: Object) -> list[str]:
+    """What an object may be said to be."""
     own = [entry["type"] for entry in get_path(obj, "status.conditions") or ()]
     return list(dict.fromkeys([*_EXPECTED.get(obj["kind"], ("deleted",)), *own]))
 
 
 def _holds(scene: Scene, obj: Object, wanted: str) -> bool | None:
     """Whether an object is in a state; None for a state that it cannot be in."""
-    known = {SYNONYMS.get(word.lower(), word.lower()) for word in _known(obj)}
+    known = {SYNONYMS.get(word.lower(), word.lower()) for word in known_states(obj)}
     if wanted in ("deleted", "gone"):
         return False
     own = next((entry["type"] for entry in get_path(obj, "status.conditions") or () if entry["type"].lower() == wanted),

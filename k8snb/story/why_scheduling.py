@@ -37,7 +37,13 @@ def unscheduled(scene: Scene, pod: Object) -> Iterator[Finding]:
                       (patch(pod, [{"op": "remove", "path": "/spec/schedulingGates"}]),))  # fmt: skip
         return
     decision = scene.decision_of(uid_of(pod))
-    if decision is None:
+    told = condition(pod, "PodScheduled") or {}
+    if decision is None and told.get("reason") == "Unschedulable":
+        yield Finding(word_of(pod), f"no node takes it: {told['message']}",
+                      (Evidence(word_of(pod), "status.conditions[PodScheduled]", told["message"]),),
+                      ("compare it with what each node has left, its taints and labels: "
+                       "kubectl describe nodes",))  # fmt: skip
+    elif decision is None:
         yield _nobody_looked(scene, pod)
     elif not decision.node:
         yield _no_node(scene, pod, decision)

@@ -60,7 +60,8 @@ def pods_in_trouble(scene: Scene, obj: Object) -> Iterator[Finding]:
         for finding in why(scene, pod):
             if finding.fact not in told:
                 told.add(finding.fact)
-                many = f"{len(ill)} of its {len(pods)} pods are not ready: " if len(pods) > 1 else "its pod: "
+                are = "is" if len(ill) == 1 else "are"
+                many = f"{len(ill)} of its {len(pods)} pods {are} not ready: " if len(pods) > 1 else "its pod: "
                 yield replace(finding, word=word_of(obj), fact=f"{many}{finding.fact}")
         if told:
             return
