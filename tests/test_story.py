@@ -106,6 +106,18 @@ def test_a_chain_leads_from_a_write_back_to_the_command(cluster: Cluster) -> Non
     ]  # fmt: skip
 
 
+def test_what_a_runtime_told_leads_back_to_the_command_as_well(cluster: Cluster) -> None:
+    cluster.kubectl.run("create deployment web --image=nginx")
+    cluster.settle()
+    name = cluster.client.items("pods", "default")[0]["metadata"]["name"]
+    answer = kstory.run(cluster, "why", [f"pod/{name}.status.phase"])
+    assert isinstance(answer, kstory.Story)
+    actors = [step.actor for step in answer.steps]
+    assert actors[:4] == ["you", "deployment-controller", "replicaset-controller", "kube-scheduler"]
+    assert actors[4].startswith("kubelet node-") and len(actors) == 5
+    assert answer.output.hints[0].startswith("status.phase is Running since revision ")
+
+
 # blame
 
 

@@ -278,6 +278,14 @@ class Lab:
         self.clusters.close()
 
 
+@pytest.fixture(scope="module")
+def still() -> Iterator[Lab]:
+    """A lab in which nobody does anything."""
+    made = Lab(1)
+    yield made
+    made.close()
+
+
 @pytest.fixture
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     made = Lab(getattr(request, "param", 1))
@@ -354,12 +362,12 @@ def asked(lab: Lab, line: str) -> str:
     return str(kstory.run(lab.cluster, "why", line.split()))
 
 
-def test_what_is_so_after_all_is_said_to_be_so(lab: Lab) -> None:
-    assert "it is: deployment/well is Available" in asked(lab, "not deployment/well Available")
-    name = name_of(lab.cluster.client.items("pods", "default", labelSelector="app=well")[0])
-    assert f"it is: pod/{name} is scheduled" in asked(lab, f"not pod/{name} scheduled")
-    assert "it is: service/well is Ready" in asked(lab, "not svc/well Ready")
-    assert "it is: persistentvolumeclaim/data-well-0 is Bound" in asked(lab, "not pvc data-well-0 Bound")
+def test_what_is_so_after_all_is_said_to_be_so(still: Lab) -> None:
+    assert "it is: deployment/well is Available" in asked(still, "not deployment/well Available")
+    name = name_of(still.cluster.client.items("pods", "default", labelSelector="app=well")[0])
+    assert f"it is: pod/{name} is scheduled" in asked(still, f"not pod/{name} scheduled")
+    assert "it is: service/well is Ready" in asked(still, "not svc/well Ready")
+    assert "it is: persistentvolumeclaim/data-well-0 is Bound" in asked(still, "not pvc data-well-0 Bound")
 
 
 def test_why_not_ready_is_the_same_reason_with_the_writes_that_led_there(lab: Lab) -> None:
@@ -424,15 +432,15 @@ def test_the_page_shows_each_command_whole_and_marks_nothing_up(lab: Lab) -> Non
     ("not daemonset/well on node-9", 'there is no node "node-9"'), ("deployment/wel", 'did you mean "well"?'),
     ("not nope/web Ready", "resource type"), ("", "needs one object"), ("not", "needs one object"),
 ])  # fmt: skip
-def test_a_question_that_cannot_be_asked_is_refused_in_a_line(lab: Lab, line: str, part: str) -> None:
+def test_a_question_that_cannot_be_asked_is_refused_in_a_line(still: Lab, line: str, part: str) -> None:
     with pytest.raises(KubectlError) as refused:
-        kstory.run(lab.cluster, "why", line.split())
+        kstory.run(still.cluster, "why", line.split())
     assert part in refused.value.message and "\n" not in refused.value.message.strip()
 
 
-def test_tab_offers_states_and_nodes(lab: Lab) -> None:
-    assert "Available" in kstory.complete(lab.cluster, "why", ["not", "deployment/well", ""])
-    assert kstory.complete(lab.cluster, "why", ["not", "daemonset/well", "on", "node-"]) == ["node-1", "node-2"]
-    assert "not" in kstory.complete(lab.cluster, "why", ["no"])
-    assert kclock.complete(lab.cluster, ["until", "deployment/well", "Av"]) == ["Available"]
-    assert {"pause", "step", "run", "speed", "until"} <= set(kclock.complete(lab.cluster, [""]))
+def test_tab_offers_states_and_nodes(still: Lab) -> None:
+    assert "Available" in kstory.complete(still.cluster, "why", ["not", "deployment/well", ""])
+    assert kstory.complete(still.cluster, "why", ["not", "daemonset/well", "on", "node-"]) == ["node-1", "node-2"]
+    assert "not" in kstory.complete(still.cluster, "why", ["no"])
+    assert kclock.complete(still.cluster, ["until", "deployment/well", "Av"]) == ["Available"]
+    assert {"pause", "step", "run", "speed", "until"} <= set(kclock.complete(still.cluster, [""]))

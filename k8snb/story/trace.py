@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from k8snb.apimachinery.differences import Difference, differences
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object, get_path, uid_of
+from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of, uid_of
 from k8snb.apiserver.history import CREATED, DELETED, Change, History
 from k8snb.story.actors import YOU, actor_of
 
@@ -56,14 +56,24 @@ def of_object(history: History, kind: Kind, namespace: str, name: str) -> list[S
 
 
 def chain(history: History, revision: int) -> list[Step]:
-    """A write and what led to it, the first cause first."""
+    """A write and what led to it, the first cause first: the write that its writer named, and where a part wrote what
+    its runtime or the clock told it, what somebody else had last written about that object."""
     steps: list[Change] = []
-    while revision > 0 and (change := history.at(revision)) is not None:
+    while revision >= max(history.oldest, 1) and (change := history.at(revision)) is not None:
         steps.append(change)
-        revision = change.cause if change.cause < change.revision else 0
-        if revision < history.oldest:
-            break
+        revision = _led_to(history, change)
     return steps_of(reversed(steps))
+
+
+def _led_to(history: History, change: Change) -> int:
+    """The revision that a write follows from; 0 for a person's, and where nothing is known."""
+    if 0 < change.cause < change.revision:
+        return change.cause
+    if actor_of(change.actor) == YOU:
+        return 0
+    lives = history.of(change.kind, namespace_of(change.obj), name_of(change.obj))
+    others = [each.revision for each in lives if each.revision < change.revision and each.actor != change.actor]
+    return others[-1] if others else 0
 
 
 def _effects(changes: list[Change], told: set[int]) -> list[Change]:
