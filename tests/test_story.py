@@ -399,7 +399,7 @@ def test_a_long_trace_is_drawn_with_what_repeats_told_once(cluster: Cluster) -> 
     cluster.settle()
     steps = trace.last(cluster.history)
     folded = trace.folded(steps, 60)
-    assert len(steps) > 200 and len(folded) <= 60
+    assert len(steps) > 100 and len(folded) <= 60
     assert any(step.word == "pod ×40" and step.actor == "replicaset-controller" for step in folded)
     assert [step.revision for step in folded] == sorted(step.revision for step in folded)
     known = {step.revision for step in folded}

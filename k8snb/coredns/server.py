@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import dns.asyncquery
@@ -38,12 +38,14 @@ BIND_ATTEMPTS = 4  # a free TCP port may be taken for UDP
 class DnsServer:
     """Answers over UDP and TCP at `address`, or where that cannot be had, at a free port: see `.address` and `.reason`.
 
-    What is not in the zone is asked of the `upstream` name servers (None = those of this machine).
+    What is not in the zone is asked of the `upstream` name servers (None = those of this machine). Who may ask at all
+    is for `permits(client, protocol)` to say; nobody else hears anything.
     """
 
     def __init__(self, io: IoLoop, zone: Zone, address: Spot, *, upstream: Sequence[Spot] | None = None) -> None:
         self.address = address
         self.reason = ""
+        self.permits: Callable[[str, str], bool] = lambda client, protocol: True
         self._io = io
         self._zone = zone
         self._upstream = _host_resolvers() if upstream is None else tuple(upstream)
@@ -88,6 +90,8 @@ class DnsServer:
                 data, client = udp.recvfrom(65535)
             except OSError:
                 return
+            if not self.permits(client[0], "UDP"):
+                continue
             with contextlib.suppress(dns.exception.DNSException):  # what is no DNS message gets no reply
                 query = dns.message.from_wire(data)
                 reply = self.answer(query)
@@ -103,11 +107,14 @@ class DnsServer:
         task = asyncio.current_task()
         assert task is not None
         self._keep(task)
+        client = writer.get_extra_info("peername")
         try:
             while self._udp is not None:  # a connection may arrive while the server closes
                 async with asyncio.timeout(TCP_IDLE):
                     size = int.from_bytes(await reader.readexactly(2), "big")
                     query = dns.message.from_wire(await reader.readexactly(size))
+                if not self.permits(client[0], "TCP"):
+                    continue
                 reply = self.answer(query) or await self._go_upstream(query)
                 writer.write(reply.to_wire(prepend_length=True))
                 await writer.drain()
