@@ -444,3 +444,38 @@ def test_tab_offers_states_and_nodes(still: Lab) -> None:
     assert "not" in kstory.complete(still.cluster, "why", ["no"])
     assert kclock.complete(still.cluster, ["until", "deployment/well", "Av"]) == ["Available"]
     assert {"pause", "step", "run", "speed", "until"} <= set(kclock.complete(still.cluster, [""]))
+
+
+DENY = """
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: deny}
+spec: {podSelector: {}, policyTypes: [Ingress, Egress]}
+"""
+
+
+def test_why_a_pod_does_not_reach_a_service_names_the_policy_and_opens_just_that_way(lab: Lab) -> None:
+    lab.make(pod(labels="{app: client}"))
+    lab.cluster.run_for(20)
+    assert "no policy isolates either end" in asked(lab, "not pod/web reach svc/well")
+    lab.make(DENY)
+    lab.cluster.run_for(5)
+    opened = []
+    for _ in range(3):
+        answer = kstory.run(lab.cluster, "why", ["not", "pod/web", "reach", "svc/well:80"])
+        if not isinstance(answer, Why):
+            break
+        assert "default/deny allows it" in answer.findings[0].fact
+        opened.append(answer.commands[0])
+        lab.type(answer.commands[0])
+        lab.cluster.run_for(5)
+    assert len(opened) == 2 and "may reach pod/well-" in asked(lab, "not pod/web reach svc/well")
+    other = name_of(lab.cluster.client.items("pods", "default", labelSelector="app=well-daemon")[0])
+    assert f"it may not reach pod/{other} at port 81" in asked(lab, f"not pod/web reach pod/{other}:81")
+
+
+@pytest.mark.parametrize("target", ["well", "cm/well", "svc/none", "svc/well:http"])
+def test_what_cannot_be_reached_for_is_refused_in_a_line(still: Lab, target: str) -> None:
+    name = name_of(still.cluster.client.items("pods", "default", labelSelector="app=well")[0])
+    with pytest.raises(KubectlError, match=r"reach what\?|there is no service"):
+        kstory.run(still.cluster, "why", ["not", f"pod/{name}", "reach", target])

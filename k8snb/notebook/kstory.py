@@ -49,7 +49,8 @@ COMMANDS: Mapping[str, Command] = {
                  "the evidence and the command that helps; for a field, the chain of writes that led to its value.",
             words="resources",
             examples=("%kwhy pod/web", "%kwhy svc/web", "%kwhy deployment/web.spec.replicas", "%kwhy not pod/web Ready",
-                      "%kwhy not deployment/web Available", "%kwhy not pod/web on node-2"),
+                      "%kwhy not deployment/web Available", "%kwhy not pod/web on node-2",
+                      "%kwhy not pod/web reach svc/db"),
         ),
         Command(
             name="select", usage="'SELECTOR' | TYPE/NAME [-n NS]",

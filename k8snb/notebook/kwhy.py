@@ -119,7 +119,7 @@ def states(cluster: Cluster, word: str) -> list[str]:
     plural, _, name = word.partition("/")
     kind = next((kind for kind in cluster.client.kinds() if plural.lower() in kind.words()), None)
     obj = cluster.client.find(kind, name, cluster.kubectl.namespace if kind.namespaced else "") if kind else None
-    return [state.removesuffix(" NODE") for state in known_states(obj)] if obj is not None else []
+    return [state.partition(" ")[0] for state in known_states(obj)] if obj is not None else []
 
 
 def near_names(cluster: Cluster, kind: Kind, name: str, namespace: str) -> str:

@@ -29,6 +29,7 @@ from k8snb.controllers.daemonset_nodes import daemon_spec, should_run, target_of
 from k8snb.printers import pods
 from k8snb.scheduler.decision import Decision
 from k8snb.story.why import Evidence, Finding, Scene, seen, why, word_of
+from k8snb.story.why_policies import reach
 from k8snb.story.why_scheduling import change_for
 
 SYNONYMS: Mapping[str, str] = {"scheduled": "podscheduled", "initialised": "initialized", "progress": "progressing"}
@@ -45,6 +46,8 @@ def why_not(scene: Scene, obj: Object, words: Sequence[str]) -> Answer:
     """Raises ValueError for a state that such an object cannot be in."""
     if len(words) == 2 and words[0].lower() == "on":
         return _on(scene, obj, words[1])
+    if len(words) == 2 and words[0].lower() in ("reach", "reaching") and obj["kind"] == "Pod":
+        return Answer(*reach(scene, obj, words[1]))
     if len(words) != 1:
         raise ValueError(f"not what? Ready, Available, scheduled, on NODE: %kwhy not {word_of(obj)} Ready")
     wanted = SYNONYMS.get(words[0].lower(), words[0].lower())
@@ -66,7 +69,8 @@ def _near(word: str, words: Iterable[str]) -> str:
 
 # what may be expected of a kind beside the conditions that it has now
 _EXPECTED: Mapping[str, tuple[str, ...]] = {
-    "Pod": ("Ready", "scheduled", "Initialized", "ContainersReady", "Running", "Succeeded", "deleted", "on NODE"),
+    "Pod": ("Ready", "scheduled", "Initialized", "ContainersReady", "Running", "Succeeded", "deleted", "on NODE",
+            "reach TARGET"),
     "Deployment": ("Available", "Progressing", "Ready", "deleted"), "ReplicaSet": ("Ready", "deleted"),
     "StatefulSet": ("Ready", "deleted"), "DaemonSet": ("Ready", "deleted", "on NODE"),
     "ReplicationController": ("Ready", "deleted"), "Job": ("Complete", "deleted"), "Node": ("Ready", "schedulable"),
