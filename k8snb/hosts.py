@@ -8,6 +8,7 @@ Real Kubernetes finds all of this on the machines: containerd, the CNI plug-in, 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import random
@@ -21,19 +22,19 @@ from urllib.parse import urlsplit
 
 from k8snb.clock import Clock
 from k8snb.coredns import Zone
-from k8snb.cri import Addressed, Runtime
+from k8snb.cri import Addressed, PodSandboxConfig, Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
-from k8snb.kube_proxy import DataPlane, Permits, everything
+from k8snb.kube_proxy import DataPlane
 from k8snb.kube_proxy.edge import Edge
 from k8snb.kubelet.prober import Dialer
 from k8snb.networkpolicy import Firewall, Judge
 from k8snb.networkpolicy.book import SeenFrom
 from k8snb.networkpolicy.firewall import Unfiltered
+from k8snb.networkpolicy.policies import Peer
 from k8snb.pump import Pump
 
 if TYPE_CHECKING:
-    from k8snb.coredns.server import DnsServer
     from k8snb.cri.docker_kernel import PodKernels
     from k8snb.cri.simulated_network import Http, VirtualNetwork
     from k8snb.kube_proxy.forwarder import SocketDataPlane
@@ -52,6 +53,7 @@ ENGINE_UNGUARDED = (
     "own address is not held back"
 )
 VIRTUAL_BALANCERS = "203.0.113.0/24"  # RFC 5737: addresses for documentation, which look like the internet's
+ISOLATING = 2.0  # seconds that a pod waits for its own firewall
 VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
 NO_ANSWER = "timed out"
 QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
@@ -109,6 +111,8 @@ class Simulation(Runtime, Protocol):
 @runtime_checkable
 class EngineRuntime(Runtime, Protocol):
     """A runtime whose pods live in an engine's network: ClusterIPs have to be made addresses of this machine."""
+
+    on_sandbox: Callable[[PodSandboxConfig, str], None]
 
     def open_service_network(self) -> bool: ...
 
@@ -262,13 +266,22 @@ def _guard_pods(host: Host, engine: EngineRuntime, kernels: PodKernels) -> None:
 
     node: str = getattr(engine, "node_address", "")
     pods = ipaddress.ip_network(getattr(engine, "cluster_cidr", "") or f"{node}/32")
+    enforce = host.enforce
+    kernels.program(filters=dict)  # what another run knew is no longer so
     host.firewall = KernelFirewall(
         lambda tables: kernels.program(filters=tables), lambda: _unguarded(kernels.why_not), node=node,
         reach_out=lambda: (engine.service_cidr,), chains=(INPUT, OUTPUT),
     )  # fmt: skip
-    enforce = host.enforce
+
+    def isolate(book: Judge, config: PodSandboxConfig, ip: str) -> None:
+        """A pod's rules are in force before its containers start."""
+        concerned = book.expect(Peer(ip, config.namespace, config.name, config.labels, host_ip=node))
+        kernels.wake()
+        if concerned:
+            kernels.flush(ISOLATING)
 
     def enforce_by_address(book: Judge) -> None:
+        engine.on_sandbox = functools.partial(isolate, book)
         enforce(SeenFrom(book, lambda source: source if ipaddress.ip_address(source) in pods else node))
 
     host.enforce = enforce_by_address
@@ -282,6 +295,7 @@ def _on_sockets(
     runtime: Runtime, pump: Pump, dice: random.Random, *, balancers: str, forwards: object = None, note: str = "",
     plane: Callable[[IoLoop, int], SocketDataPlane] | None = None,
 ) -> Host:  # fmt: skip
+    from k8snb.coredns.resolvers import Resolvers
     from k8snb.kube_proxy.forwarder import SocketDataPlane
     from k8snb.kubelet.dialer import SocketDialer
 
@@ -293,9 +307,9 @@ def _on_sockets(
     outside = SocketDataPlane(io, seed=seed)
     resolvers = Resolvers(io)
 
-    def enforce(book: Judge) -> None:
-        inside.permits = book.permits
-        resolvers.permits = book.permits
+    def obey(judge: Judge) -> None:
+        inside.permits = judge.permits
+        resolvers.permits = judge.permits
 
     host = Host(
         runtime=runtime,
@@ -307,7 +321,7 @@ def _on_sockets(
         stop_dns=resolvers.close,
         visit=visit,
         listen_for_pods=lambda ip, answer: (ip, API_PORT),
-        enforce=enforce,
+        enforce=obey,
         closers=[resolvers.close, outside.close, io.close],
     )
 
@@ -323,32 +337,6 @@ def _on_sockets(
 def addresses(cidr: str) -> tuple[str, ...]:
     """All addresses of a range that something can have."""
     return tuple(str(address) for address in ipaddress.ip_network(cidr).hosts())
-
-
-class Resolvers:
-    """The cluster's resolver on this machine. One that is started again answers where the one before did."""
-
-    def __init__(self, io: IoLoop) -> None:
-        self.permits: Permits = everything
-        self._io = io
-        self._server: DnsServer | None = None
-        self._spot: tuple[str, int] | None = None
-
-    def serve(self, zone: Zone, address: str) -> str:
-        """Answer at an address, or where that cannot be had, as near as possible: where that is."""
-        from k8snb.coredns.server import DnsServer
-
-        server = DnsServer(self._io, zone, self._spot or (address, DNS_PORT))
-        server.permits = lambda client, protocol: self.permits(client, address, DNS_PORT, protocol)
-        server.start()
-        self._server, self._spot = server, server.address
-        ip, port = server.address
-        return ip if port == DNS_PORT else f"{ip}:{port}"
-
-    def close(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
 
 
 def visit(url: str) -> tuple[int, str]:

@@ -133,6 +133,22 @@ def test_a_pod_may_be_kept_from_going_out_and_from_asking_for_names(cluster: Clu
     assert "Hostname: web" in ask(cluster, "stranger", "http://web")
 
 
+def test_a_pod_is_isolated_before_its_containers_start(cluster: Cluster, policies: Any) -> None:
+    """The page "Network Policies" of the documentation: "Pod lifecycle"."""
+    policies(policy("out", podSelector={"matchLabels": {"app": "early"}}, policyTypes=["Egress"]))
+    url = f"http://{ip_of(cluster, 'web')}:8080"
+    script = f"timeout 2 wget -qO- {url} >/dev/null && echo open || echo closed; sleep 3600"
+    container = {"name": "c", "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", script]}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    cluster.client.create("pods", {"metadata": {"name": "early", "labels": {"app": "early"}}, "spec": spec}, "default")
+    assert until(lambda: is_running(cluster, "early") and cluster.kubectl.run("logs early").text.strip())
+    assert cluster.kubectl.run("logs early").text.split()[-1] == "closed"
+
+
+def is_running(cluster: Cluster, pod: str) -> bool:
+    return bool(cluster.client.get("pods", pod, "default")["status"].get("phase") == "Running")
+
+
 def test_probes_pass_a_policy_that_lets_nobody_in(cluster: Cluster, policies: Any) -> None:
     policies(policy("deny"))
     time.sleep(2.5)  # two of the probes

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
+from notebook_lab import Notebook, fresh_shell, make
 
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.kubectl.output import KubectlError
-from k8snb.notebook import kproxy
+from k8snb.notebook import extension, kproxy
 
 MANIFEST = """
 {kind: Namespace, metadata: {name: far}}
@@ -151,3 +153,21 @@ def test_words_are_completed_and_help_is_given(cluster: Cluster) -> None:
     assert kproxy.complete(cluster, ["policies", "cl"]) == ["client"]
     assert "%kproxy rules" in kproxy.show(cluster, ["proxy", "rules", "-h"]).output.text
     assert kproxy.is_meant(["proxy", "rules"]) and not kproxy.is_meant(["proxy", "--port=8001"])
+
+
+def test_the_magic_stands_beside_kubectl_s_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with fresh_shell(tmp_path) as shell:
+        extension.load(shell, make)
+        notebook = Notebook(shell, capsys)
+        notebook.settle()
+        notebook.run("%kcreate service clusterip web --tcp=80")
+        shown = notebook.run("%kproxy rules")
+        assert "refused: no endpoint is ready" in repr(shown) and "<table" in shown._repr_html_()
+        assert {"default/kubernetes", "default/web"} <= set(shown.df["SERVICE"])
+        assert "No pods found" in repr(notebook.run("%kubectl proxy policies"))
+        assert "%kproxy rules" in notebook.error("%kproxy rules --nope")
+        assert {"%kproxy rules", "%kproxy policies"} <= {
+            *notebook.complete("%kproxy r"),
+            *notebook.complete("%kproxy p"),
+        }
+        assert "%kproxy rules web" in notebook.complete("%kproxy rules w")

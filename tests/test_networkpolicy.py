@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from k8snb.apimachinery.meta import Object
+from k8snb.apimachinery.errors import ApiError
+from k8snb.apimachinery.meta import Object, is_true
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.networkpolicy.book import PolicyBook
@@ -301,3 +302,69 @@ def test_a_policy_is_stored_without_a_warning_that_nobody_acts_on_it(policies: C
     put(policies, policy("default", "deny"))
     events = policies.client.items("events", "default")
     assert not [each for each in events if each["involvedObject"]["kind"] == "NetworkPolicy"]
+
+
+# what is refused
+
+
+TO, PORTS = "spec.ingress[0].from[0]", "spec.ingress[0].ports[0]"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"ingress": [{"from": [{}]}]}, f"{TO}: Required value: must specify a peer"),
+        ({"ingress": [{"from": [{"podSelector": {}, "ipBlock": {"cidr": "10.0.0.0/8"}}]}]},
+         f"{TO}: Forbidden: may not specify both ipBlock and another peer"),
+        ({"ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0"}}]}]},
+         f'{TO}.ipBlock.cidr: Invalid value: "10.0.0": must be a valid CIDR value, (e.g. 10.9.8.0/24 or'),
+        ({"ingress": [{"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16"]}}]}]},
+         f'{TO}.ipBlock.except[0]: Invalid value: "11.0.0.0/16": must be a strict subset of `cidr`'),
+        ({"ingress": [{"ports": [{"port": 0}]}]},
+         f"{PORTS}.port: Invalid value: 0: must be between 1 and 65535, inclusive"),
+        ({"ingress": [{"ports": [{"port": 90, "endPort": 80}]}]},
+         f"{PORTS}.endPort: Invalid value: 90: must be greater than or equal to `port`"),
+        ({"ingress": [{"ports": [{"endPort": 80}]}]},
+         f"{PORTS}.endPort: Invalid value: 80: may not be specified when `port` is not specified"),
+        ({"ingress": [{"ports": [{"port": "http", "endPort": 80}]}]},
+         f"{PORTS}.endPort: Invalid value: 80: may not be specified when `port` is non-numeric"),
+        ({"ingress": [{"ports": [{"protocol": "ICMP"}]}]},
+         f'{PORTS}.protocol: Unsupported value: "ICMP": supported values: "SCTP", "TCP", "UDP"'),
+        ({"policyTypes": ["Both"]},
+         'spec.policyTypes[0]: Unsupported value: "Both": supported values: "Egress", "Ingress"'),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_in_upstream_s_words(cluster: Cluster, spec: Object, said: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        cluster.client.create("networkpolicies", policy("default", "bad", **spec), "default", dryRun=True)
+    assert caught.value.code == 422 and said in caught.value.message, caught.value.message
+
+
+# where k8snb carries connections of real processes
+
+
+@pytest.mark.process
+def test_on_the_process_runtime_services_and_names_obey_and_the_policy_says_what_does_not() -> None:
+    with Cluster("policies", nodes=1, runtime="process") as cluster:
+        for document in yaml.safe_load_all(MANIFEST):
+            resource = document["kind"].lower() + "s"
+            namespace = document["metadata"].get("namespace", "" if document["kind"] == "Namespace" else "default")
+            cluster.client.create(resource, document, namespace)
+        assert cluster.wait(lambda: all(is_true(pod, "Ready") for pod in cluster.client.items("pods")), 30)
+        assert cluster.wait(lambda: "Welcome to nginx" in ask(cluster, "stranger"), 30)
+        friends = [{"from": [{"podSelector": {"matchLabels": {"access": "true"}}}], "ports": [{"port": "http"}]}]
+        cluster.client.create("networkpolicies", policy(
+            "default", "access", podSelector={"matchLabels": {"app": "web"}}, ingress=friends), "default")  # fmt: skip
+        assert cluster.wait(lambda: "Welcome" not in ask(cluster, "stranger"), 30)
+        assert "Welcome to nginx" in ask(cluster, "client")
+        made = cluster.client.create("services", {"metadata": {"name": "port"}, "spec": {
+            "type": "NodePort", "selector": {"app": "web"}, "ports": [{"port": 80}]}}, "default")  # fmt: skip
+        spot = f"{cluster.nodes['node-1'].network.node_ip}:{made['spec']['ports'][0]['nodePort']}"
+        assert cluster.wait(lambda: "Welcome" in ask(cluster, "client", f"wget -q -T 1 -O- {spot}"), 30)
+        assert "Welcome" not in ask(cluster, "stranger", f"wget -q -T 1 -O- {spot}"), "a node port is no way round"
+        events = cluster.client.items("events", "default")
+        told = [each["message"] for each in events if each["reason"] == "PartlyEnforced"]
+        assert len(told) == 1 and "connects to another pod's own address is not held back" in told[0]
+        cluster.client.create("networkpolicies", policy("default", "out", policyTypes=[EGRESS], egress=[
+            {"to": [{"podSelector": {}}]}]), "default")  # fmt: skip
+        assert cluster.wait(lambda: "Welcome" not in ask(cluster, "client"), 60), "nobody may ask for names any more"

@@ -114,8 +114,8 @@ class DockerRuntime:
             self._api.close()
             raise
         self._watch = ContainerEvents(self._api, [self._held.run])
-        self._processes: dict[str, int] = {}  # sandbox → its process, as the engine's machine numbers it
-        self.kernels = PodKernels(self._pod_processes, local=self._url.startswith("unix://"))
+        self.on_sandbox: Callable[[PodSandboxConfig, str], None] = lambda config, ip: None  # before it has containers
+        self.kernels = PodKernels(self._held.pod_processes, local=self._url.startswith("unix://"))
 
     # the cluster's network
 
@@ -177,21 +177,9 @@ class DockerRuntime:
             api.remove_container(made, force=True)
             raise
         self._sandboxes[made] = config
-        self.kernels.wake()
+        if not config.host_network:
+            self.on_sandbox(config, ip)
         return made
-
-    def _pod_processes(self) -> dict[str, int]:
-        """The process that holds each pod's network namespace, by the pod's address."""
-        rows = [row for row in self._held.list(f"{SORT}=sandbox") if row["State"] == "running"]
-        rows = [row for row in rows if row["Labels"][POD_IP] != self.node_address]
-        known = {}
-        for row in rows:
-            with ignoring(404):
-                known[row["Id"]] = (
-                    self._processes.get(row["Id"]) or self._api.inspect_container(row["Id"])["State"]["Pid"]
-                )
-        self._processes = {sandbox: process for sandbox, process in known.items() if process}
-        return {row["Labels"][POD_IP]: self._processes[row["Id"]] for row in rows if row["Id"] in self._processes}
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
         for row in self._held.list(f"{SANDBOX}={sandbox_id}"):

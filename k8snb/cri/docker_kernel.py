@@ -16,8 +16,11 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 
+from k8snb.cri import RuntimeFailure
+
 SECONDS = 10.0  # for one pod
-GATHER = 0.02  # seconds: changes that come together are carried out together
+GATHER = 0.25  # seconds: changes that come together are carried out together (upstream: minSyncPeriod, 1 s)
+RETRY, ATTEMPTS = 1.0, 3
 PROGRAMS = ("nsenter", "iptables-restore", "ip")
 NOT_HERE = "rules in a pod's network namespace may only be set by root on the engine's own Linux machine"
 # The namespace is the pod's if it has the pod's address; otherwise nothing is done.
@@ -37,7 +40,8 @@ class PodKernels:
         self._filters: Callable[[], Mapping[str, str]] = dict
         self._applied: dict[str, tuple[int, str]] = {}  # by address: the process and what its namespace was told
         self._change = threading.Condition()
-        self._wanted = self._done = 0
+        self._wanted = self._awaited = self._done = self._failures = 0
+        self._works = False
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -63,7 +67,8 @@ class PodKernels:
     def flush(self, timeout: float = SECONDS) -> bool:
         """Wait until all that was said before is in force; whether it is."""
         with self._change:
-            wanted = self._wanted
+            wanted = self._awaited = self._wanted
+            self._change.notify_all()
             return self._change.wait_for(lambda: self._done >= wanted or self._closed, timeout)
 
     def close(self) -> None:
@@ -71,47 +76,66 @@ class PodKernels:
         with self._change:
             self._closed = True
             self._change.notify_all()
+        if self._thread is not None:
+            self._thread.join(SECONDS)
 
     def _run(self) -> None:
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._closed or self._wanted > self._done)
-                self._change.wait_for(lambda: self._closed, GATHER)
+                self._change.wait_for(lambda: self._closed or self._awaited > self._done, GATHER)
                 if self._closed:
                     return
                 wanted = self._wanted
-            try:
-                self._apply()
-            except Exception as error:  # an engine that is gone: the next pod or rule is another try
-                self.why_not = self.why_not or f"{type(error).__name__}: {error}"
+            done = self._attempt()
             with self._change:
-                self._done = wanted
+                self._done = wanted if done else self._done
                 self._change.notify_all()
+                self._change.wait_for(lambda: self._closed, 0 if done else RETRY)
 
-    def _apply(self) -> None:
+    def _attempt(self) -> bool:
+        """Whether all pods have their rules: an engine that is gone may come back."""
+        try:
+            return self._apply()
+        except (RuntimeFailure, OSError):
+            return False
+
+    def _apply(self) -> bool:
         nat, filters, pods = self._nat(), self._filters(), self._find()
         self._applied = {ip: told for ip, told in self._applied.items() if pods.get(ip) == told[0]}
+        done = True
         for ip, process in pods.items():
             text = nat + (filters.get(ip) or NO_FILTER)
             before = self._applied.get(ip)
             if before != (process, text) and (before or nat or ip in filters):
-                self._set(ip, process, text, first=before is None)
+                done = self._set(ip, process, text, first=before is None) and done
+        return done
 
-    def _set(self, ip: str, process: int, text: str, *, first: bool) -> None:
+    def _set(self, ip: str, process: int, text: str, *, first: bool) -> bool:
+        """Whether there is nothing left to do for a pod."""
         namespace = f"/proc/{process}/ns/net"
         try:
             if os.stat(namespace).st_ino == os.stat("/proc/self/ns/net").st_ino:
-                return
+                return True
             done = subprocess.run(
                 ["nsenter", f"--net={namespace}", "sh", "-c", _SET, "sh", ip],
                 input=(JUMPS if first else "") + text, text=True, capture_output=True, timeout=SECONDS, check=False,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):
-            return  # the pod has gone meanwhile, or it is nobody that this user may touch
+            return True  # the pod has gone meanwhile, or it is nobody that this user may touch
         if done.returncode == 0:
-            self._applied[ip] = (process, text)
+            self._applied[ip], self._works = (process, text), True
         elif done.returncode != _STRANGER and os.path.exists(namespace):
-            self.why_not = f"the kernel does not take the rules: {(done.stderr.strip().splitlines() or [''])[0]}"
+            return self._refused(done.stderr)
+        return True
+
+    def _refused(self, message: str) -> bool:
+        """Whether it is given up: where no pod has ever taken rules, this machine's kernel does not know them."""
+        self._failures += 1
+        if self._works or self._failures < ATTEMPTS:
+            return False
+        self.why_not = f"the kernel does not take the rules: {(message.strip().splitlines() or [''])[0]}"
+        return True
 
 
 SERVICES, INPUT, OUTPUT = "K8SNB-SERVICES", "K8SNB-INPUT", "K8SNB-OUTPUT"

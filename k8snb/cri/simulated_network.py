@@ -147,7 +147,8 @@ class VirtualNetwork:
             return pod.ip
         if re.fullmatch(r"\d+(\.\d+){3}", name):
             return name
-        may_ask = not self.resolver or self.permits(pod.ip, self.resolver, DNS_PORT, "UDP")
+        asks = not self.resolver or self.resolver in pod.config.dns_servers
+        may_ask = asks and (not self.resolver or self.permits(pod.ip, self.resolver, DNS_PORT, "UDP"))
         return self.lookup(name, pod.config.namespace) if may_ask else None
 
 

@@ -209,7 +209,7 @@ class TcpListener:
             return None
         for target in balancer.order(rule, client, where(rule, self._node, client, self._wiring)):
             source = source_of(rule, self._address, client)
-            if not self._wiring.permits(source, *target[:2], rule.protocol):
+            if not is_permitted(self._wiring, rule, target, client, source):
                 raise NotPermitted
             sock = await self._try(target, source)
             if sock is not None:
@@ -303,7 +303,7 @@ class UdpListener:
         if target is None:
             return None
         source = source_of(rule, self._address, client[0])
-        sock = self._toward(target, source) if wiring.permits(source, *target[:2], rule.protocol) else None
+        sock = self._toward(target, source) if is_permitted(wiring, rule, target, client[0], source) else None
         if sock is None:
             return None
         wiring.balancer.took(rule, client[0], target)
@@ -364,6 +364,12 @@ def where(rule: Rule, node: str, client: str, wiring: Wiring) -> str:
 def source_of(rule: Rule, address: str, client: str) -> str:
     """The address that the target sees: the client's own, but the node's for a NodePort that may lead elsewhere."""
     return address if rule.sort == NODE_PORT and not rule.local else client
+
+
+def is_permitted(wiring: Wiring, rule: Rule, target: Target, client: str, source: str) -> bool:
+    """Whether policies let the connection through. A pod is judged by its own address, by whatever way it comes."""
+    judged = client if wiring.locate(client) else source
+    return wiring.permits(judged, target.ip, target.port, rule.protocol)
 
 
 def bind_source(sock: socket.socket, source: str, destination: str) -> None:

@@ -6,6 +6,7 @@ Source: `generatePodSandboxConfig`, `generateContainerConfig` in pkg/kubelet/kub
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 
@@ -18,6 +19,7 @@ from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.env import container_environment, expand
 from k8snb.kubelet.hostname import DOMAIN, hostname, hostname_and_domain
 from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.qos import oom_score_adjust
 from k8snb.kubelet.resizing import wanted
 from k8snb.kubelet.security import security_context
 from k8snb.kubelet.termination import TerminationMessages
@@ -46,6 +48,15 @@ class Configs:
         self._services = services
         self._dns = dns
 
+    @functools.cached_property
+    def _allocatable(self) -> Mapping[str, str]:
+        """Asked for once: a container's start is no time to count what does not change."""
+        return self.allocatable()
+
+    @functools.cached_property
+    def _memory(self) -> int:
+        return quantity.to_bytes(self._allocatable.get("memory", 0))
+
     def sandbox(self, pod: Object, attempt: int) -> PodSandboxConfig:
         """The pod's common part: its names and its place in the network. Raises HostnameError."""
         spec = pod["spec"]
@@ -56,7 +67,7 @@ class Configs:
             uid=uid_of(pod),
             node=self._node,
             attempt=attempt,
-            hostname=hostname(pod),
+            hostname=self._node if spec.get("hostNetwork") else hostname(pod),
             domain=hostname_and_domain(pod)[1],
             host_aliases=tuple(
                 (alias["ip"], tuple(alias.get("hostnames") or ())) for alias in spec.get("hostAliases") or ()
@@ -77,17 +88,15 @@ class Configs:
         """Name servers, search domains and options by the pod's dnsPolicy."""
         spec, server = pod["spec"], self._dns()
         own = spec.get("dnsConfig") or {}
-        options = tuple(
-            f"{option['name']}:{option['value']}" if option.get("value") else option["name"]
-            for option in own.get("options") or ()
-        )
+        options = {option["name"]: option.get("value") for option in own.get("options") or ()}
         servers, searches = tuple(own.get("nameservers") or ()), tuple(own.get("searches") or ())
         policy = spec.get("dnsPolicy", "ClusterFirst")
         if policy in ("Default", "None") or (policy == "ClusterFirst" and spec.get("hostNetwork")) or not server:
-            return servers, searches, options
+            return servers, searches, _option_words(options)
         namespace = namespace_of(pod)
         cluster = (f"{namespace}.svc.{DOMAIN}", f"svc.{DOMAIN}", DOMAIN)
-        return (server, *servers), (*cluster, *searches), (options or ("ndots:5",))
+        both = tuple(dict.fromkeys((*cluster, *searches)))
+        return (server, *servers), both, _option_words({"ndots": "5", **options})
 
     def container(self, pod: Object, container: Object, attempt: int, state: PodState) -> ContainerConfig:
         """One container. Raises ConfigError when something that it names is not there."""
@@ -116,6 +125,7 @@ class Configs:
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             security=security_context(pod, container),
+            oom_score_adjust=oom_score_adjust(pod, container, self._memory),
             log_size=self._log_size,
             log_files=self._log_files,
         )
@@ -131,13 +141,18 @@ class Configs:
             lookup=lambda resource, name: self._client.find(resource, name, namespace),
             addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip,
                        "status.hostIPs": self.host_ip},
-            allocatable=self.allocatable(),
+            allocatable=self._allocatable,
         )  # fmt: skip
 
     def mapped_ports(self, state: PodState) -> str:
         """The container ports that are really found elsewhere, as JSON; "" for none."""
         ports = state.sandbox.port_map if state.sandbox is not None else {}
         return json.dumps({str(port): actual for port, actual in sorted(ports.items())}) if ports else ""
+
+
+def _option_words(options: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The words of resolv.conf: `ndots:5`, or the name alone."""
+    return tuple(f"{name}:{value}" if value else name for name, value in options.items())
 
 
 def _target(container: Object, state: PodState) -> str:

@@ -8,10 +8,10 @@ Upstream only defines the API (`networking.k8s.io/v1`): a network plug-in such a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
-from k8snb.networkpolicy.policies import Opening
+from k8snb.networkpolicy.policies import Opening, Peer
 
 
 class PodRules(NamedTuple):
@@ -28,6 +28,10 @@ class Judge(Protocol):
         """Whether a connection may be made between two addresses."""
         ...
 
+    def expect(self, pod: Peer) -> bool:
+        """A pod is about to start whose address the API does not know yet; whether any policy may concern it."""
+        ...
+
 
 class Firewall(Protocol):
     """What enforces policies where no connection passes k8snb itself. No call blocks.
@@ -38,6 +42,7 @@ class Firewall(Protocol):
     @property
     def why_not(self) -> str: ...
 
-    def program(self, rules: Mapping[str, PodRules]) -> None:
-        """Replace the rules of all pods, by address; a pod that is not named is not isolated."""
+    def program(self, rules: Callable[[], Mapping[str, PodRules]]) -> None:
+        """The rules of all pods have changed: `rules()` says, on any thread, what they are now, by address; a pod that
+        is not named is not isolated."""
         ...

@@ -39,7 +39,7 @@ class PolicyAgent(Controller):
     def sync(self, key: str) -> None:
         if key == ALL_PODS:
             if self._firewall is not None:
-                self._firewall.program(self.book.rules())
+                self._firewall.program(self.book.rules)
             return
         policy = self._policies.by_key(key)
         if policy is None:

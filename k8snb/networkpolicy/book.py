@@ -62,6 +62,12 @@ class PolicyBook:
         """Who has an address: a pod, or nobody that policies know by name."""
         return self._named(self.peers.get(ip) or Peer(ip))
 
+    def expect(self, pod: Peer) -> bool:
+        """A pod is about to start whose address the API does not know yet; whether any policy may concern it."""
+        if self.policies.get(pod.namespace):
+            self.peers.setdefault(pod.ip, pod)
+        return pod.namespace in self.policies
+
     def everybody(self) -> list[Peer]:
         return [self._named(peer) for peer in list(self.peers.values())]
 
@@ -83,6 +89,9 @@ class SeenFrom(NamedTuple):
 
     def permits(self, source: str, destination: str, port: int, protocol: str = "TCP") -> bool:
         return self.judge.permits(self.meant(source), destination, port, protocol)
+
+    def expect(self, pod: Peer) -> bool:
+        return self.judge.expect(pod)
 
 
 def pod_rules(policies: Iterable[Policy], pod: Peer, everybody: Iterable[Peer]) -> PodRules:

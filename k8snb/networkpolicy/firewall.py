@@ -5,7 +5,7 @@ Interface: `Unfiltered(why_not)`, a `Firewall` that holds nothing back and says 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from k8snb.networkpolicy import PodRules
@@ -17,5 +17,5 @@ class Unfiltered:
 
     why_not: str
 
-    def program(self, rules: Mapping[str, PodRules]) -> None:
+    def program(self, rules: Callable[[], Mapping[str, PodRules]]) -> None:
         """There is nowhere to put them."""

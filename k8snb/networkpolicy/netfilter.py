@@ -33,11 +33,10 @@ class KernelFirewall:
     def why_not(self) -> str:
         return self._why_not()
 
-    def program(self, rules: Mapping[str, PodRules]) -> None:
-        known = dict(rules)
-        self._hand_over(lambda: {ip: self._table(ip, each) for ip, each in known.items()})
+    def program(self, rules: Callable[[], Mapping[str, PodRules]]) -> None:
+        self._hand_over(lambda: {ip: self._table(each) for ip, each in rules().items()})
 
-    def _table(self, ip: str, rules: PodRules) -> str:
+    def _table(self, rules: PodRules) -> str:
         return filter_table(rules, node=self._node, reach_out=self._reach_out(), chains=self._chains)
 
 

@@ -34,7 +34,7 @@ from k8snb.notebook import (
 )
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
-from k8snb.notebook.errors import readable
+from k8snb.notebook.errors import readable, tell
 from k8snb.notebook.expansion import fill, split
 from k8snb.notebook.forwarded import Forwarded
 from k8snb.notebook.results import Result
@@ -191,6 +191,7 @@ class KubernetesMagics(Magics):
             ending.blocking = "logs" in words[:3]
             words = _with_events(words)
         answer = kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
+        tell(answer.log)
         if isinstance(answer, Dialogue):
             return terminal.converse(answer)
         if isinstance(answer, Stream):
