@@ -1,13 +1,14 @@
 """The cluster: wires the components in boot order and owns the only loop. What kubeadm is to real machines.
 
 Interface: `Cluster(name, nodes=…, runtime=…)`: `start`, `stop`, `delete`, `status`, `client`, `kubectl`; `pause`,
-`unpause`, `step`; on a virtual clock also `settle`, `run_for`.
+`unpause`, `step`, `run_until`, `speed`; on a virtual clock also `settle`, `run_for`.
 The rule not to break: only the cluster wires; components never meet but in the apiserver.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from k8snb import hosts, journal
 from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
-from k8snb.apimachinery.meta import Object, get_path, is_true, key_of, labels_of, name_of, namespace_of
+from k8snb.apimachinery.meta import Object, get_path, is_true, key_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.history import History
@@ -47,9 +48,12 @@ from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
 from k8snb.machines import Machines, Node
 from k8snb.networkpolicy.policies import Peer, Policy, on_host, peer_of, policy_of
-from k8snb.pump import SYNC, Pump, Step
+from k8snb.pump import Pump
 from k8snb.scheduler import Profile, Scheduler
+from k8snb.scheduler.decision import Decision
 from k8snb.serve import Door
+from k8snb.story import stage
+from k8snb.story.steps import Stepper, ToldStep
 
 if TYPE_CHECKING:
     from k8snb.client.https import HttpsTransport
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from k8snb.kubectl import Kubectl
     from k8snb.notebook.draw import Picture
 
+SLOWEST, FASTEST = 0.01, 1000.0  # speeds of a real clock
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
 
 
@@ -555,12 +560,84 @@ class Cluster:
             self.pump.paused = False
         return held
 
-    def step(self) -> Step | None:
-        """Run until one component has worked on one key: what that was, or None when there is nothing to do now."""
+    def step(self, count: int = 1) -> list[ToldStep]:
+        """Let one component after the other work on one key, so many times: what each read, decided and wrote.
+
+        Where nothing is queued, time jumps to the next timer, unless real programs run. Fewer steps than asked for:
+        nothing is left to do now.
+        """
+        found: list[ToldStep] = []
+        stepper = self.stepper()
         with self.pump.lock:
-            while (step := self.pump.step()) is not None and step.sort != SYNC:
-                pass
-            return step
+            while len(found) < count and (told := stepper.step()) is not None:
+                found.append(told)
+        return found
+
+    def stepper(self) -> Stepper:
+        """What runs the cluster step by step."""
+        self._must_run()
+        return Stepper(
+            self.pump, self.context.notes, lambda: self.history, scheduler=self.scheduler.name,
+            skips=self.simulates, verdict=self._verdict, key_of=self._key_of,
+        )  # fmt: skip
+
+    @property
+    def simulates(self) -> bool:
+        """Whether nothing outside of this process belongs to the cluster, so that its time can be skipped."""
+        return self.clock.virtual or self.runtime_name == hosts.SIMULATED
+
+    def _verdict(self, key: str) -> Decision | None:
+        """The scheduler's newest decision about a pod."""
+        found = [decision for decision in self.scheduler.decisions if decision.key == key]
+        return found[-1] if found else None
+
+    def _key_of(self, key: str) -> str:
+        """A pod's namespace and name, where a kubelet knows it by its uid."""
+        pods = self.store.range("/registry/pods/")[0] if "/" not in key and key.count("-") == 4 else ()
+        return next((key_of(record.value) for record in pods if uid_of(record.value) == key), key)
+
+    @property
+    def speed(self) -> float:
+        """Seconds that pass in the cluster in one of the machine's; `inf` on a virtual clock."""
+        return self.clock.speed if isinstance(self.clock, RealClock) else math.inf
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        """Raises ValueError on a virtual clock, and for what is no speed."""
+        if not isinstance(self.clock, RealClock):
+            raise ValueError("on a virtual clock time jumps from timer to timer: it goes as fast as it can")
+        if not SLOWEST <= speed <= FASTEST:
+            raise ValueError(f"a speed is a number from {SLOWEST:g} to {FASTEST:g}, not {speed:g}")
+        with self.pump.lock:
+            self.clock.speed = speed
+
+    def run_until(self, until: Callable[[], bool], timeout: float) -> bool:
+        """Let the cluster run until a condition holds, and pause it right after the step that made it true.
+
+        Whether it came true within `timeout` seconds of the cluster's time; if not, a cluster that was paused is paused
+        again.
+        """
+        if self.clock.virtual:
+            with self.pump.lock:
+                reached = until() or self.pump.settle(limit=timeout, until=until)
+                self.pump.paused = self.pump.paused or reached
+            return reached
+        with self.pump.lock:
+            if until():
+                self.pump.paused = True
+                return True
+            paused, self.pump.paused = self.pump.paused, False
+            self.pump.pause_when(until)
+        try:
+            return self.pump.wait(lambda: self.pump.paused, timeout)
+        finally:
+            with self.pump.lock:
+                self.pump.pause_when(None)
+                self.pump.paused = self.pump.paused or paused
+
+    def story_scene(self) -> stage.Scene:
+        """What a diagnosis of the cluster's objects may look at now."""
+        return stage.scene(self)
 
     # components
 

@@ -19,7 +19,19 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kproxy, kstory, live, terminal
+from k8snb.notebook import (
+    bookkeeping,
+    contexts,
+    kclock,
+    kcluster,
+    kdraw,
+    klogs,
+    kproxy,
+    kstory,
+    ktimeline,
+    live,
+    terminal,
+)
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable, tell
@@ -46,6 +58,7 @@ class KubernetesMagics(Magics):
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
+        made |= {"kclock": self._kclock(), "kstep": self._kstep(), "ktimeline": self._ktimeline()}
         made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
         self.magics = {"line": made, "cell": dict(made)}
 
@@ -66,6 +79,18 @@ class KubernetesMagics(Magics):
 
     def _kdraw(self) -> Magic:
         return self._magic(lambda words, cell: kdraw.run(self.clusters.current, words), kdraw.about(), files=True)
+
+    def _kclock(self) -> Magic:
+        about = _about(kclock.COMMANDS["clock"])
+        return self._magic(lambda words, cell: kclock.run(self.clusters.current, words), about)
+
+    def _kstep(self) -> Magic:
+        about = _about(kclock.COMMANDS["step"])
+        return self._magic(lambda words, cell: kclock.run_cell(self.clusters.current, words, cell), about)
+
+    def _ktimeline(self) -> Magic:
+        about = _about(ktimeline.COMMAND)
+        return self._magic(lambda words, cell: ktimeline.run(self.clusters.current, words), about)
 
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
@@ -178,6 +203,9 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kconfig": contexts.complete,
     "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+    "kclock": lambda clusters, words: kclock.complete(clusters.current, words),
+    "kstep": lambda clusters, words: kclock.complete_cell(clusters.current, words),
+    "ktimeline": lambda clusters, words: ktimeline.complete(clusters.current, words),
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
