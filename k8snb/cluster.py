@@ -32,7 +32,8 @@ from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.cri import RangeTaker, RuntimeFailure
+from k8snb.cri import Keeper, RangeTaker, RuntimeFailure
+from k8snb.data_directory import DataDirectory, Noted
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
@@ -65,8 +66,9 @@ class Cluster:
     makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
     `schedulers` one leads and the others stand by. `cloud` is who the machines are rented from, False for nobody; the
     notebook's own cloud has them in `zones` in turn. Nodes get the ranges of their pods from `cluster_cidr`, "" = as
-    the runtime has it.
-    Raises ValueError for a runtime that is none.
+    the runtime has it. In the directory `data_dir` it outlives this process: a cluster that is made there again has
+    the same nodes and objects, and finds the containers that a Docker engine has of it running.
+    Raises ValueError for a runtime that is none, and for a data directory that cannot be had.
     """
 
     def __init__(
@@ -74,9 +76,13 @@ class Cluster:
         seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
         store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
         apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1, cloud: Provider | bool = True,
-        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "",
+        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "", data_dir: str | Path = "",
     ) -> None:  # fmt: skip
         self.name = name
+        self.data = DataDirectory(data_dir) if data_dir else None
+        noted = self.data.take_up(name, runtime) if self.data else Noted()
+        self.found = bool(noted.name)  # whether the cluster was there before this process
+        runtime = noted.runtime if noted.runtime and isinstance(runtime, str) else runtime
         self._profiles = tuple(profiles) or (Profile(),)
         self._runtime: Runtime | None = None
         self._own_host: hosts.Build | None = None
@@ -88,20 +94,25 @@ class Cluster:
         self.clock = clock or RealClock()
         self.pump = Pump(self.clock)
         self.pump.guard = uninterrupted
-        self._new_store = store
-        self.store = store()
-        self.identity = Identity(self.clock)
+        self._new_store = self.data.store if self.data else store
+        self.store = self._new_store()
+        self.identity = Identity(self.clock, self.data.pki if self.data else None)
         self._seed = seed
         self._counts = controller_managers, schedulers
         self._dice = random.Random(seed)
         self.machines = Machines(
             self.pump, workers=nodes, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods),
-            rented=cloud is not False, zones=zones,
+            rented=cloud is not False, zones=zones, root=self.data.kubelet if self.data else None,
         )  # fmt: skip
+        if noted.nodes:
+            self.machines.restore(noted.nodes)
         self.cloud = NotebookCloud(name, self.machines.machine) if cloud is True else cloud or None
         self._cluster_cidr = cluster_cidr
         self.provisioners = Provisioners()
         self.addons = Addons(self)
+        if noted.nodes:
+            self.addons.restore(noted.addons)
+        self.addons.on_change = self._note
         self.resolver = ""
         self._host: Host | None = None
         self._plane: ControlPlane | None = None
@@ -121,6 +132,8 @@ class Cluster:
         """
         if self.running:
             return
+        if self.data is not None and self.data.closed:
+            raise ValueError(f'the cluster "{self.name}" has left {self.data.path}: make a Cluster with it again')
         self._collector.relax()
         try:
             with self.pump.lock:
@@ -138,7 +151,8 @@ class Cluster:
     def _boot(self) -> None:
         """The components, in the order in which they need each other."""
         build = self._own_host or hosts.HOSTS[self.runtime_name]
-        self._host = build(self.name, self.pump, self._dice, self._runtime)
+        kept = self.data.kept if self.data else None
+        self._host = build(self.name, self.pump, self._dice, self._runtime, kept)
         self._runtime = self._host.runtime
         self.machines.directories.on_made = self._host.remove_at_end
         self._plane = ControlPlane(
@@ -155,6 +169,28 @@ class Cluster:
         for spec in self.machines.specs.values():
             self._switch_on(spec)
         self._serve_pods(self._host, self.door)
+        self._note()
+
+    def _note(self) -> None:
+        """What the next process has to know of the cluster."""
+        if self.data is None or self._runtime is None:
+            return
+        addons = tuple(status.row.name for status in self.addons.status() if status.enabled)
+        self.data.note(Noted(
+            name=self.name, runtime=self.runtime_name, service_cidr=self._runtime.service_cidr,
+            pod_cidr=getattr(self._runtime, "cluster_cidr", ""), nodes=tuple(self.machines.specs.values()),
+            addons=addons,
+        ))  # fmt: skip
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether containers go on when this process ends: with a data directory, where the runtime can leave them."""
+        return self.data is not None and isinstance(self._runtime, Keeper)
+
+    @property
+    def volumes(self) -> str:
+        """The directory for the volumes that are made here, "" for a temporary one."""
+        return str(self.data.volumes) if self.data else ""
 
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""
@@ -163,7 +199,7 @@ class Cluster:
         self.running = False
         self._switch_off()
 
-    def _switch_off(self) -> None:
+    def _switch_off(self, *, end_pods: bool = True) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
         self._collector.restore()
         for part in ("kubectl", "_over_https", "_hooks"):
@@ -189,7 +225,8 @@ class Cluster:
             host.executor.close()
             try:
                 self.machines.thaw(host.runtime)
-                self.machines.end_all_pods(host.runtime)
+                if end_pods:
+                    self.machines.end_all_pods(host.runtime)
             finally:
                 host.pause()
 
@@ -197,11 +234,33 @@ class Cluster:
         """Stop, and forget everything."""
         self.stop()
         runtime, self._runtime = self._runtime, None
-        self.store = self._new_store()
-        self.addons = Addons(self)
+        if self.data is not None:
+            self.machines.directories.clear()
+            self.data.clear()
+        else:
+            self.store = self._new_store()
+            self.addons = Addons(self)
         self.machines.close()
         self.provisioners.close()
         if runtime is not None:
+            runtime.close()
+
+    def close(self) -> None:
+        """End with this process: a cluster with a data directory can be made there again, any other one is deleted.
+
+        Containers go on where the runtime can leave them alone; elsewhere they are started again then.
+        """
+        if self.data is None:
+            return self.delete()
+        runtime, self._runtime = self._runtime, None
+        if self.running:
+            self.running = False
+            self._switch_off(end_pods=not isinstance(runtime, Keeper))
+        self.machines.close()
+        self.data.close()
+        if isinstance(runtime, Keeper):
+            runtime.let_go()
+        elif runtime is not None:
             runtime.close()
 
     def __enter__(self) -> Cluster:
@@ -209,7 +268,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.delete()
+        self.close()
 
     def add_provisioner(self, provisioner: Provisioner) -> None:
         """Put somebody's own maker of volumes to work: see `k8snb.controllers.provisioner`."""
@@ -444,7 +503,7 @@ class Cluster:
             state = "Paused"
         dns = self.addons.is_enabled(DNS)
         rows = [
-            ("etcd", state, f"revision {self.store.revision}"),
+            ("etcd", *self._etcd(state)),
             ("kube-apiserver", state, "in this kernel"),
             ("kube-controller-manager", state, f"{len(self.controllers)} controllers" if self.running else ""),
             ("kube-scheduler", state, ""),
@@ -456,6 +515,11 @@ class Cluster:
         if self.pump.failure:
             rows.append(("pump", "Failed", self.pump.failure.strip().splitlines()[-1]))
         return [*rows, *(self._node_row(node) for node in self.nodes.values())]
+
+    def _etcd(self, state: str) -> tuple[str, str]:
+        problem = getattr(self.store, "problem", "")
+        where = f" in {self.data.path}" if self.data else ""
+        return ("Failed", problem) if problem else (state, f"revision {self.store.revision}{where}")
 
     def _node_row(self, node: Node) -> tuple[str, str, str]:
         record = self.store.get(f"/registry/nodes/{node.spec.name}")
@@ -563,6 +627,7 @@ class Cluster:
         )
         with self.pump.lock:
             self._switch_on(spec)
+        self._note()
         return spec.name
 
     def stop_node(self, name: str, *, grace: float = 0.0, critical: float = 10.0) -> None:
@@ -616,6 +681,7 @@ class Cluster:
         self._must_run()
         self.stop_node(name)
         self.machines.forget(name, self.runtime)
+        self._note()
 
     def _must_run(self) -> None:
         if not self.running:

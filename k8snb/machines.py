@@ -7,9 +7,10 @@ Real clusters have hosts here, on which kubeadm or a cloud provider installs the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 from k8snb.apimachinery.meta import Object
@@ -54,11 +55,12 @@ class Node:
 class Machines:
     """The machines of one cluster. `workers` counts those beside the control plane's own, which runs the manifests in
     `static_pods` by itself; `cpus`, `memory` and `disk` are a machine's size where its spec has none. Machines that are
-    `rented` have to be asked about at their cloud, which has them in `zones` in turn."""
+    `rented` have to be asked about at their cloud, which has them in `zones` in turn. What lies on their disks lies in
+    `root`, and outlives the process there."""
 
     def __init__(
         self, pump: Pump, *, workers: int, cpus: str, memory: str, disk: str, static_pods: str, rented: bool,
-        zones: Sequence[str],
+        zones: Sequence[str], root: Path | None = None,
     ) -> None:  # fmt: skip
         self._pump = pump
         self._rented, self._zones = rented, tuple(zones) or (ZONE,)
@@ -66,7 +68,7 @@ class Machines:
         self._cpus, self._memory, self._disk = cpus, memory, disk
         self.specs = {spec.name: spec for spec in self._first(workers, static_pods)}
         self.nodes: dict[str, Node] = {}
-        self.directories = PodDirectories()
+        self.directories = PodDirectories(root)
         self.volume_plugins: dict[str, VolumePlugin] = dict(PLUGINS)
         self._frozen: list[str] = []
 
@@ -86,6 +88,11 @@ class Machines:
             name, labels=labels or {}, taints=taints, cpus=cpus or self._cpus, memory=memory or self._memory,
             disk=disk or self._disk, static_pods=static_pods, external_cloud=self._rented,
         )  # fmt: skip
+
+    def restore(self, specs: Iterable[NodeSpec]) -> None:
+        """These machines there were, in place of the first ones."""
+        self.specs = {spec.name: spec for spec in specs}
+        self._zone_of = {name: self._zones[number % len(self._zones)] for number, name in enumerate(self.specs)}
 
     def machine(self, name: str) -> Machine | None:
         """The machine that a node stands on, as the notebook's cloud rents it out."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 # Container and sandbox states, as upstream names them.
@@ -193,6 +194,28 @@ class Network:
 
     node_ip: str
     pod_cidr: str
+
+
+LOCK = "lock"  # the file in a cluster's data directory that its process holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A cluster that outlives its process: where its data lie, and the ranges that its Services and pods have, ""
+    before its first start.
+    """
+
+    directory: Path
+    service_cidr: str = ""
+    pod_cidr: str = ""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A runtime whose containers can go on without the process that started them, until it comes back to them."""
+
+    def let_go(self) -> None:
+        """Close, and let the containers run."""
 
 
 @runtime_checkable

@@ -25,6 +25,7 @@ from k8snb.cri import (
     Credential,
     ExecResult,
     Image,
+    Kept,
     Network,
     PodSandboxConfig,
     RuntimeFailure,
@@ -58,6 +59,7 @@ from k8snb.cri.docker_status import (
     SORT,
     container_status,
     pod_labels,
+    sandbox_config,
     sandbox_status,
 )
 from k8snb.cri.docker_streams import EngineSession, open_attach, open_exec
@@ -81,14 +83,17 @@ class Janitor(Protocol):
 class DockerRuntime:
     """The runtime of one cluster on one engine, for all its nodes. Raises RuntimeFailure when no engine answers.
 
-    `cluster` names the cluster in labels; what a dead kernel left of a cluster of the same name is removed first.
+    `cluster` names the cluster in labels; what a dead kernel left of a cluster of the same name is removed first. With
+    a data directory that is `kept`, it is this cluster's again, and goes on.
     """
 
     name = "docker"
 
-    def __init__(self, cluster: str, *, base_url: str | None = None, janitor: Janitor | None = None) -> None:
+    def __init__(
+        self, cluster: str, *, base_url: str | None = None, janitor: Janitor | None = None, kept: Kept | None = None
+    ) -> None:
         self._url = base_url or default_url()
-        self._services = ServiceNetwork()
+        self._services = ServiceNetwork(kept.service_cidr if kept else "")
         self.service_cidr = self._services.cidr
         self._sandboxes: dict[str, PodSandboxConfig] = {}
         self._ended: dict[str, ContainerStatus] = {}
@@ -96,19 +101,27 @@ class DockerRuntime:
         self._pulled: set[str] = set()  # what the engine did not have before: all else is somebody's own
         self._janitor = janitor
         self._api = connect(self._url)
-        self._held = Holdings(self._api, cluster)
         try:
+            self._held = Holdings(self._api, cluster, kept)
             self.cri_version = f"docker://{self._api.version()['Version']}"
             self._held.clear_leftovers()
             self._pause = ensure_pause_image(self._api, self._url)
-            if janitor is not None and self._url.startswith("unix://"):
+            if janitor is not None and kept is None and self._url.startswith("unix://"):
                 janitor.docker(self._held.run, self._url.removeprefix("unix://"))
-            self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels)
+            wanted = kept.pod_cidr if kept else ""
+            self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels, wanted=wanted)
+            self._take_up()
             self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
         except BaseException:
             self._api.close()
             raise
         self._watch = ContainerEvents(self._api, [self._held.run])
+
+    def _take_up(self) -> None:
+        """The pods that an earlier process left."""
+        for row in self._held.list(f"{SORT}=sandbox"):
+            self._sandboxes[row["Id"]] = sandbox_config(row["Labels"])
+            self._pods.reserve(row["Labels"][NODE], row["Labels"][POD_IP])
 
     # the cluster's network
 
@@ -349,14 +362,22 @@ class DockerRuntime:
 
         Raises RuntimeFailure where the engine does not answer: the next cluster of that name removes what is left.
         """
+        self._close(remove=True)
+
+    def let_go(self) -> None:
+        """Close, and leave containers and network for the next process that has the cluster's data directory."""
+        self._close(remove=False)
+
+    def _close(self, *, remove: bool) -> None:
         if self._closed:
             return
         self._closed = True
         self._watch.close()
         self._services.close()
         try:
-            self._held.remove_all(self._held.run)
-            self._held.remove_networks(self._held.run)
+            if remove:
+                self._held.remove_all(self._held.run)
+                self._held.remove_networks(self._held.run)
         finally:
             self._api.close()
             if self._janitor is not None:

@@ -73,7 +73,7 @@ class ProcessRuntime:
     `single_address=True` does as if 127.0.0.1 were the only loopback address, `mount_namespaces=False` as if the kernel
     allowed none. Programs look into `forwards_file`, a
     JSON object {"ip:port": "ip:port"}, for services that kube-proxy could not open at their own address. A `janitor`
-    that is given is shared with others and stays open.
+    that is given is shared with others and stays open. A cluster that comes back asks for the `service_cidr` it had.
     Raises RuntimeFailure on Windows and where no directory for programs can be had.
     """
 
@@ -89,6 +89,7 @@ class ProcessRuntime:
         single_address: bool | None = None,
         mount_namespaces: bool | None = None,
         janitor: Janitor | None = None,
+        service_cidr: str = "",
     ) -> None:
         if os.name == "nt":
             text = "the process runtime is not implemented by k8snb on Windows; use Docker or the simulated runtime"
@@ -98,7 +99,7 @@ class ProcessRuntime:
         base = root or Path(tempfile.mkdtemp(prefix="k8snb-process-", dir=temporary_directory()))
         self.directory = fresh_directory(base / cluster)
         self._to_remove = self.directory if root else self.directory.parent
-        self._network = Loopback(single_address=single_address)
+        self._network = Loopback(single_address=single_address, service_cidr=service_cidr)
         self.service_cidr = self._network.service_cidr
         self.balancer_cidr = self._network.balancer_cidr
         self.cluster_cidr, self.reserved = self._network.cluster_cidr, self._network.reserved

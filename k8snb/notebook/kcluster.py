@@ -2,7 +2,7 @@
 
 Interface: `COMMANDS`, rows as kubectl has them; `run(clusters, words)`; `complete(clusters, words)`.
 The rule not to break: whatever a row does, `k8snb.Cluster` can do in Python.
-minikube's clusters outlive it; these live in the process that started them.
+minikube's clusters outlive it; these live in the process that started them, and with a data directory in the next one.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
             flags=(Flag("nodes", INT, "How many nodes beside the control plane.", short="n"), _RUNTIME, _DRIVER,
                    Flag("vm-driver", help="An older word for --driver.", values=RUNTIMES), _CPUS, _MEMORY,
                    Flag("addons", STRINGS, "Enable these as well."),
+                   Flag("data-dir", help="Keep the cluster there: a later kernel finds it again, containers and all."),
                    Flag("kubernetes-version", help="k8snb is one version of Kubernetes: refused for any other."),
                    Flag("name", help="The same as --profile."))),
     Command(name="status", usage="[-o json] [-n NODE]", help="What each machine and each component is doing.",
@@ -111,7 +112,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="config", usage="view|get|set|unset", help="What new clusters of yours are like."),
     Command(name="config view", help="All that was set.", missing=("format",)),
     Command(name="config get", usage="PROPERTY", help="What a property was set to.", words="properties"),
-    Command(name="config set", usage="PROPERTY VALUE", help="Set cpus, driver, memory, nodes or profile.",
+    Command(name="config set", usage="PROPERTY VALUE", help="Set cpus, data-dir, driver, memory, nodes or profile.",
             words="properties"),
     Command(name="config unset", usage="PROPERTY", help="Forget it again.", words="properties"),
     Command(name="config defaults", missing_command=True),
