@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-import signal
+import re
+import shutil
 import subprocess
 import sys
-import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import own_engine
 import psutil
 import pytest
 from docker_images import NGINX, SHELL, image_layers
+from own_engine import Engine
 
-from k8snb.apimachinery.meta import condition, get_path, is_true, uid_of
+from k8snb import hosts
+from k8snb.apimachinery.meta import condition, get_path, is_true
 from k8snb.cluster import Cluster
 from k8snb.cri import ExecResult
 from k8snb.cri.docker_engine import connected
 from k8snb.cri.docker_network import host_ranges
+from k8snb.kubelet import pleg
 
 pytestmark = pytest.mark.docker
 
@@ -74,6 +80,8 @@ spec:
     volumeMounts: [{{name: kept, mountPath: /kept}}, {{name: own, mountPath: /own}}, {{name: fast, mountPath: /fast}}]
 """
 
+MAIN = {"name": "main", "image": SHELL, "imagePullPolicy": "IfNotPresent", "command": ["sleep", "600"]}
+
 KERNEL = """
 import json, sys
 from k8snb.cluster import Cluster
@@ -111,13 +119,6 @@ def until(cluster: Cluster, condition: Callable[[], bool], seconds: float = PATI
     assert cluster.wait(condition, seconds), cluster.kubectl.run("get pods,nodes,events").text
 
 
-def eventually(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def containers(api: Any, name: str = NAME) -> dict[str, str]:
     """The cluster's containers: id → when it was started."""
     rows = api.containers(all=True, filters={"label": [f"io.k8snb.cluster={name}"]})
@@ -136,9 +137,15 @@ def inside(cluster: Cluster, script: str, name: str = "box") -> str:
     return result.stdout.decode()
 
 
-def all_ready(cluster: Cluster) -> bool:
+def named(api: Any, container: str, pod: str = "") -> str:
+    """The id of the container that a pod has by this name, which may run."""
+    rows = api.containers(filters={"label": [f"io.k8snb.cluster={NAME}"]})
+    return next(str(row["Id"]) for row in rows if f"_{container}_{pod}" in row["Names"][0])
+
+
+def all_ready(cluster: Cluster, count: int = 3) -> bool:
     pods = list(cluster.client.items("pods", "default"))
-    return len(pods) == 3 and all(is_true(pod, "Ready") for pod in pods)
+    return len(pods) == count and all(is_true(pod, "Ready") for pod in pods)
 
 
 def restarts(cluster: Cluster) -> list[int]:
@@ -194,16 +201,105 @@ def test_a_killed_kernel_s_containers_are_found_again_and_go_on(api: Any, tmp_pa
         assert inside(again, "cat /kept/file /own/file /fast/file") == "here\n" * 3
         assert "Welcome to nginx!" in again.visit(again.service_urls("nginx")[0])[1]
         assert "Welcome to nginx!" in inside(again, "wget -qO- http://nginx:8078/")
-        victim = next(each for each in running if "/box_" in api.inspect_container(each)["Name"].replace("_box_", "/box_")
-                      and "POD" not in api.inspect_container(each)["Name"])  # fmt: skip
-        api.kill(victim)
+        api.kill(named(api, "box"))
         until(again, lambda: sum(restarts(again)) == 1 and all_ready(again))
-        addresses = [pod["status"]["podIP"] for pod in again.client.items("pods", "default")]
-        again.kubectl.run("scale deployment nginx --replicas=4")
-        until(again, lambda: get_path(again.client.get("deployments", "nginx", "default"), "status.readyReplicas") == 4)
-        new = [pod["status"]["podIP"] for pod in again.client.items("pods", "default")]
-        assert len(set(new)) == 5 and set(addresses) < set(new)
+        addresses = {pod["status"]["podIP"] for pod in again.client.items("pods", "default")}
+        again.kubectl.run("scale deployment nginx --replicas=3")
+        until(again, lambda: all_ready(again, 4))
+        assert len({pod["status"]["podIP"] for pod in again.client.items("pods", "default")} - addresses) == 1
+        api.kill(named(api, "POD", "box"))
+        until(again, lambda: sum(restarts(again)) == 2 and all_ready(again, 4))
         again.delete()
     assert left_of(api) == []
     assert traces(api) == before
     assert not directory.exists()
+
+
+def test_a_cluster_without_the_directory_leaves_the_kept_one_alone_until_that_is_gone(api: Any, tmp_path: Path) -> None:
+    directory = tmp_path / NAME
+    with kernel(directory) as killed:
+        killed.kill()
+    kept = containers(api)
+    with Cluster(NAME, runtime="docker", nodes=1) as other:
+        other.client.create("pods", {"metadata": {"name": "p"}, "spec": {"containers": [MAIN]}}, "default")
+        until(other, lambda: is_true(other.client.get("pods", "p", "default"), "Ready"))
+        assert len(containers(api)) == len(kept) + 2
+    assert containers(api) == kept
+    shutil.rmtree(directory)
+    with Cluster(NAME, runtime="docker", nodes=1):
+        assert containers(api) == {}
+    assert left_of(api) == []
+
+
+# an engine that is killed
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    if own_engine.why_not():
+        pytest.skip(own_engine.why_not())
+    with own_engine.engine_with_images("k8snb-test2", "10.232.232.1/24") as own:
+        monkeypatch.setenv("DOCKER_HOST", own.url)
+        yield own
+        monkeypatch.undo()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+def readiness(cluster: Cluster, node: str = "node-1") -> Any:
+    return condition(cluster.client.get("nodes", node), "Ready") or {}
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_a_node_whose_engine_is_killed_is_not_ready_and_all_is_well_when_it_is_back(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Source of the words: `runtimeErrors` in pkg/kubelet/runtime.go. Upstream waits half a minute for them."""
+    monkeypatch.setattr(pleg, "DOWN", 2.0)
+    with Cluster(NAME, runtime="docker", nodes=1) as running:
+        running.kubectl.run("apply -f -", stdin=OBJECTS)
+        until(running, lambda: all_ready(running))
+        with connected(engine.url) as api:
+            before = len(containers(api))
+        engine.kill()
+        until(running, lambda: readiness(running)["status"] == "False")
+        assert (readiness(running)["reason"], readiness(running)["message"]) == (
+            "KubeletNotReady", "container runtime is down",
+        )  # fmt: skip
+        assert "Node node-1 status is now: NodeNotReady" in running.kubectl.run("get events").text
+        engine.start()
+        until(running, lambda: readiness(running)["status"] == "True")
+        until(running, lambda: all_ready(running) and max(restarts(running)) > 0)
+        assert "Welcome to nginx!" in running.visit(running.service_urls("nginx")[0])[1]
+        assert inside(running, "cat /kept/file") == "here\n"
+        with connected(engine.url) as api:
+            live = [row for row in api.containers() if NAME in row["Labels"]["io.k8snb.cluster"]]
+            assert len(live) == before
+    with connected(engine.url) as api:
+        assert left_of(api) == []
+
+
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    os.setresgid(65534, 65534, 0)
+    os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+
+
+def test_an_engine_that_this_user_may_not_ask_is_named_with_who_may(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("K8SNB_RUNTIME", raising=False)
+    engine.home.chmod(0o755)
+    engine.socket.chmod(0o660)
+    words = f"this user may not use Docker's socket {engine.socket}, which root and the members of its group may"
+    with as_nobody():
+        assert hosts.choose() == ("process", words)
+        with pytest.raises(ValueError, match=re.escape(words)):
+            Cluster(NAME, runtime="docker", nodes=1).start()
+    assert hosts.choose()[0] == "docker"
