@@ -32,7 +32,7 @@ from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.cri import Keeper, RangeTaker, RuntimeFailure
+from k8snb.cri import Keeper, Layer, PullTeller, RangeTaker, RuntimeFailure
 from k8snb.data_directory import DataDirectory, Noted
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
@@ -493,6 +493,10 @@ class Cluster:
         """What each component did after a revision, as far back as etcd remembers."""
         with self.pump.lock:
             return journal.read(self.store.history(after=after))
+
+    def pulls(self) -> Mapping[str, Sequence[Layer]]:
+        """The images that are being pulled, each with its layers, where the runtime says so."""
+        return self._runtime.pulls() if isinstance(self._runtime, PullTeller) else {}
 
     def status(self) -> list[tuple[str, str, str]]:
         """One row for each component: its name, its state, and what there is to say about it."""

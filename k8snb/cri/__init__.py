@@ -180,6 +180,20 @@ class Image:
     size: int = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A part of an image on its way: bytes that came, of how many (0: not said yet), and whether it is `here`.
+
+    `status` is the runtime's own word.
+    """
+
+    id: str
+    status: str = ""
+    done: int = 0
+    total: int = 0
+    here: bool = False
+
+
 @dataclass(frozen=True)
 class Credential:
     """Who somebody is to a registry."""
@@ -330,6 +344,14 @@ class Runtime(Protocol):
 
     def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class PullTeller(Protocol):
+    """A runtime that says how far its pulls are. The CRI has no such call."""
+
+    def pulls(self) -> Mapping[str, Sequence[Layer]]:
+        """Image → its layers, for each pull under way. Any thread may ask."""
 
 
 @runtime_checkable

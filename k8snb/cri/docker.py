@@ -11,7 +11,7 @@ namespaces. The hostname comes with the network: Docker gives it to containers t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -26,6 +26,7 @@ from k8snb.cri import (
     ExecResult,
     Image,
     Kept,
+    Layer,
     Network,
     PodSandboxConfig,
     RuntimeFailure,
@@ -49,6 +50,7 @@ from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
 from k8snb.cri.docker_holdings import Holdings
 from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, write_resolver
+from k8snb.cri.docker_pulls import Pulls
 from k8snb.cri.docker_status import (
     ATTEMPT,
     CONTAINER,
@@ -98,6 +100,7 @@ class DockerRuntime:
         self._sandboxes: dict[str, PodSandboxConfig] = {}
         self._ended: dict[str, ContainerStatus] = {}
         self._closed = False
+        self._pulls = Pulls()
         self._pulled: set[str] = set()  # what the engine did not have before: all else is somebody's own
         self._janitor = janitor
         self._api = connect(self._url)
@@ -319,13 +322,17 @@ class DockerRuntime:
 
     def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
         here = self.image_status(image)
-        pull(self._url, image, silence=PULL_SILENCE, credential=credential)
+        with self._pulls.under_way(image) as tell:
+            pull(self._url, image, silence=PULL_SILENCE, credential=credential, tell=tell)
         found = self.image_status(image)
         if here is None:
             self._pulled.add(image)
         if found is None:
             raise RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": it is not there after the pull')
         return found
+
+    def pulls(self) -> Mapping[str, Sequence[Layer]]:
+        return self._pulls.told()
 
     def image_status(self, image: str) -> Image | None:
         with translated("ImageInspectError", f'cannot inspect image "{image}"'), ignoring(400, 404):
