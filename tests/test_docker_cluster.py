@@ -22,7 +22,6 @@ from docker_images import NGINX, SHELL, image_layers
 from own_engine import Engine
 
 from k8snb import hosts
-from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import get_path, is_true
 from k8snb.cluster import Cluster
 from k8snb.cri import ExecResult, RuntimeFailure
@@ -417,24 +416,6 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-@forgotten_sockets
-def test_a_cluster_outlives_its_engine(engine: Engine) -> None:
-    with Cluster("k8snb-test-engine", runtime="docker", nodes=1) as running:
-        running.kubectl.run("apply -f -", stdin=WEB)
-        until(running, lambda: deployed(running) and service_answers(running))
-        victim, kept = (found["metadata"]["name"] for found in web_pods(running))
-        engine.stop()
-        running.client.delete("pods", victim, "default")
-        gone = "the Docker engine does not answer: is Docker still running?"
-        until(running, lambda: gone in running.kubectl.run("get events").text)
-        with pytest.raises(ApiError, match=gone) as told:
-            list(running.client.logs(kept, "default"))
-        assert "\n" not in str(told.value)
-        engine.start()
-        until(running, lambda: is_gone(running, victim) and state(running, kept, "restartCount") > 0)
-        until(running, lambda: deployed(running) and service_answers(running))
 
 
 @forgotten_sockets

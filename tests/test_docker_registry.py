@@ -19,6 +19,7 @@ from registry import PASSWORD, USER, Registry, Relay, forget, pushed
 from k8snb.apimachinery.meta import get_path, is_true
 from k8snb.cluster import Cluster
 from k8snb.cri.docker_engine import connected
+from k8snb.kubelet import backoff
 from k8snb.notebook import pulling
 
 pytestmark = pytest.mark.docker
@@ -131,7 +132,9 @@ def test_a_private_registry_gives_its_images_to_those_who_have_the_password(lab:
         lab.end("stranger", "guesser", "mistaken", "member")
 
 
-def test_a_pod_whose_registry_was_down_runs_when_that_is_back(lab: Lab) -> None:
+def test_a_pod_whose_registry_was_down_runs_when_that_is_back(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upstream waits ten seconds before the second try (`backOffPeriod` in pkg/kubelet/kubelet.go)."""
+    monkeypatch.setattr(backoff, "INITIAL", 4.0)
     with pushed(lab.api, f"{lab.open.host}/late:1") as image:
         lab.open.stop()
         lab.run("late", image)
