@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from . import api, control_plane, kubectl, startup
+from . import api, control_plane, kubectl, pods, startup
 
-BENCHMARKS = {"api": api.main, "control-plane": control_plane.main, "kubectl": kubectl.main, "startup": startup.main}
+BENCHMARKS = {
+    "api": api.main,
+    "control-plane": control_plane.main,
+    "kubectl": kubectl.main,
+    "node": pods.main,
+    "startup": startup.main,
+}
 
 
 def main() -> int:
