@@ -32,7 +32,7 @@ from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.cri import Keeper, Layer, PullTeller, RangeTaker, RuntimeFailure
+from k8snb.cri import Engines, Keeper, Layer, PullTeller, RangeTaker, RuntimeFailure
 from k8snb.data_directory import DataDirectory, Noted
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
@@ -43,7 +43,7 @@ from k8snb.journal import Entry
 from k8snb.kube_proxy.proxy import RuleBook
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
-from k8snb.machines import Machines, Node
+from k8snb.machines import Machines, Node, runtime_of
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
@@ -224,7 +224,7 @@ class Cluster:
         if host is not None:
             host.executor.close()
             try:
-                self.machines.thaw(host.runtime)
+                self.machines.thaw()
                 if end_pods:
                     self.machines.end_all_pods(host.runtime)
             finally:
@@ -529,7 +529,8 @@ class Cluster:
         record = self.store.get(f"/registry/nodes/{node.spec.name}")
         ready = record is not None and is_true(record.value, "Ready")
         state = "Stopped" if not node.on or not self.running else "Ready" if ready else "NotReady"
-        parts = f"kubelet, kube-proxy, {self.runtime_name} runtime at {node.network.node_ip}"
+        where = f" on {node.spec.docker_host}" if node.spec.docker_host else ""
+        parts = f"kubelet, kube-proxy, {self.runtime_name} runtime{where} at {node.network.node_ip}"
         return (f"node {node.spec.name}", state, parts)
 
     # time
@@ -564,7 +565,7 @@ class Cluster:
 
     def unpause(self) -> int:
         """Containers and components go on. Returns how many containers were held."""
-        held = self.machines.thaw(self.runtime)
+        held = self.machines.thaw()
         with self.pump.lock:
             self.pump.paused = False
         return held
@@ -622,17 +623,36 @@ class Cluster:
 
     def add_node(
         self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
-        disk: str = "", static_pods: str | Path = "",
+        disk: str = "", static_pods: str | Path = "", docker_host: str = "",
     ) -> str:  # fmt: skip
-        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
+        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself.
+
+        `docker_host` puts it on another Docker engine than the cluster's: unix://, tcp:// or ssh:// as Docker has them.
+        Raises ValueError where the machine cannot be had.
+        """
         self._must_run()
+        if docker_host:
+            runtime = self._engine_at(docker_host)
+            cpus, memory = cpus or runtime.size()[0], memory or runtime.size()[1]
         spec = self.machines.add(
-            name, labels=labels or {}, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods)
-        )
+            name, labels=labels or {}, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods),
+            docker_host=docker_host,
+        )  # fmt: skip
         with self.pump.lock:
             self._switch_on(spec)
         self._note()
         return spec.name
+
+    def _engine_at(self, docker_host: str) -> Engines:
+        """Another engine, which answers. Raises ValueError."""
+        from k8snb.cri.docker_way import check
+
+        try:
+            found = runtime_of(NodeSpec("", docker_host=check(docker_host)), self.runtime)
+        except RuntimeFailure as failure:
+            raise ValueError(failure.message) from None
+        assert isinstance(found, Engines)
+        return found
 
     def stop_node(self, name: str, *, grace: float = 0.0, critical: float = 10.0) -> None:
         """Pull the plug: the node falls silent and its containers end. The node controller will notice.

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -32,11 +32,11 @@ def why_not() -> str:
 class Engine:
     """On a bridge of its own: with none, dockerd would take docker0 away from the engine that has it."""
 
-    def __init__(self, home: Path, bridge: str, *more: str) -> None:
+    def __init__(self, home: Path, bridge: str, *more: str, before: Sequence[str] = ()) -> None:
         self.home, self.socket = home, home / "docker.sock"
         self.url = f"unix://{self.socket}"
         places = f"-H {self.url} --data-root {home}/data --exec-root {home}/exec -p {home}/pid --bridge={bridge}"
-        self._command = ["dockerd", *places.split(), *OPTIONS, *more]
+        self._command = [*before, "dockerd", *places.split(), *OPTIONS, *more]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -102,6 +102,21 @@ def engine(bridge: str, address: str, *more: str) -> Iterator[Engine]:
         stack.callback(own.close)
         own.start()
         yield own
+
+
+@contextmanager
+def engine_far_away() -> Iterator[Engine]:
+    """One whose networks this machine does not see, as on another machine: only its socket is here."""
+    from docker_images import image_layers
+
+    with tempfile.TemporaryDirectory(prefix="k8snb-", ignore_cleanup_errors=True) as home:
+        own = Engine(Path(home), "none", before=("unshare", "--net"))
+        try:
+            own.start()
+            with connected(own.url) as api, image_layers(api):
+                yield own
+        finally:
+            own.close()
 
 
 @contextmanager

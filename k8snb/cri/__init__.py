@@ -347,6 +347,20 @@ class Runtime(Protocol):
 
 
 @runtime_checkable
+class Engines(Protocol):
+    """A runtime that can work on several engines, each with nodes of its own."""
+
+    def at(self, docker_host: str) -> Runtime:
+        """The same cluster's runtime on another engine, which is closed with this one. Raises RuntimeFailure."""
+
+    def leave(self, docker_host: str) -> None:
+        """No node is on that engine any more: nothing of the cluster stays there. Raises RuntimeFailure."""
+
+    def size(self) -> tuple[str, str]:
+        """How many processors the engine's machine has, and how much memory, as quantities."""
+
+
+@runtime_checkable
 class PullTeller(Protocol):
     """A runtime that says how far its pulls are. The CRI has no such call."""
 

@@ -158,6 +158,11 @@ def write_resolver(path: Path, config: PodSandboxConfig) -> None:
         file.write("".join(f"{line}\n" for line in lines if line))
 
 
+def reaches(cidr: str) -> bool:
+    """Whether a range of pods' addresses lies on this very machine."""
+    return ipaddress.IPv4Network(cidr) in host_ranges()
+
+
 class ServiceNetwork:
     """Where ClusterIPs live. `cidr` is chosen at once and may move in `open()`, where need be to a loopback range.
 
