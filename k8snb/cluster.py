@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,7 @@ from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.cri import Engines, Keeper, Layer, PullTeller, RangeTaker, RuntimeFailure
+from k8snb.cri import Engines, Keeper, Layer, PullTeller, RangeTaker, RuntimeFailure, RuntimeUnavailable
 from k8snb.data_directory import DataDirectory, Noted
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
@@ -668,7 +669,8 @@ class Cluster:
             self.wait(kubelet.is_shut_down, grace)
         with self.pump.lock:
             self.machines.fall_silent(node, self)
-        self.machines.end_pods(name, self.runtime)
+        with suppress(RuntimeUnavailable):  # an engine that has gone has taken them along
+            self.machines.end_pods(name, self.runtime)
 
     def partition_node(self, name: str) -> None:
         """Cut a node off from the apiserver. Its containers go on running, and nobody hears of them."""

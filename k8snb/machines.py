@@ -18,7 +18,7 @@ from k8snb.apiserver import ApiServer
 from k8snb.boot import ControlPlane
 from k8snb.cloud.notebook import ZONE, Machine
 from k8snb.cloud.service import EXCLUDED
-from k8snb.cri import RUNNING, Engines, Freezer, Network, Runtime, RuntimeFailure
+from k8snb.cri import RUNNING, Engines, Freezer, Network, Runtime, RuntimeFailure, RuntimeUnavailable
 from k8snb.hosts import Host
 from k8snb.kube_proxy.proxy import KubeProxy
 from k8snb.kubelet import Kubelet
@@ -221,12 +221,15 @@ class Machines:
         return len(frozen)
 
     def forget(self, name: str, runtime: Runtime) -> None:
-        """A machine goes for good."""
-        self._runtime_of(name, runtime).remove_node(name)
+        """A machine goes for good, though its engine may have gone before."""
+        own = self._runtime_of(name, runtime)
         left = self.nodes.pop(name).spec.docker_host
         del self.specs[name]
+        with suppress(RuntimeUnavailable):
+            own.remove_node(name)
         if left and isinstance(runtime, Engines) and all(spec.docker_host != left for spec in self.specs.values()):
-            runtime.leave(left)
+            with suppress(RuntimeUnavailable):
+                runtime.leave(left)
 
     def close(self) -> None:
         """The cluster is deleted: what lay on the machines' disks goes as well."""

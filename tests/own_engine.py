@@ -19,7 +19,9 @@ from pathlib import Path
 import psutil
 
 from k8snb.cri.docker_engine import connected, engine_answers
+from k8snb.cri.docker_network import free_ranges
 
+BRIDGE_RANGES = tuple(f"10.231.{number}.0/24" for number in range(256))
 OPTIONS = ("--iptables=false", "--ip6tables=false", "--shutdown-timeout=1")
 
 
@@ -91,12 +93,14 @@ class Engine:
 
 
 @contextmanager
-def engine(bridge: str, address: str, *more: str) -> Iterator[Engine]:
-    """One that runs, on a bridge that has this address (`10.231.231.1/24`)."""
+def engine(*more: str) -> Iterator[Engine]:
+    """One that runs, on a bridge whose name and range nobody else on this machine has."""
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k8snb-", ignore_cleanup_errors=True)))
+        bridge = f"k8snb{os.getpid()}"
         subprocess.run(["ip", "link", "add", bridge, "type", "bridge"], check=True)
         stack.callback(subprocess.run, ["ip", "link", "del", bridge], check=True)
+        address = next(free_ranges(BRIDGE_RANGES)).replace(".0/24", ".1/24")
         subprocess.run(["ip", "addr", "add", address, "dev", bridge], check=True)
         own = Engine(home, bridge, *more)
         stack.callback(own.close)
@@ -120,8 +124,8 @@ def engine_far_away() -> Iterator[Engine]:
 
 
 @contextmanager
-def engine_with_images(bridge: str, address: str, *more: str) -> Iterator[Engine]:
+def engine_with_images(*more: str) -> Iterator[Engine]:
     from docker_images import image_layers
 
-    with engine(bridge, address, *more) as own, connected(own.url) as api, image_layers(api):
+    with engine(*more) as own, connected(own.url) as api, image_layers(api):
         yield own

@@ -32,7 +32,6 @@ pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 40.0
-BRIDGE = "k8snb-test"
 
 WEB = f"""
 apiVersion: apps/v1
@@ -409,7 +408,7 @@ forgotten_sockets = pytest.mark.filterwarnings("ignore:unclosed <socket:Resource
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     if own_engine.why_not():
         pytest.skip(own_engine.why_not())
-    with own_engine.engine_with_images(BRIDGE, "10.231.231.1/24") as own:
+    with own_engine.engine_with_images() as own:
         monkeypatch.setenv("DOCKER_HOST", own.url)
         yield own
         monkeypatch.undo()

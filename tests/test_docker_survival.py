@@ -176,7 +176,12 @@ def traces(api: Any) -> Traces:
         networks={row["Id"] for row in ours if "Image" not in row},
         ranges={str(each) for each in host_ranges() if str(each).endswith("/16")},
         mounts={line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines() if NAME in line},
-        sockets={str(row.laddr) for each in processes for row in each.net_connections()},
+        sockets={
+            f"{row.laddr.ip}:{row.laddr.port}"
+            for each in (*processes, psutil.Process())
+            for row in each.net_connections()
+            if row.status in ("LISTEN", "NONE")
+        },
         processes={str(each.pid) for each in processes},
     )
 
@@ -240,7 +245,7 @@ def test_a_cluster_without_the_directory_leaves_the_kept_one_alone_until_that_is
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     if own_engine.why_not():
         pytest.skip(own_engine.why_not())
-    with own_engine.engine_with_images("k8snb-test2", "10.232.232.1/24") as own:
+    with own_engine.engine_with_images() as own:
         monkeypatch.setenv("DOCKER_HOST", own.url)
         yield own
         monkeypatch.undo()
