@@ -188,6 +188,7 @@ class Machines:
 
     def freeze(self, runtime: Runtime, picks: Callable[[str], bool]) -> int:
         """Hold the containers of the namespaces that are picked; how many that are. Raises RuntimeFailure."""
+        _as_freezer(runtime)
         for name in self.nodes:
             own = self._runtime_of(name, runtime)
             pods = {pod.id for pod in own.list_pod_sandboxes(name) if picks(pod.namespace)}

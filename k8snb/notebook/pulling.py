@@ -15,8 +15,7 @@ _MEGABYTE = 1_000_000
 
 def lines(cluster: Any) -> list[str]:
     """`pulling nginx:1.25: 2 of 5 layers are here, 12.3 of 40.1 MB`; none on a cluster that cannot say."""
-    pulls = getattr(cluster, "pulls", None)
-    return [_line(image, layers) for image, layers in pulls().items()] if pulls is not None else []
+    return [_line(image, layers) for image, layers in cluster.pulls().items()]
 
 
 def _line(image: str, layers: Sequence[Any]) -> str:
