@@ -168,7 +168,7 @@ class Cluster:
         self.running = True
         self.addons.start()
         for spec in self.machines.specs.values():
-            self._switch_on(spec)
+            self._try_to_switch_on(spec)
         self._serve_pods(self._host, self.door)
         self._note()
 
@@ -519,7 +519,12 @@ class Cluster:
         rows = [(name, STOPPED if _stands_still(components.get(name)) else state, about) for name, state, about in rows]
         if self.pump.failure:
             rows.append(("pump", "Failed", self.pump.failure.strip().splitlines()[-1]))
-        return [*rows, *(self._node_row(node) for node in self.nodes.values())]
+        absent = [spec for spec in self.machines.specs.values() if self.running and spec.name not in self.nodes]
+        rows += [self._node_row(node) for node in self.nodes.values()]
+        return [
+            *rows,
+            *((f"node {spec.name}", "Stopped", f"no engine answers at {spec.docker_host}") for spec in absent),
+        ]
 
     def _etcd(self, state: str) -> tuple[str, str]:
         problem = getattr(self.store, "problem", "")
@@ -688,12 +693,17 @@ class Cluster:
                 self.apiserver.connect_node(name, node.kubelet)
 
     def start_node(self, name: str) -> None:
-        """Switch a stopped node on again."""
-        node = self.machines.find(name)
+        """Switch a stopped node on again. Raises ValueError where it cannot be."""
+        node, spec = self.nodes.get(name), self.machines.specs.get(name)
+        if spec is None:
+            self.machines.find(name)
+            return
         self._must_run()
-        if not node.on:
+        if node is None or not node.on:
+            if spec.docker_host:
+                self._engine_at(spec.docker_host)
             with self.pump.lock:
-                self._switch_on(node.spec)
+                self._switch_on(spec)
 
     def delete_node(self, name: str) -> None:
         """Take a machine away for good, with its Node object."""
@@ -712,6 +722,14 @@ class Cluster:
     def _must_run(self) -> None:
         if not self.running:
             raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
+
+    def _try_to_switch_on(self, spec: NodeSpec) -> None:
+        """A cluster starts without the machines whose own engines do not answer: `start_node` asks again."""
+        try:
+            self._switch_on(spec)
+        except RuntimeUnavailable:
+            if not spec.docker_host:
+                raise
 
     def _switch_on(self, spec: NodeSpec) -> None:
         self.machines.switch_on(spec, self.control_plane, self.host, self)

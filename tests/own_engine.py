@@ -42,10 +42,12 @@ class Engine:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        with (self.home / "dockerd.log").open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
-        end = time.monotonic() + 30
+        """Until it answers; one that gives up, as after a containerd that was slow to start, is started again."""
+        end = time.monotonic() + 60
         while engine_answers(self.url) is None:
+            if self._process is None or self._process.poll() is not None:
+                with (self.home / "dockerd.log").open("ab") as log:
+                    self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
             assert time.monotonic() < end, (self.home / "dockerd.log").read_text()[-2000:]
             time.sleep(0.1)
 
@@ -56,10 +58,15 @@ class Engine:
             self._process.wait(30)
 
     def kill(self) -> None:
-        """By SIGKILL. Its containers know nothing of that, until it is started again."""
+        """By SIGKILL, with its containerd. Its containers know nothing of that, until it is started again."""
         assert self._process is not None
         self._process.kill()
         self._process.wait(30)
+        left = [each for each in self.processes() if each.name() == "containerd"]
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=10)
 
     def freeze(self) -> None:
         """It hears everybody and answers nobody, until `thaw`."""

@@ -231,6 +231,28 @@ def test_an_engine_that_is_not_there_makes_no_node(cluster: Cluster) -> None:
     assert list(cluster.machines.specs) == before
 
 
+@pytest.mark.docker
+def test_a_cluster_starts_without_the_node_whose_engine_is_away_and_has_it_when_that_is_back(
+    engine: Engine, tmp_path: Path
+) -> None:
+    away = f"unix://{tmp_path}/docker.sock"
+    with connected() as api, image_layers(api), Cluster(f"{NAME}-away", runtime="docker", nodes=1) as running:
+        (tmp_path / "docker.sock").symlink_to(engine.socket)
+        name = running.add_node(docker_host=away)
+        running.stop()
+        running.runtime.leave(away)  # type: ignore[attr-defined]
+        (tmp_path / "docker.sock").unlink()
+        running.machines.nodes.clear()
+        running.start()
+        assert (f"node {name}", "Stopped", f"no engine answers at {away}") in running.status()
+        with pytest.raises(ValueError, match="no Docker engine answers"):
+            running.start_node(name)
+        (tmp_path / "docker.sock").symlink_to(engine.socket)
+        running.start_node(name)
+        until(running, running.is_ready)
+        assert name in running.nodes
+
+
 # a kernel that is killed
 
 KERNEL = """
