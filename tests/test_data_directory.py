@@ -214,7 +214,8 @@ def test_a_killed_kernel_leaves_no_process_and_the_next_one_finds_its_cluster(tm
         _, alive = psutil.wait_procs(children, timeout=30)
         assert not alive
         second = Kernel(environment)
-        second.run("%load_ext k8snb")
+        started = second.run("%load_ext k8snb").outputs
+        assert "Kubernetes is starting" in str(started), started
         assert not second.run("%kwait pod/keeper --for=condition=Ready --timeout=60s").failed
         restarts = second.run("%kget pod keeper -o jsonpath={.status.containerStatuses[0].restartCount}")
         assert "1" in restarts.data("text/plain")

@@ -33,6 +33,7 @@ from k8snb.cri import (
     RuntimeFailure,
     SandboxStatus,
     docker_stats,
+    etc_hosts,
 )
 from k8snb.cri.docker_create import create_container, create_pause
 from k8snb.cri.docker_engine import (
@@ -50,7 +51,9 @@ from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
 from k8snb.cri.docker_holdings import Holdings
 from k8snb.cri.docker_images import Images
-from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, write_resolver
+from k8snb.cri.docker_kernel import PodKernels
+from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, rewrite, write_resolver
+from k8snb.cri.docker_security import support
 from k8snb.cri.docker_siblings import Siblings, spot_of
 from k8snb.cri.docker_status import (
     ATTEMPT,
@@ -98,8 +101,8 @@ class DockerRuntime:
         beside: DockerRuntime | None = None,
     ) -> None:  # fmt: skip
         self._siblings = Siblings(cluster, janitor, kept, self)
-        wanted = kept.service_cidr if kept else ""
-        self._services: ServiceNetwork = beside._services if beside else ServiceNetwork(wanted)
+        wanted, lasting = (kept.service_cidr, str(kept.directory)) if kept else ("", "")
+        self._services: ServiceNetwork = beside._services if beside else ServiceNetwork(wanted, lasting)
         self._is_main, self._elsewhere, self._node_ip = beside is None, "", ""
         self.service_cidr = self._services.cidr
         self._sandboxes: dict[str, PodSandboxConfig] = {}
@@ -117,11 +120,15 @@ class DockerRuntime:
             self._closers = closers.pop_all()
         self._images = Images(self._api, self._url)
         self._watch = ContainerEvents(self._api, [self._held.run])
+        self.on_sandbox: Callable[[PodSandboxConfig, str], None] = lambda config, ip: None  # before it has containers
+        local = self._is_main and self._url.startswith("unix://")
+        self.kernels = PodKernels(self._held.pod_processes, local=local)
 
     def _find_place(self, cluster: str, kept: Kept | None) -> None:
         """Clear what others left, and have an image for pods and a network."""
         self._held = Holdings(self._api, cluster, kept)
         self.cri_version = f"docker://{self._api.version()['Version']}"
+        self.support = support(self._api.info())
         self._held.clear_leftovers()
         self._pause = ensure_pause_image(self._api, self._url)
         if self._janitor is not None and kept is None and (spot := spot_of(self._url)):
@@ -130,6 +137,7 @@ class DockerRuntime:
         self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels, wanted=wanted)
         self._take_up()
         self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
+        self.addresses = self._pods.addresses
 
     def _take_up(self) -> None:
         """The pods that an earlier process left."""
@@ -149,8 +157,8 @@ class DockerRuntime:
         self._elsewhere, self._node_ip = note, node_ip
 
     @property
-    def node_ip(self) -> str:
-        """Where the nodes are met: they share an address of the machine that the engine is on."""
+    def node_address(self) -> str:
+        """The address that all nodes have: the bridge's own on this machine, unless they are told another."""
         return self._node_ip or self._pods.gateway
 
     def open_service_network(self) -> bool:
@@ -174,7 +182,7 @@ class DockerRuntime:
         return str(found["NCPU"]), f"{found['MemTotal'] // 1024}Ki"
 
     def add_node(self, node: str) -> Network:
-        return replace(self._pods.add_node(node), node_ip=self.node_ip)
+        return replace(self._pods.add_node(node), node_ip=self.node_address)
 
     def update_runtime_config(self, node: str, pod_cidr: str) -> None:
         self._pods.set_range(node, pod_cidr)
@@ -191,7 +199,8 @@ class DockerRuntime:
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
         """Start the pause container that has the pod's address."""
-        ip = self._pods.gateway if config.host_network else self._pods.take(config.node)
+        pod = f"{config.namespace}/{config.name}"
+        ip = self._pods.gateway if config.host_network else self._pods.take(config.node, pod)
         try:
             with translated("CreatePodSandboxError", f'cannot create the sandbox of pod "{config.name}"'):
                 return self._start_pause(config, ip)
@@ -206,12 +215,14 @@ class DockerRuntime:
         made = create_pause(api, self._pause, config, name=name, labels=labels, network=self._pods.name, ip=ip)
         try:
             api.start(made)
-            if config.dns_servers and self._url.startswith("unix://"):
-                write_resolver(Path(api.inspect_container(made)["ResolvConfPath"]), config)
+            if self._url.startswith("unix://"):
+                _write_files(api.inspect_container(made), config, ip)
         except BaseException:
             api.remove_container(made, force=True)
             raise
         self._sandboxes[made] = config
+        if not config.host_network:
+            self.on_sandbox(config, ip)
         return made
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
@@ -389,6 +400,7 @@ class DockerRuntime:
         if self._closed:
             return
         self._closed = True
+        self.kernels.close()
         self._watch.close()
         if self._is_main:
             self._services.close()
@@ -397,6 +409,14 @@ class DockerRuntime:
             if remove:
                 self._held.remove_all(self._held.run)
                 self._held.remove_networks(self._held.run)
+
+
+def _write_files(found: Mapping[str, Any], config: PodSandboxConfig, ip: str) -> None:
+    """The files in which a pod finds names, as a kubelet writes them; on the host's network the engine copies its."""
+    if config.dns_servers:
+        write_resolver(Path(found["ResolvConfPath"]), config)
+    if not config.host_network:
+        rewrite(Path(found["HostsPath"]), etc_hosts.managed(config, ip))
 
 
 def _following(stream: Any) -> Iterator[bytes]:

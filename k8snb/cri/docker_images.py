@@ -39,7 +39,8 @@ class Images:
     def status(self, image: str) -> Image | None:
         with translated("ImageInspectError", f'cannot inspect image "{image}"'), ignoring(400, 404):
             found = self._api.inspect_image(image)
-            return Image(ref=image, id=found["Id"], size=found["Size"])
+            user = str((found.get("Config") or {}).get("User") or "")
+            return Image(ref=image, id=found["Id"], size=found["Size"], user=user)
         return None
 
     def list(self) -> list[Image]:

@@ -22,9 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from k8snb.cri import Network, PodSandboxConfig, RuntimeFailure
+from k8snb.cri.cni import PodAddresses
 from k8snb.cri.docker_engine import first_line, translated
 from k8snb.cri.janitor_program import ROUTE_PROTOCOL, guard, remove_route
-from k8snb.cri.process_network import taken
+from k8snb.cri.process_network import apart, taken
 
 POD_RANGES = (*(f"10.{second}.0.0/16" for second in range(244, 256)), *(f"172.{n}.0.0/16" for n in range(20, 32)))
 SERVICE_RANGES = tuple(f"10.{second}.0.0/16" for second in range(96, 112))
@@ -66,8 +67,7 @@ class PodNetwork:
         self.reserved = str(first)
         self._nodes: dict[str, ipaddress.IPv4Network] = {}
         self._told: dict[str, ipaddress.IPv4Network] = {}
-        self._used: dict[str, set[str]] = {}
-        self._last: dict[str, int] = {}
+        self.addresses = PodAddresses()
 
     def add_node(self, node: str) -> Network:
         with self._lock:
@@ -75,7 +75,6 @@ class PodNetwork:
                 if not self._free:
                     raise RuntimeFailure("NetworkNotReady", f'node "{node}": {self.cidr} has no range left for it')
                 self._nodes[node] = self._free.pop(0)
-                self._used.setdefault(node, set())
             return Network(node_ip=self.gateway, pod_cidr=str(self._told.get(node, self._nodes[node])))
 
     def set_range(self, node: str, pod_cidr: str) -> None:
@@ -88,33 +87,22 @@ class PodNetwork:
             self._told.pop(node, None)
             if node in self._nodes:
                 self._free.append(self._nodes.pop(node))
-                del self._used[node]
-                self._last.pop(node, None)
+        self.addresses.forget(node)
 
-    def take(self, node: str) -> str:
-        """An address that no pod of the node has, going round so that one just freed is not the next."""
+    def take(self, node: str, pod: str = "") -> str:
+        """An address of the node's range for a pod."""
         with self._lock:
             if node not in self._nodes:
                 raise RuntimeFailure("NotFound", f'node "{node}" is not known to the Docker runtime: add it first')
             cidr = self._told.get(node, self._nodes[node])
-            used, last = self._used[node], self._last.get(node, 1)
-            for step in range(1, 254):
-                number = 2 + (last - 2 + step) % 253
-                ip = str(cidr.network_address + number)
-                if ip not in used:
-                    used.add(ip)
-                    self._last[node] = number
-                    return ip
-        raise RuntimeFailure("CreatePodSandboxError", f'no free pod address in {cidr} on node "{node}"')
+        return self.addresses.take(node, pod, str(cidr))
 
     def reserve(self, node: str, ip: str) -> None:
         """A pod that is there already has this address."""
-        with self._lock:
-            self._used.setdefault(node, set()).add(ip)
+        self.addresses.reserve(node, ip)
 
     def give_back(self, node: str, ip: str) -> None:
-        with self._lock:
-            self._used.get(node, set()).discard(ip)
+        self.addresses.give_back(ip)
 
 
 def _existing(api: Any, name: str) -> str:
@@ -146,16 +134,21 @@ def _create(api: Any, name: str, labels: Mapping[str, str], ranges: tuple[str, .
 def write_resolver(path: Path, config: PodSandboxConfig) -> None:
     """Give a pod the resolv.conf that a kubelet writes, in place of the engine's, which names a forwarder of its own.
 
-    Only where the engine's file is on this machine and this user's to write: the forwarder asks the same server.
+    The forwarder asks the same server.
     """
     lines = [
         f"search {' '.join(config.dns_searches)}" if config.dns_searches else "",
         *(f"nameserver {server}" for server in config.dns_servers),
         f"options {' '.join(config.dns_options)}" if config.dns_options else "",
     ]
+    rewrite(path, "".join(f"{line}\n" for line in lines if line))
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Change one of the engine's files, where it is on this machine and this user's to write; otherwise it stays."""
     with suppress(OSError), path.open("r+") as file:  # the same file stays: containers have it mounted
         file.truncate()
-        file.write("".join(f"{line}\n" for line in lines if line))
+        file.write(text)
 
 
 def reaches(cidr: str) -> bool:
@@ -167,12 +160,12 @@ class ServiceNetwork:
     """Where ClusterIPs live. `cidr` is chosen at once and may move in `open()`, where need be to a loopback range.
 
     A range belongs to the cluster that holds its guard, a socket, which no dead process does. A cluster that comes back
-    has `wanted`, which its Services have their addresses from, and no other.
+    has `wanted`, which its Services have their addresses from, and no other; what is `lasting` looks for it apart.
     """
 
-    def __init__(self, wanted: str = "") -> None:
-        self._wanted = wanted
-        self.cidr = wanted or next(free_ranges(SERVICE_RANGES), SERVICE_RANGES[-1])
+    def __init__(self, wanted: str = "", lasting: str = "") -> None:
+        self._wanted, self._lasting = wanted, lasting
+        self.cidr = wanted or next(free_ranges(self._among(SERVICE_RANGES)), SERVICE_RANGES[-1])
         self.note = ""
         self._guard: socket.socket | None = None
 
@@ -197,7 +190,8 @@ class ServiceNetwork:
         return not self.note
 
     def _among(self, ranges: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(cidr for cidr in ranges if not self._wanted or cidr == self._wanted)
+        """Those to try, in their order."""
+        return tuple(cidr for cidr in apart(ranges, self._lasting) if not self._wanted or cidr == self._wanted)
 
     def _take(self, cidr: str) -> bool:
         self._guard = guard(cidr)

@@ -43,7 +43,7 @@ class Siblings:
             )
             near = reaches(made.cluster_cidr)
             text = THROUGH_SERVICES if near else FAR_AWAY
-            made.note_place(text.format(docker_host), node_ip="" if near else self._main.node_ip)
+            made.note_place(text.format(docker_host), node_ip="" if near else self._main.node_address)
             self._all[docker_host] = made
         return self._all[docker_host]
 

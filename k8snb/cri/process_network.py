@@ -1,6 +1,6 @@
 """The process runtime's network: addresses of a cluster, its nodes and its pods, all of this machine's loopback.
 
-Interface: `Loopback`: `add_node`, `take` and `give_back` for pods' addresses, `place` for ports.
+Interface: `Loopback`: `add_node`, `take` for pods' addresses, which `addresses` has, `place` for ports.
 The rule not to break: two clusters never share an address, also when they run in two processes: each holds a bound
 socket in its own 127.X.0.0/16. Where 127.0.0.1 is the only address (macOS), all ports are mapped.
 A real cluster's CNI plug-in gives each pod an address on a network of its own.
@@ -9,13 +9,19 @@ A real cluster's CNI plug-in gives each pod an address on a network of its own.
 from __future__ import annotations
 
 import errno
-import ipaddress
+import os
 import socket
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from k8snb.cri import Network, RuntimeFailure
+from k8snb.cri.cni import PodAddresses
 
+T = TypeVar("T")
+
+LOOPBACK = "127.0.0.1"
 FIRST, LAST = 16, 254
 CLAIM_PORT = 47127
 POD_BASE, MAX_NODES = 32, 222
@@ -28,13 +34,12 @@ UNREACHABLE_SERVICES = "10.96.0.0/12"
 class Loopback:
     """One cluster's addresses: services 127.X.0.0/20, nodes 127.X.16.N, load balancers 127.X.17.N. The n-th node has
     127.X.(32+n).0/24 for its pods, or what it is told, which is a part of 127.X.128.0/17. A cluster that comes back
-    asks for the `service_cidr` that it had."""
+    asks for the `service_cidr` that it had; one that is to be `lasting` begins where others do not look first."""
 
-    def __init__(self, *, single_address: bool | None = None, service_cidr: str = "") -> None:
+    def __init__(self, *, single_address: bool | None = None, service_cidr: str = "", lasting: str = "") -> None:
         self._lock = threading.Lock()
         self._nodes: dict[str, int] = {}
-        self._taken: dict[str, set[str]] = {}
-        self._last: dict[str, int] = {}
+        self.addresses = PodAddresses()
         self._mapped: set[int] = set()
         self._ranges: dict[str, str] = {}  # what a node has been told, where that is not its own
         self.cluster_cidr = ""
@@ -44,7 +49,7 @@ class Loopback:
         if self.single_address:
             self.service_cidr, self.balancer_cidr = UNREACHABLE_SERVICES, "127.0.0.1/32"
         else:
-            self._prefix, self._claim = _claim(service_cidr)
+            self._prefix, self._claim = _claim(service_cidr, lasting)
             self.cluster_cidr, self.reserved = f"{self._prefix}.128.0/17", (f"{self._prefix}.255.0/24",)
             self.service_cidr, self.balancer_cidr = f"{self._prefix}.0.0/20", f"{self._prefix}.17.0/24"
 
@@ -53,7 +58,6 @@ class Loopback:
         with self._lock:
             if node not in self._nodes:
                 self._nodes[node] = _lowest_free(set(self._nodes.values()))
-                self._taken[node] = set()
             own = self._network(self._nodes[node])
             return Network(node_ip=own.node_ip, pod_cidr=self._ranges.get(node, own.pod_cidr))
 
@@ -66,30 +70,18 @@ class Loopback:
         with self._lock:
             self._ranges.pop(node, None)
             self._nodes.pop(node, None)
-            self._taken.pop(node, None)
+        self.addresses.forget(node)
 
     def node_ip(self, node: str) -> str:
         return self._network(self._nodes[node]).node_ip
 
-    def take(self, node: str) -> str:
-        """A free address of the node's range, the one that has been free for longest first."""
+    def take(self, node: str, pod: str = "") -> str:
+        """An address of the node's range for a pod."""
+        if self.single_address:
+            return LOOPBACK
         with self._lock:
-            if self.single_address:
-                return "127.0.0.1"
-            hosts = ipaddress.ip_network(self._ranges.get(node) or self._network(self._nodes[node]).pod_cidr)
-            taken, last = self._taken[node], self._last.get(node, 1)
-            for offset in range(253):
-                number = (last - 1 + offset) % 253 + 2
-                address = str(hosts[number])
-                if address not in taken:
-                    taken.add(address)
-                    self._last[node] = number
-                    return address
-        raise RuntimeFailure("CreatePodSandboxError", f"no free address is left in {hosts} for a pod on node {node}")
-
-    def give_back(self, node: str, address: str) -> None:
-        with self._lock:
-            self._taken.get(node, set()).discard(address)
+            cidr = self._ranges.get(node) or self._network(self._nodes[node]).pod_cidr
+        return self.addresses.take(node, pod, cidr)
 
     def place(self, address: str, port: int, protocol: str) -> int | None:
         """Where a port has to be opened instead; None if it can be had, or is taken at just this address.
@@ -142,6 +134,16 @@ def claim_balancers() -> tuple[str, Callable[[], None]]:
     return f"{prefix}.17.0/24", holder.close
 
 
+def apart(choices: Sequence[T], lasting: str) -> Sequence[T]:
+    """The order in which somebody looks for a place: from the first, or who wants it back later from one of his own in
+    the second half, so that it is seldom somebody else's by then."""
+    if not lasting:
+        return choices
+    half = len(choices) // 2
+    begin = half + zlib.crc32(os.fsencode(lasting)) % (len(choices) - half)
+    return [*choices[begin:], *choices[half:begin], *choices[:half]]
+
+
 def taken(service_cidr: str) -> str:
     """A sentence for a cluster that comes back and finds its addresses gone."""
     return f"the cluster's Services have addresses in {service_cidr}, which another one uses: stop that one first"
@@ -151,10 +153,10 @@ def _has_many() -> bool:
     return _try(f"127.{FIRST}.255.254", 0, socket.SOCK_DGRAM) == 0
 
 
-def _claim(service_cidr: str = "") -> tuple[str, socket.socket]:
+def _claim(service_cidr: str = "", lasting: str = "") -> tuple[str, socket.socket]:
     """The first free 127.X, or the one that this range of ClusterIPs is in, and the socket that holds it."""
     wanted = int(service_cidr.split(".")[1]) if service_cidr.startswith("127.") else 0
-    for number in (wanted,) if wanted else range(FIRST, LAST + 1):
+    for number in (wanted,) if wanted else apart(range(FIRST, LAST + 1), lasting):
         holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             holder.bind((f"127.{number}.255.254", CLAIM_PORT))
