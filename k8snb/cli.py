@@ -81,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "--memory", type=defaults.memory, default="max", help="a node's memory: 4096mb, 4g, or max (default: max)"
     )
     up.add_argument("--addons", default="", metavar="A,B", help="enable these add-ons as well")
+    up.add_argument("--data-dir", default="", metavar="DIR", help="keep the cluster there, for the next time")
     up.add_argument("--port", type=int, default=0, help="the port to answer on (default: a free one)")
     up.add_argument("--kubeconfig", type=Path, default=Path("k8snb.kubeconfig"), metavar="FILE",
                     help="where the kubeconfig goes (default: k8snb.kubeconfig)")  # fmt: skip
@@ -117,16 +118,23 @@ def quickstart(arguments: argparse.Namespace) -> int:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serve a cluster until Ctrl-C or SIGTERM; nothing stays behind. 1 when it cannot be started."""
+    """Serve a cluster until Ctrl-C or SIGTERM; nothing stays behind but what is kept in a data directory. 1 when it
+    cannot be started.
+    """
     from k8snb.cluster import Cluster
     from k8snb.serve import write_private
 
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    cluster = Cluster(
-        arguments.name, nodes=arguments.nodes, runtime=arguments.runtime, cpus=arguments.cpus, memory=arguments.memory
-    )
+    try:
+        cluster = Cluster(
+            arguments.name, nodes=arguments.nodes, runtime=arguments.runtime, cpus=arguments.cpus,
+            memory=arguments.memory, data_dir=arguments.data_dir,
+        )  # fmt: skip
+    except ValueError as error:
+        print(f"k8snb: the cluster cannot be served: {error}", file=sys.stderr)
+        return 1
     try:
         for addon in filter(None, arguments.addons.split(",")):
             cluster.addons.enable(addon)
@@ -141,7 +149,7 @@ def serve(arguments: argparse.Namespace) -> int:
         print(f"k8snb: the cluster cannot be served: {error}", file=sys.stderr)
         return 1
     finally:
-        cluster.delete()
+        cluster.close()
     return 0
 
 

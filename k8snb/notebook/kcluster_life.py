@@ -36,10 +36,20 @@ def start(clusters: Clusters, args: Arguments) -> Output:
     known = name in clusters.names
     was_running = known and clusters.find(name).running
     cluster = clusters.start(name, wishes, wait=READY)
+    known = known or cluster.found
     problems = [f"{status.row.name}: {status.problem}" for status in cluster.addons.status() if status.problem]
     answer = said(*_story(cluster, known=known, was_running=was_running))
     answer.warnings = [f"the add-on {problem}" for problem in problems]
+    if cluster.data is not None and not was_running:
+        answer.hints.append(_lasting(cluster))
     return answer
+
+
+def _lasting(cluster: Cluster) -> str:
+    """What becomes of it when this kernel ends."""
+    assert cluster.data is not None
+    left = "run on without this kernel" if cluster.keeps_running else "end with this kernel"
+    return f"kept in {cluster.data.path}: its containers {left}, and this line finds it again; %kcluster delete ends it"
 
 
 def _wishes(args: Arguments) -> Wishes:
@@ -56,6 +66,7 @@ def _wishes(args: Arguments) -> Wishes:
         cpus=defaults.cpus(args.text("cpus")) if args.text("cpus") else "",
         memory=defaults.memory(args.text("memory")) if args.text("memory") else "",
         addons=[addon for addon in args.texts("addons") if addon],
+        data_dir=args.text("data-dir"),
     )
 
 
@@ -111,7 +122,9 @@ def stop(clusters: Clusters, args: Arguments) -> Output:
         cluster.stop()
         lines += [f'Stopping node "{node}"  ...' for node in nodes]
         lines += [f'{_counted(len(nodes), "node")} stopped: cluster "{name}" is stopped']
-    return said(*lines, hints=["%kcluster start starts it again, with all that it holds, as long as this kernel lives"])
+    kept = all(clusters.find(name).data for name in names)
+    limit = "" if kept else ", as long as this kernel lives"
+    return said(*lines, hints=[f"%kcluster start starts it again, with all that it holds{limit}"])
 
 
 def delete(clusters: Clusters, args: Arguments) -> Output:
