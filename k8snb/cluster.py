@@ -46,6 +46,9 @@ from k8snb.machines import Machines, Node
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
+from k8snb.story import moments
+from k8snb.story.compared import Compared, compare
+from k8snb.story.then import Then
 
 if TYPE_CHECKING:
     from k8snb.client.https import HttpsTransport
@@ -385,6 +388,18 @@ class Cluster:
     def history(self) -> History:
         """What was written here, by whom and because of what."""
         return History(self.store, self.apiserver.kinds)
+
+    def at(self, moment: int | str) -> Then:
+        """The cluster as it was: `cluster.at(120).get("pods")`, `cluster.at("-30s").draw()`. See `story.moments` for
+        what a moment can be called. Raises NoMomentError, a ValueError, for one that is none."""
+        self._must_run()
+        with self.pump.lock:
+            return Then(self, moments.find(self.history, moment, self.clock.now()))
+
+    def changes(self, since: int | str, until: int | str = "now") -> list[Compared]:
+        """The objects that differ between two moments, each as it was and as it became. Raises NoMomentError."""
+        before, after = self.at(since), self.at(until)
+        return compare(self.history, before.revision, after.revision)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""

@@ -50,7 +50,7 @@ def draw(cluster: Cluster, words: Sequence[str]) -> Picture:
     args = _read(words)
     client = cluster.client
     namespace = "" if args.on("all-namespaces") else args.text("namespace") or cluster.kubectl.namespace
-    asked = _asked(client, args.words)
+    asked = asked_for(client, args.words)
     objects = [
         obj for kind in _kinds(client, asked) for obj in client.items(kind, namespace if kind.namespaced else "")
     ]
@@ -78,7 +78,7 @@ def _read(words: Sequence[str]) -> Arguments:
     return args
 
 
-def _asked(client: Client, words: Sequence[str]) -> list[tuple[Kind, str]]:
+def asked_for(client: Client, words: Sequence[str]) -> list[tuple[Kind, str]]:
     """(kind, name) for `svc/web`, `pods,rc`, `svc web`; the name is empty for all of a kind."""
     asked: list[tuple[Kind, str]] = []
     kind: Kind | None = None

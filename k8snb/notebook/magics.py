@@ -19,7 +19,7 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kstory, live, terminal
+from k8snb.notebook import bookkeeping, contexts, kat, kcluster, kdiff, kdraw, klogs, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -46,6 +46,8 @@ class KubernetesMagics(Magics):
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
+        made |= {"kdiff": self._magic(self._diff, kdiff.about())}
+        made |= {"kat": self._magic(lambda words, cell: kat.run(self.clusters.current, words), kat.about())}
         made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
         self.magics = {"line": made, "cell": dict(made)}
 
@@ -70,6 +72,9 @@ class KubernetesMagics(Magics):
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
         return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
+
+    def _diff(self, words: list[str], cell: str | None) -> Any:
+        return kdiff.run(self.clusters.current, words) if kdiff.asks(words) else self.kubectl(["diff", *words], cell)
 
     def _own(self, name: str) -> Magic:
         acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
@@ -170,6 +175,8 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kconfig": contexts.complete,
     "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+    "kat": lambda clusters, words: kat.complete(clusters.current, words),
+    "kdiff": lambda clusters, words: kdiff.complete(clusters.current, words),
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
