@@ -48,6 +48,7 @@ from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
 from k8snb.story import moments
 from k8snb.story.compared import Compared, compare
+from k8snb.story.scenes import MOST, Scene, scenes
 from k8snb.story.then import Then
 
 if TYPE_CHECKING:
@@ -400,6 +401,12 @@ class Cluster:
         """The objects that differ between two moments, each as it was and as it became. Raises NoMomentError."""
         before, after = self.at(since), self.at(until)
         return compare(self.history, before.revision, after.revision)
+
+    def scenes(self, since: int | str = "", until: int | str = "now", most: int = MOST) -> list[Scene]:
+        """The moments between two that show what happened; from the beginning where `since` is "". Raises
+        NoMomentError."""
+        began = self.at(since or self.history.oldest)
+        return scenes(self.history, began.revision, self.at(until).revision, most)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""

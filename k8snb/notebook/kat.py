@@ -40,7 +40,7 @@ COMMAND = Command(
     usage="REVISION | -TIME | last | ^ | EVENT | [before] OBJECT WHAT   LINE…",
     help="Show any get, describe, events, draw, select, blame or trace as of then, ages included.\n\n"
          "The moment is a revision (120), a time ago (-30s, -5m), a time of day in UTC (12:04:31), last (your newest "
-         "write), ^ (just before it; ^2: before the one before it), an event's name or reason (Killing), or what "
+         "command), ^ (just before it; ^2: before the one before it), an event's name or reason (Killing), or what "
          f"happened to an object: before web deleted. What can happen: {', '.join(HAPPENINGS)}.",
     examples=("%kat -30s get pods -o wide", "%kat ^ describe deployment web", "%kat 120 draw",
               "%kat before web deleted get all", "%kat FailedScheduling describe pod web",

@@ -21,7 +21,7 @@ from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.notebook.kat import moment
 from k8snb.notebook.kdraw import asked_for
 from k8snb.notebook.results import Result, body, page
-from k8snb.story.compared import Compared, compare, without_noise
+from k8snb.story.compared import OTHER, Compared, compare, without_noise
 from k8snb.story.then import Then
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ COMMAND = Command(
     words="resources",
     examples=("%kdiff --from -30s", "%kdiff --from ^ --to last deployment/web", "%kdiff --from 120 --to 180 -A"),
 )
-OPEN, MOST = 4, 60  # objects whose difference is shown unfolded, and at all
+OPEN, MOST = 3, 60  # objects whose difference is shown unfolded, and at all
 COLUMNS = tuple(Column(name) for name in ("OBJECT", "CHANGE", "WHAT", "WHO", "REVISIONS"))
 
 
@@ -51,7 +51,8 @@ class Differences(Result):
         self.changes = list(changes)
 
     def _repr_html_(self) -> str:
-        parts = [_folded(each, opened=place < OPEN) for place, each in enumerate(self.changes[:MOST])]
+        changed = [each for each in self.changes if each.sort == OTHER][:OPEN]
+        parts = [_folded(each, opened=each in changed) for each in self.changes[:MOST]]
         return page(body(self.output) + "".join(parts))
 
 

@@ -19,7 +19,7 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, contexts, kat, kcluster, kdiff, kdraw, klogs, kstory, live, terminal
+from k8snb.notebook import bookkeeping, contexts, kat, kcluster, kdiff, kdraw, klogs, krewind, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -47,6 +47,7 @@ class KubernetesMagics(Magics):
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
         made |= {"kdiff": self._magic(self._diff, kdiff.about())}
+        made |= {"krewind": self._magic(lambda words, cell: krewind.run(self.clusters.current, words), krewind.about())}
         made |= {"kat": self._magic(lambda words, cell: kat.run(self.clusters.current, words), kat.about())}
         made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
         self.magics = {"line": made, "cell": dict(made)}
@@ -177,6 +178,7 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
     "kat": lambda clusters, words: kat.complete(clusters.current, words),
     "kdiff": lambda clusters, words: kdiff.complete(clusters.current, words),
+    "krewind": lambda clusters, words: krewind.complete(clusters.current, words),
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),

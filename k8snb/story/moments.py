@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, is_true, name_of
 from k8snb.apiserver.history import CREATED, DELETED, Change, History
@@ -23,6 +22,7 @@ FORMS = "a revision (120), a time ago (-30s), last, ^, an event's reason (Killin
 SIDES = ("before", "after", "when", "at")
 _OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
 _BACK = re.compile(r"(?P<base>\d+|last)?(?P<marks>\^+)(?P<count>\d*)")
+ONE_COMMAND = 0.1  # seconds between two of its writes
 SHOWN = 8  # words that an error names
 
 
@@ -82,26 +82,39 @@ def _now(history: History, text: str, now: float) -> Moment | None:
 
 
 def _back(history: History, text: str, now: float) -> Moment | None:
-    """`last`, your newest write; `^`, just before it; `^^` or `^2`, before the one before it; `120^`, before 120."""
+    """`last`, your newest command; `^`, just before it; `^^` or `^2`, before the one before it; `120^`, before 120."""
     if text == "last":
-        return _at(history, _yours(history, 1), now)
+        return _at(history, _yours(history, 1)[1], now)
     found = _BACK.fullmatch(text)
     if found is None:
         return None
     steps = len(found["marks"]) - 1 + int(found["count"] or 1)
     if found["base"] and found["base"] != "last":
         return _at(history, int(found["base"]) - steps, now)
-    return _at(history, _yours(history, steps) - 1, now)
+    return _at(history, _yours(history, steps)[0] - 1, now)
 
 
-def _yours(history: History, count: int) -> int:
-    """The count-th newest revision that you have written."""
-    own = (change.revision for change in history.backwards() if actor_of(change.actor) == YOU)
-    found = list(islice(own, count))
-    if len(found) < count:
-        times = f"{len(found)} time{'' if len(found) == 1 else 's'}" if found else "nothing"
-        raise NoMomentError(f"you have written {times} so far, as far back as the history goes")
-    return found[-1]
+def _yours(history: History, count: int) -> tuple[int, int]:
+    """The first and the last revision of the count-th newest of your commands: writes with one verb, shortly after each
+    other, are one command (`delete pod -l app=web`)."""
+    commands: list[tuple[int, int]] = []
+    later: Change | None = None
+    for change in history.backwards():
+        if actor_of(change.actor) != YOU:
+            continue
+        if later is not None and change.verb == later.verb and later.time - change.time <= ONE_COMMAND:
+            commands[-1] = change.revision, commands[-1][1]
+        elif len(commands) == count:
+            break
+        else:
+            commands.append((change.revision, change.revision))
+        later = change
+    if len(commands) < count:
+        known = (
+            f"{len(commands)} command{'' if len(commands) == 1 else 's'} of yours" if commands else "nothing of yours"
+        )
+        raise NoMomentError(f"the history has {known}, as far back as it goes")
+    return commands[-1]
 
 
 def _ago(history: History, text: str, now: float) -> Moment | None:
