@@ -11,9 +11,9 @@ import functools
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from k8snb import hosts, journal
+from k8snb import hosts, journal, revival
 from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
@@ -26,7 +26,7 @@ from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.client.instances import RUNNING, STOPPED
-from k8snb.clock import Clock, RealClock
+from k8snb.clock import Clock, RealClock, VirtualClock
 from k8snb.cloud import Provider
 from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
@@ -36,6 +36,7 @@ from k8snb.cri import RangeTaker, RuntimeFailure
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
+from k8snb.etcd.past import fork
 from k8snb.faults import Faults
 from k8snb.hooks import Hooks
 from k8snb.journal import Entry
@@ -58,6 +59,14 @@ if TYPE_CHECKING:
     from k8snb.kubectl import Kubectl
 
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
+
+
+class Forked(NamedTuple):
+    """Where a fork comes from: a cluster's name, the revision and its time in seconds since the epoch."""
+
+    name: str
+    revision: int
+    time: float
 
 
 class Cluster:
@@ -114,6 +123,7 @@ class Cluster:
             lambda: self.context.client("system:apiserver", "system:masters"), self.clock
         )
         self.running = False
+        self.forked: Forked | None = None
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
     # life
@@ -407,6 +417,39 @@ class Cluster:
         NoMomentError."""
         began = self.at(since or self.history.oldest)
         return scenes(self.history, began.revision, self.at(until).revision, most)
+
+    def fork(self, moment: int | str = "now", name: str = "", *, seed: int | None = None) -> Cluster:
+        """Another cluster that goes on from a moment of this one, on simulated nodes and a virtual clock of its own.
+
+        What was there then is there: objects, history, and the pods that ran, on nodes with the same addresses; it runs
+        as its clock is let run (`settle`, `run_for`). With one seed, the same commands have the same future. Files that
+        containers wrote, and what controllers only remember (back-offs), begin anew. Raises ValueError where the nodes
+        are real, NoMomentError, which is one too, for a moment that is none.
+        """
+        then, old = self.at(moment), self.runtime
+        if not isinstance(old, hosts.Simulation):
+            raise ValueError(f'the nodes of "{self.name}" are real ({self.runtime_name}): their containers cannot be set '
+                             f"back to revision {then.revision}. A fork needs simulated nodes: Cluster(runtime="
+                             '"simulated"), %kcluster start -p sim --runtime simulated')  # fmt: skip
+        clock, nodes = VirtualClock(then.moment.time), then.client.items("nodes")
+        made = Cluster(
+            name or f"{self.name}-{then.revision}", nodes=0, runtime=revival.runtime_for(nodes, old, clock),
+            clock=clock, seed=self._seed or 0 if seed is None else seed, profiles=self._profiles,
+            apiservers=len(self.apiservers.all), controller_managers=self._counts[0], schedulers=self._counts[1],
+            cloud=self.cloud is not None, cluster_cidr=self._cluster_cidr,
+        )  # fmt: skip
+        with self.pump.lock:
+            made.store = fork(self.store, then.revision)
+        made.why, made.identity = f"forked from {self.name} at revision {then.revision}", self.identity.fork(clock)
+        made.forked = Forked(self.name, then.revision, then.moment.time)
+        revival.give_back_leases(made.store, then.moment.time)
+        made.machines.fork(self.machines, revival.specs_for(nodes, self.machines.specs), revival.awake(nodes))
+        for status in self.addons.status():
+            (made.addons.enable if status.enabled else made.addons.disable)(status.row.name)
+        made.start(wait=0)
+        made.run_for(0.0)
+        made.machines.restored = None
+        return made
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""

@@ -68,6 +68,7 @@ class Machines:
         self.nodes: dict[str, Node] = {}
         self.directories = PodDirectories()
         self.volume_plugins: dict[str, VolumePlugin] = dict(PLUGINS)
+        self.restored: frozenset[str] | None = None  # at the first start of a fork: its nodes that are switched on
         self._frozen: list[str] = []
 
     def _first(self, workers: int, static_pods: str) -> Iterator[NodeSpec]:
@@ -115,11 +116,22 @@ class Machines:
     def workers(self) -> list[Node]:
         return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
 
+    def fork(self, other: Machines, specs: dict[str, NodeSpec], on: frozenset[str]) -> None:
+        """Be the machines of another cluster as they were: those of `specs`, of which some are `on`."""
+        self.specs, self._zones, self._zone_of = dict(specs), other._zones, dict(other._zone_of)
+        for name in specs:
+            self._zone_of.setdefault(name, self._zones[0])
+        self.volume_plugins = dict(other.volume_plugins)
+        self.restored = on
+
     # switching, under the pump's lock
 
     def switch_on(self, spec: NodeSpec, plane: ControlPlane, host: Host, ground: Ground) -> None:
         network = host.runtime.add_node(spec.name)
         node = self.nodes[spec.name] = Node(spec, replace(network, pod_cidr="") if plane.gives_ranges else network)
+        if self.restored is not None and spec.name not in self.restored:
+            node.on = False
+            return
         self.start_kubelet(node, plane, host, ground)
         self.start_proxy(node, plane)
 
@@ -138,6 +150,8 @@ class Machines:
             volume_plugins=self.volume_plugins,
         )  # fmt: skip
         ground.apiserver.connect_node(node.spec.name, node.kubelet)
+        if self.restored is not None:
+            node.kubelet.restore()
         node.kubelet.start()
 
     def stop_kubelet(self, node: Node, ground: Ground) -> None:

@@ -58,6 +58,10 @@ class _Range:
         message = f"no free pod address in {self.given.pod_cidr}: {len(self.used)} pods run on this node"
         raise RuntimeFailure("CreatePodSandboxError", message)
 
+    def keep(self, ip: str) -> None:
+        """An address of this range is in use."""
+        self.used.add(int(ipaddress.IPv4Address(ip)) - self.base)
+
     def give_back(self, ip: str) -> None:
         self.used.discard(int(ipaddress.IPv4Address(ip)) - self.base)
 
@@ -77,11 +81,16 @@ class VirtualNetwork:
 
     def add_node(self, node: str) -> Network:
         if node not in self._nodes:
-            network = self._freed.pop() if self._freed else next(self._unused, None)
+            fresh = (network for network in self._unused if network.node_ip not in self._node_ips)
+            network = self._freed.pop() if self._freed else next(fresh, None)
             if network is None:
                 raise RuntimeFailure("NetworkNotReady", f'node "{node}": the cluster has no pod address range left')
             self._nodes[node] = self._node_ips[network.node_ip] = _Range(network)
         return self._nodes[node].given
+
+    def restore_node(self, node: str, network: Network) -> None:
+        """A node with addresses that it has had before."""
+        self._nodes[node] = self._node_ips[network.node_ip] = _Range(network)
 
     def set_range(self, node: str, pod_cidr: str) -> None:
         """Take the addresses of the node's next pods from another range."""
@@ -94,15 +103,17 @@ class VirtualNetwork:
         del self._node_ips[network.node_ip]
         self._freed.append(network)
 
-    def attach(self, pod: Pod) -> None:
-        """Give the pod its address: one of its node's range, or the node's own."""
+    def attach(self, pod: Pod, ip: str = "") -> None:
+        """Give the pod its address: one of its node's range, or the node's own; or back the one that it had."""
         node = self._nodes[pod.config.node]
         if pod.config.host_network:
             pod.ip = node.network.node_ip
             node.host_pods[pod.id] = pod
-        else:
-            pod.ip = node.take()
-            self._pods[pod.ip] = pod
+            return
+        if ip:
+            node.keep(ip)
+        pod.ip = ip or node.take()
+        self._pods[pod.ip] = pod
 
     def detach(self, pod: Pod) -> None:
         node = self._nodes[pod.config.node]

@@ -37,6 +37,7 @@ from k8snb.kubelet.pod_cidr import PodCidr
 from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
+from k8snb.kubelet.restoring import Restorer, restore
 from k8snb.kubelet.server import KubeletServer, Reply
 from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
@@ -72,7 +73,8 @@ class Kubelet:
             pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins,
             on_demand=getattr(runtime, "files_on_demand", False),
         )  # fmt: skip
-        configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes)
+        self._client = client
+        self._configs = configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes)
         self._prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.workers = PodWorkers(
@@ -130,6 +132,13 @@ class Kubelet:
             self._static.start()
         self._eviction.start()
         self._started = True
+
+    def restore(self) -> None:
+        """Put back what the apiserver says that the node has been running. Call it before `start`."""
+        if isinstance(self._runtime, Restorer):
+            pods = self._client.items("pods", fieldSelector=f"spec.nodeName={self.name}")
+            restore(pods, self._configs, self._volumes, self._runtime)
+            self._prober.believe(pods)
 
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""
