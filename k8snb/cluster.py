@@ -423,14 +423,14 @@ class Cluster:
 
         What was there then is there: objects, history, and the pods that ran, on nodes with the same addresses; it runs
         as its clock is let run (`settle`, `run_for`). With one seed, the same commands have the same future. Files that
-        containers wrote, and what controllers only remember (back-offs), begin anew. Raises ValueError where the nodes
+        containers wrote, and what components only remember, begin anew. Raises ValueError where the nodes
         are real, NoMomentError, which is one too, for a moment that is none.
         """
         then, old = self.at(moment), self.runtime
         if not isinstance(old, hosts.Simulation):
-            raise ValueError(f'the nodes of "{self.name}" are real ({self.runtime_name}): their containers cannot be set '
-                             f"back to revision {then.revision}. A fork needs simulated nodes: Cluster(runtime="
-                             '"simulated"), %kcluster start -p sim --runtime simulated')  # fmt: skip
+            raise ValueError(f'the nodes of "{self.name}" are real ({self.runtime_name}): their containers cannot be '
+                             f"set back to revision {then.revision}. A fork needs simulated nodes: "
+                             "%kcluster start -p sim --runtime simulated")  # fmt: skip
         clock, nodes = VirtualClock(then.moment.time), then.client.items("nodes")
         made = Cluster(
             name or f"{self.name}-{then.revision}", nodes=0, runtime=revival.runtime_for(nodes, old, clock),

@@ -1,6 +1,7 @@
 """Revival: the machines of a fork, as the Node objects of its first moment tell of them.
 
-Interface: `runtime_for(nodes, old, clock)`, `specs_for(nodes, known)`, `awake(nodes)`, `give_back_leases(store, moment)`.
+Interface: `runtime_for(nodes, old, clock)`, `specs_for(nodes, known)`, `awake(nodes)`,
+`give_back_leases(store, moment)`.
 The rule not to break: the fork's machines are those of then; nodes that joined later are not there, and those that have
 gone since are back.
 """

@@ -1,6 +1,6 @@
 """kubelet's restoring: what a node ran at a moment, put back into a runtime that can take it.
 
-Interface: `restore(pods, configs, volumes, runtime)`; `Restorer`, such a runtime.
+Interface: `restore(pods, configs, volumes, runtime)`, `crashes(pods)`; `Restorer`, such a runtime.
 The rule not to break: what is restored is what the pods' statuses say; what they do not say is left for the kubelet to
 start, as it would.
 Source: none upstream; a virtual machine's snapshot comes near.
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
-from k8snb.apimachinery.meta import Object, get_path
+from k8snb.apimachinery.meta import Object, get_path, uid_of
 from k8snb.clock import parse_timestamp
 from k8snb.cri import EXITED, RUNNING, ContainerConfig, ContainerStatus, PodSandboxConfig, Runtime
 from k8snb.kubelet.actions import STATUSES, PodState, container_of, is_terminal
@@ -51,6 +51,16 @@ def _restore_pod(pod: Object, configs: Configs, volumes: VolumeManager, runtime:
         runtime.restore_container(sandbox, config, was)
     if is_terminal(pod):
         runtime.stop_pod_sandbox(sandbox)
+
+
+def crashes(pods: Iterable[Object]) -> dict[str, dict[str, int]]:
+    """How often each container of a pod has ended before the last end that the runtime knows, for its back-off."""
+    return {
+        uid_of(pod): {entry["name"]: entry["restartCount"] - 1 + ("waiting" in (entry.get("state") or {}))
+                      for field in STATUSES for entry in get_path(pod, f"status.{field}") or ()
+                      if entry.get("restartCount")}
+        for pod in pods
+    }  # fmt: skip
 
 
 def _containers(pod: Object) -> Iterator[ContainerStatus]:
