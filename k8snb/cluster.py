@@ -17,6 +17,7 @@ from k8snb import hosts, journal, revival
 from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
+from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, is_true
 from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
 from k8snb.apiserver import ApiServer, Identity
@@ -49,6 +50,8 @@ from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
 from k8snb.story import moments
 from k8snb.story.compared import Compared, compare
+from k8snb.story.futures import Count, Unlike, counts, unlike
+from k8snb.story.moments import Moment
 from k8snb.story.scenes import MOST, Scene, scenes
 from k8snb.story.then import Then
 
@@ -400,10 +403,12 @@ class Cluster:
         """What was written here, by whom and because of what."""
         return History(self.store, self.apiserver.kinds)
 
-    def at(self, moment: int | str) -> Then:
+    def at(self, moment: int | str | Moment) -> Then:
         """The cluster as it was: `cluster.at(120).get("pods")`, `cluster.at("-30s").draw()`. See `story.moments` for
         what a moment can be called. Raises NoMomentError, a ValueError, for one that is none."""
         self._must_run()
+        if isinstance(moment, Moment):
+            return Then(self, moment)
         with self.pump.lock:
             return Then(self, moments.find(self.history, moment, self.clock.now()))
 
@@ -418,7 +423,7 @@ class Cluster:
         began = self.at(since or self.history.oldest)
         return scenes(self.history, began.revision, self.at(until).revision, most)
 
-    def fork(self, moment: int | str = "now", name: str = "", *, seed: int | None = None) -> Cluster:
+    def fork(self, moment: int | str | Moment = "now", name: str = "", *, seed: int | None = None) -> Cluster:
         """Another cluster that goes on from a moment of this one, on simulated nodes and a virtual clock of its own.
 
         What was there then is there: objects, history, and the pods that ran, on nodes with the same addresses; it runs
@@ -450,6 +455,28 @@ class Cluster:
         made.run_for(0.0)
         made.machines.restored = None
         return made
+
+    def side_by_side(self, other: Cluster, *, ahead: float = 0.0) -> tuple[Then, Then]:
+        """This cluster and another at the newest moment that both have reached. One whose time is virtual goes on until
+        then, and `ahead` seconds more. Raises NoMomentError where one of them was not there yet."""
+        both = (self, other)
+        goal = max(each.clock.now() for each in both) + ahead
+        for each in both:
+            if each.clock.virtual:
+                each.run_for(goal - each.clock.now())
+        shared = min(each.clock.now() for each in both)
+        found = [Then(each, moments.at_time(each.history, shared, each.clock.now())) for each in both]
+        return found[0], found[1]
+
+    def compare(
+        self, other: Cluster, *, namespace: str = "", kinds: Sequence[Kind] = (),
+        sides: tuple[Then, Then] | None = None,
+    ) -> tuple[list[Unlike], list[Count]]:  # fmt: skip
+        """What is unlike in this cluster and another, and how many pods each had since one was forked, as they are now
+        or at the `sides` that `side_by_side` has found."""
+        left, right = sides or self.side_by_side(other)
+        began = max((each.forked.time for each in (self, other) if each.forked), default=left.moment.time)
+        return unlike(left, right, namespace, kinds), counts(left, right, began, namespace)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""

@@ -84,11 +84,11 @@ def moment(cluster: Cluster, said: str | Sequence[str]) -> Then:
 
 
 @contextmanager
-def sentences() -> Iterator[None]:
+def sentences(refusal: type[ValueError] = NoMomentError) -> Iterator[None]:
     """What a moment that cannot be had is refused with."""
     try:
         yield
-    except NoMomentError as error:
+    except refusal as error:
         raise KubectlError(f"error: {error}") from None
 
 

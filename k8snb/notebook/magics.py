@@ -19,7 +19,20 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, contexts, kat, kcluster, kdiff, kdraw, klogs, krewind, kstory, live, terminal
+from k8snb.notebook import (
+    bookkeeping,
+    contexts,
+    kat,
+    kcluster,
+    kdiff,
+    kdraw,
+    kfork,
+    klogs,
+    krewind,
+    kstory,
+    live,
+    terminal,
+)
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable
@@ -46,6 +59,7 @@ class KubernetesMagics(Magics):
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
+        made |= {f"k{name}": self._future(name) for name in kfork.COMMANDS}
         made |= {"kdiff": self._magic(self._diff, kdiff.about())}
         made |= {"krewind": self._magic(lambda words, cell: krewind.run(self.clusters.current, words), krewind.about())}
         made |= {"kat": self._magic(lambda words, cell: kat.run(self.clusters.current, words), kat.about())}
@@ -73,6 +87,9 @@ class KubernetesMagics(Magics):
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
         return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
+
+    def _future(self, name: str) -> Magic:
+        return self._magic(lambda words, cell: kfork.run(self.clusters, name, words), kfork.about(name))
 
     def _diff(self, words: list[str], cell: str | None) -> Any:
         return kdiff.run(self.clusters.current, words) if kdiff.asks(words) else self.kubectl(["diff", *words], cell)
@@ -179,6 +196,8 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kat": lambda clusters, words: kat.complete(clusters.current, words),
     "kdiff": lambda clusters, words: kdiff.complete(clusters.current, words),
     "krewind": lambda clusters, words: krewind.complete(clusters.current, words),
+    "kfork": lambda clusters, words: kfork.complete(clusters, "fork", words),
+    "kcompare": lambda clusters, words: kfork.complete(clusters, "compare", words),
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),

@@ -1,6 +1,7 @@
 """Moments: what people call a point of a cluster's history, and the revision that they mean.
 
-Interface: `find(history, words, now) -> Moment`; `FORMS`, the ways to say it; `NoMomentError`.
+Interface: `find(history, words, now) -> Moment`, `at_time(history, moment, now)`; `FORMS`, the ways to say it;
+`NoMomentError`.
 The rule not to break: a moment is one revision; what is said as a time is the newest revision that was written by then.
 Real clusters have only resourceVersions, which cannot be looked up by time.
 """
@@ -58,6 +59,11 @@ def find(history: History, words: str | int | Sequence[str], now: float) -> Mome
         if found is not None:
             return found
     raise NoMomentError(f'there is no moment "{text}": say {FORMS}{_reasons(history)}')
+
+
+def at_time(history: History, moment: float, now: float) -> Moment:
+    """What had been written by a time, in seconds since the epoch. Raises NoMomentError."""
+    return _by(history, moment, now, timestamp(moment))
 
 
 def _number(history: History, text: str, now: float) -> Moment | None:
