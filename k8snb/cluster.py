@@ -44,7 +44,7 @@ from k8snb.journal import Entry
 from k8snb.kube_proxy.proxy import RuleBook
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
-from k8snb.machines import Machines, Node
+from k8snb.machines import Machines, Node, Restored
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
@@ -448,7 +448,8 @@ class Cluster:
         made.why, made.identity = f"forked from {self.name} at revision {then.revision}", self.identity.fork(clock)
         made.forked = Forked(self.name, then.revision, then.moment.time)
         revival.give_back_leases(made.store, then.moment.time)
-        made.machines.fork(self.machines, revival.specs_for(nodes, self.machines.specs), revival.awake(nodes))
+        restored = Restored(revival.awake(nodes), revival.known_times(then.history))
+        made.machines.fork(self.machines, revival.specs_for(nodes, self.machines.specs), restored)
         for status in self.addons.status():
             (made.addons.enable if status.enabled else made.addons.disable)(status.row.name)
         made.start(wait=0)
@@ -475,8 +476,9 @@ class Cluster:
         """What is unlike in this cluster and another, and how many pods each had since one was forked, as they are now
         or at the `sides` that `side_by_side` has found."""
         left, right = sides or self.side_by_side(other)
-        began = max((each.forked.time for each in (self, other) if each.forked), default=left.moment.time)
-        return unlike(left, right, namespace, kinds), counts(left, right, began, namespace)
+        began = max((each.forked for each in (self, other) if each.forked), key=lambda each: each.time, default=None)
+        since, shared = (began.time, began.revision) if began else (left.moment.time, 0)
+        return unlike(left, right, namespace, kinds), counts(left, right, since, namespace, revision=shared)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""

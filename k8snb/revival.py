@@ -1,6 +1,6 @@
 """Revival: the machines of a fork, as the Node objects of its first moment tell of them.
 
-Interface: `runtime_for(nodes, old, clock)`, `specs_for(nodes, known)`, `awake(nodes)`,
+Interface: `runtime_for(nodes, old, clock)`, `specs_for(nodes, known)`, `awake(nodes)`, `known_times(history)`,
 `give_back_leases(store, moment)`.
 The rule not to break: the fork's machines are those of then; nodes that joined later are not there, and those that have
 gone since are back.
@@ -12,13 +12,16 @@ from collections.abc import Iterable, Mapping
 
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, condition, get_path, name_of, with_path
+from k8snb.apiserver.history import History
 from k8snb.client.leaderelection import NAMESPACE
 from k8snb.clock import Clock
 from k8snb.cri import Network
 from k8snb.cri.simulated_restore import RestoredRuntime
 from k8snb.etcd import Store
 from k8snb.hosts import Simulation
+from k8snb.kubelet.actions import STATUSES
 from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.restoring import Times
 from k8snb.trace import Origin
 
 LEASE = BY_GVK["coordination.k8s.io/v1", "Lease"]
@@ -53,6 +56,17 @@ def awake(nodes: Iterable[Object]) -> frozenset[str]:
     return frozenset(
         name_of(node) for node in nodes if (condition(node, "Ready") or {}).get("status") != "Unknown"
     )  # fmt: skip
+
+
+def known_times(history: History) -> Times:
+    """When containers began and ended, to the fraction that their statuses leave out: it was written at once."""
+    found: dict[tuple[str, str], float] = {}
+    for change in history.backwards():
+        if change.kind.builtin == "pods":
+            for entry in (each for field in STATUSES for each in get_path(change.obj, f"status.{field}") or ()):
+                for word, state in (entry.get("state") or {}).items():
+                    found[state.get("containerID") or entry.get("containerID", ""), word] = change.time
+    return found
 
 
 def give_back_leases(store: Store, moment: float) -> None:

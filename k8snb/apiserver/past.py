@@ -7,6 +7,7 @@ Real Kubernetes lists at an old resourceVersion too, for the five minutes that e
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -35,7 +36,7 @@ NOT_KEPT = {
 
 class Past:
     """`server` is one that serves the present, `moment` the time of then, in seconds since the epoch; requests are
-    answered under `lock`. Raises ApiError Expired for a revision that has been compacted away, FutureRevisionError."""
+    answered under `lock`. Raises FutureRevisionError."""
 
     def __init__(
         self, server: ApiServer, revision: int, moment: float, lock: AbstractContextManager[None]
@@ -43,12 +44,22 @@ class Past:
         self.revision = revision
         self._lock = lock
         self._virtual = {kind.qualified for kind in server.virtual}
-        with lock, _compacted():
-            self.store = PastStore(server.store, revision)
-            self._server = ApiServer(
-                self.store, VirtualClock(moment), dice=random.Random(revision),
-                service_cidr=str(server.allocator.network), identity=server.identity,
-            )  # fmt: skip
+        self._make = functools.partial(
+            ApiServer, clock=VirtualClock(moment), dice=random.Random(revision),
+            service_cidr=str(server.allocator.network), identity=server.identity,
+        )  # fmt: skip
+        self._present = server.store
+
+    @functools.cached_property
+    def store(self) -> PastStore:
+        """The store as it was. Raises ApiError Expired for a revision that has been compacted away."""
+        with self._lock, _compacted():
+            return PastStore(self._present, self.revision)
+
+    @functools.cached_property
+    def _server(self) -> ApiServer:
+        with self._lock, _compacted():
+            return self._make(self.store)
 
     def handle(self, request: Request) -> Any:
         """Answer a get, a list, or a question about access. Raises ApiError for anything else."""

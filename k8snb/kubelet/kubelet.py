@@ -37,7 +37,7 @@ from k8snb.kubelet.pod_cidr import PodCidr
 from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
-from k8snb.kubelet.restoring import Restorer, crashes, restore
+from k8snb.kubelet.restoring import Restorer, Times, crashes, restore
 from k8snb.kubelet.server import KubeletServer, Reply
 from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
@@ -133,11 +133,11 @@ class Kubelet:
         self._eviction.start()
         self._started = True
 
-    def restore(self) -> None:
+    def restore(self, times: Times) -> None:
         """Put back what the apiserver says that the node has been running. Call it before `start`."""
         if isinstance(self._runtime, Restorer):
             pods = self._client.items("pods", fieldSelector=f"spec.nodeName={self.name}")
-            restore(pods, self._configs, self._volumes, self._runtime)
+            restore(pods, self._configs, self._volumes, runtime=self._runtime, times=times)
             self.workers.crashed = crashes(pods)
             self._prober.believe(pods)
 

@@ -1,6 +1,6 @@
 """kubelet's restoring: what a node ran at a moment, put back into a runtime that can take it.
 
-Interface: `restore(pods, configs, volumes, runtime)`, `crashes(pods)`; `Restorer`, such a runtime.
+Interface: `restore(pods, configs, volumes, …)`, `crashes(pods)`; `Restorer`, such a runtime.
 The rule not to break: what is restored is what the pods' statuses say; what they do not say is left for the kubelet to
 start, as it would.
 Source: none upstream; a virtual machine's snapshot comes near.
@@ -8,7 +8,8 @@ Source: none upstream; a virtual machine's snapshot comes near.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Protocol, runtime_checkable
 
 from k8snb.apimachinery.meta import Object, get_path, uid_of
@@ -30,14 +31,22 @@ class Restorer(Runtime, Protocol):
     def restore_container(self, sandbox_id: str, config: ContainerConfig, was: ContainerStatus) -> None: ...
 
 
-def restore(pods: Iterable[Object], configs: Configs, volumes: VolumeManager, runtime: Restorer) -> None:
-    """Put back what ran of these pods. What cannot be, its kubelet starts again. Pods of the node's own files are."""
+Times = Mapping[tuple[str, str], float]  # a container's id and `running` or `terminated` → since when
+
+
+def restore(
+    pods: Iterable[Object], configs: Configs, volumes: VolumeManager, *, runtime: Restorer, times: Times
+) -> None:  # fmt: skip
+    """Put back what ran of these pods. What cannot be, its kubelet starts again. Pods of the node's own files are.
+
+    `times` are more exact than those of statuses, which have whole seconds.
+    """
     for pod in pods:
         if not is_mirror(pod) and get_path(pod, "status.podIP"):
-            _restore_pod(allocated(pod), configs, volumes, runtime)
+            _restore_pod(allocated(pod), configs, volumes, runtime=runtime, times=times)
 
 
-def _restore_pod(pod: Object, configs: Configs, volumes: VolumeManager, runtime: Restorer) -> None:
+def _restore_pod(pod: Object, configs: Configs, volumes: VolumeManager, *, runtime: Restorer, times: Times) -> None:
     began = _seconds(get_path(pod, "status.startTime")) or _seconds(pod["metadata"]["creationTimestamp"])
     sandbox = runtime.restore_pod(configs.sandbox(pod, 0), ip=pod["status"]["podIP"], created_at=began)
     if not is_terminal(pod):
@@ -48,9 +57,19 @@ def _restore_pod(pod: Object, configs: Configs, volumes: VolumeManager, runtime:
             config = configs.container(pod, container_of(pod, was.name), was.attempt, state)
         except ConfigError:
             continue
-        runtime.restore_container(sandbox, config, was)
+        runtime.restore_container(sandbox, config, _exact(was, times))
     if is_terminal(pod):
         runtime.stop_pod_sandbox(sandbox)
+
+
+def _exact(was: ContainerStatus, times: Times) -> ContainerStatus:
+    """The same with fractions of seconds, where they are known."""
+    began, ended = (times.get((was.id, word), 0.0) for word in ("running", "terminated"))
+    return replace(
+        was,
+        started_at=began if 0 <= began - was.started_at < 1 else was.started_at,
+        finished_at=ended if was.finished_at and 0 <= ended - was.finished_at < 1 else was.finished_at,
+    )
 
 
 def crashes(pods: Iterable[Object]) -> dict[str, dict[str, int]]:

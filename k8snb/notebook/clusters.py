@@ -122,11 +122,11 @@ class Clusters:
         self.name = cluster.name
 
     def _listen(self, cluster: Cluster) -> None:
-        """Keep what is changed; where time is virtual, a change has its effects before the next cell."""
+        """Keep what is changed; in a fork, whose time is virtual, a change has its effects before the next cell."""
 
         def changed(change: Change) -> None:
             self.changes.append(change)
-            if cluster.clock.virtual and not cluster.pump.paused:
+            if cluster.forked is not None and not cluster.pump.paused:
                 cluster.settle(limit=EFFECTS)
 
         cluster.kubectl.on_change = changed

@@ -22,6 +22,7 @@ from k8snb.notebook.kat import moment
 from k8snb.notebook.kdraw import asked_for
 from k8snb.notebook.results import Result, body, page
 from k8snb.story.compared import OTHER, Compared, compare, without_noise
+from k8snb.story.scenes import UNTOLD
 from k8snb.story.then import Then
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Differences(Result):
         self.changes = list(changes)
 
     def _repr_html_(self) -> str:
-        changed = [each for each in self.changes if each.sort == OTHER][:OPEN]
+        changed = [each for each in self.changes if each.sort == OTHER and each.kind.plural not in UNTOLD][:OPEN]
         parts = [_folded(each, opened=each in changed) for each in self.changes[:MOST]]
         return page(body(self.output) + "".join(parts))
 
@@ -85,7 +86,7 @@ def _picked(cluster: Cluster, args: Arguments, found: list[Compared]) -> tuple[l
         raise KubectlError(f"error: {error}") from None
     chosen = [
         each for each in found
-        if namespace in ("", namespace_of(each.obj) or namespace)
+        if namespace in ("", namespace_of(each.obj) or ("" if args.text("namespace") else namespace))
         and (not asked or any(_is_asked(each, kind, name) for kind, name in asked))
         and (selector.matches(labels_of(each.before or each.obj)) or selector.matches(labels_of(each.obj)))
     ]  # fmt: skip

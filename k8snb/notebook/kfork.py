@@ -167,7 +167,7 @@ def _others(clusters: Clusters, words: Sequence[str]) -> str:
 
 def _output(sides: tuple[Then, Then], unlike: Sequence[Unlike], counts: Sequence[Count]) -> Output:
     left, right = (each.name for each in sides)
-    table = _table(("OBJECT", left.upper(), right.upper(), "WHAT IS UNLIKE"), unlike)
+    table = _table(("OBJECT", left.upper(), right.upper(), "DIFFERENCE"), unlike)
     way = _table(
         ("PODS READY AFTER", left.upper(), right.upper()),
         [(f"+{duration.human(each.seconds)}", *("{}/{}".format(*side) for side in each[1:])) for each in counts],

@@ -54,7 +54,7 @@ _FILM = """<style>
 .k8snb-film .k8snb-shot{overflow:hidden;text-align:center}
 .k8snb-film svg,.k8snb-moment svg{max-width:100%;height:auto;max-height:300px}
 .k8snb-moment{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start}
-.k8snb-moment>div{min-width:0;max-width:100%}
+.k8snb-moment>div{min-width:0;max-width:100%;flex:1 1 440px}
 .k8snb-moment svg{max-height:420px}
 </style>"""
 

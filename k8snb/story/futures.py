@@ -138,11 +138,13 @@ def _counted(states: Counter[str]) -> str:
 # on the way
 
 
-def counts(left: Then, right: Then, since: float, namespace: str) -> list[Count]:
-    """The pods of both sides at the moments at which one of them changed, from `since` (seconds since the epoch) on."""
+def counts(left: Then, right: Then, since: float, namespace: str, *, revision: int = 0) -> list[Count]:
+    """The pods of both sides at the moments at which one of them changed, from `since` (seconds since the epoch) on;
+    `revision` is the last that both have in common, 0 for none."""
     moments = _spread(sorted({since, *_changes(left, since), *_changes(right, since), left.moment.time}))
     found = [
-        Count(moment - since, _pods(left, moment, namespace), _pods(right, moment, namespace)) for moment in moments
+        Count(moment - since, *(_pods(side, moment, namespace, revision * (moment == since)) for side in (left, right)))
+        for moment in moments
     ]
     return [row for place, row in enumerate(found) if place in (0, len(found) - 1) or row[1:] != found[place - 1][1:]]
 
@@ -166,8 +168,8 @@ def _spread(moments: Sequence[float]) -> Sequence[float]:
     return [moments[round(place * (len(moments) - 1) / (ROWS - 1))] for place in range(ROWS)]
 
 
-def _pods(then: Then, moment: float, namespace: str) -> tuple[int, int]:
-    revision = then.history.newest_by(moment)
+def _pods(then: Then, moment: float, namespace: str, revision: int) -> tuple[int, int]:
+    revision = revision or then.history.newest_by(moment)
     past = Then(then.source, Moment(revision, moment, then.moment.now)) if revision else None
     pods = past.client.items("pods", namespace) if past is not None else []
     return sum(map(_ready, pods)), len(pods)
