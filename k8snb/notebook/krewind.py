@@ -25,7 +25,7 @@ from k8snb.printers import duration
 from k8snb.story.actors import YOU, actor_of
 from k8snb.story.compared import compare, without_noise
 from k8snb.story.moments import Moment
-from k8snb.story.scenes import MOST, Scene, scenes, tell
+from k8snb.story.scenes import MOST, Scene, mattering, scenes
 from k8snb.story.then import Then
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ _FILM = """<style>
 .k8snb-film .k8snb-shot{overflow:hidden;text-align:center}
 .k8snb-film svg,.k8snb-moment svg{max-width:100%;height:auto;max-height:300px}
 .k8snb-moment{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start}
-.k8snb-moment>div{min-width:0;max-width:100%;flex:1 1 440px}
+.k8snb-moment>div{min-width:0;max-width:100%;flex:1 1 560px}
 .k8snb-moment svg{max-height:420px}
 </style>"""
 
@@ -66,9 +66,10 @@ class Rewind:
     def __init__(self, cluster: Cluster, words: Sequence[str], *, span: tuple[Then, Then], frames: int) -> None:
         self._cluster, self._words = cluster, list(words)
         self.first, self.last = span
-        self.scenes = scenes(cluster.history, self.first.revision, self.last.revision, max(frames, 2))
-        self._stops = self._find_stops()
-        self._widgets: Any = None
+        begin, end = self.first.revision, self.last.revision
+        told = mattering(cluster.history, begin, end)
+        self.scenes = scenes(cluster.history, begin, end, frames, told=told)
+        self._stops = [begin, *(change.revision for change, _ in told)]
 
     def at(self, revision: int) -> Then:
         """The cluster as it was at a revision of this stretch."""
@@ -107,11 +108,6 @@ class Rewind:
             return ""
 
     # the slider
-
-    def _find_stops(self) -> list[int]:
-        """The revisions that the buttons lead to: those that mattered."""
-        told = self._cluster.history.between(self.first.revision, self.last.revision)
-        return [self.first.revision, *(change.revision for change in told if tell(change) is not None)]
 
     def show(self, revision: int) -> None:
         """Move the slider, where it is on the page."""

@@ -1,6 +1,7 @@
 """Scenes: the few moments of a stretch of history that show what happened in it.
 
-Interface: `scenes(history, after, until, most) -> [Scene]`; `tell(change)`, what mattered about a write, or None.
+Interface: `scenes(history, after, until, most) -> [Scene]`; `mattering(history, after, until)`; `tell(change)`, what
+mattered about a write, or None.
 The rule not to break: a scene is chosen by rule (who wrote, births and ends, phases, readiness, owners, counts, and
 how long it stayed like that), and every write that mattered is told in the scene that follows it.
 """
@@ -32,6 +33,9 @@ class Told(NamedTuple):
     what: str
 
 
+Mattering = tuple[Change, Told]
+
+
 class Scene(NamedTuple):
     """One moment: its revision and time, and what mattered since the scene before, line by line."""
 
@@ -41,9 +45,17 @@ class Scene(NamedTuple):
     changes: tuple[Change, ...]
 
 
-def scenes(history: History, after: int, until: int, most: int = MOST) -> list[Scene]:
-    """The moment before, and those of the writes after it that matter most; the last one is how it ended."""
-    told = [(change, each) for change in history.between(after, until) if (each := tell(change)) is not None]
+def mattering(history: History, after: int, until: int) -> list[Mattering]:
+    """The writes after a revision, up to and with another, that mattered."""
+    return [(change, told) for change in history.between(after, until) if (told := tell(change)) is not None]
+
+
+def scenes(
+    history: History, after: int, until: int, most: int = MOST, *, told: Sequence[Mattering] | None = None
+) -> list[Scene]:  # fmt: skip
+    """The moment before, and those of the writes after it that matter most; the last one is how it ended. `told` are
+    the writes that mattered, where somebody knows them already."""
+    told = mattering(history, after, until) if told is None else told
     chosen = _chosen(told, most - 1)
     found = [Scene(after, history.time_of(after), ("before it began",), ())]
     begin = 0
@@ -55,7 +67,7 @@ def scenes(history: History, after: int, until: int, most: int = MOST) -> list[S
     return found
 
 
-def _chosen(told: Sequence[tuple[Change, Told]], most: int) -> list[int]:
+def _chosen(told: Sequence[Mattering], most: int) -> list[int]:
     """The places of the writes to show: each ends a burst. A film is cut where it stayed as it was for longest, and
     of equal rests after what matters most; it always has the last."""
     bursts = list(_bursts(told))
@@ -65,7 +77,7 @@ def _chosen(told: Sequence[tuple[Change, Told]], most: int) -> list[int]:
     return sorted(place for *_, place in (*best, bursts[-1]))
 
 
-def _bursts(told: Sequence[tuple[Change, Told]]) -> Iterator[tuple[int, int, float, int]]:
+def _bursts(told: Sequence[Mattering]) -> Iterator[tuple[int, int, float, int]]:
     """Of each burst of writes: how long a rest followed it (by steps), how much it matters, that rest in seconds, and
     the place of its last write.
 
@@ -162,7 +174,7 @@ _FINDERS: tuple[Callable[[Change], Told | None], ...] = (_trouble, _birth, _phas
 # how it is told
 
 
-def _lines(part: Iterable[tuple[Change, Told]]) -> list[str]:
+def _lines(part: Iterable[Mattering]) -> list[str]:
     """`you: create deployment/web`, `3 pods Running`: the same of many in one line; of counts, the last."""
     groups: dict[tuple[str, str], dict[str, Change]] = {}
     for change, told in part:
