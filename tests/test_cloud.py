@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from cluster_lab import boot
 from controllers_lab import Lab, service
 
 from k8snb.apimachinery.meta import Object, get_path, is_true, name_of, with_path
-from k8snb.clock import VirtualClock
 from k8snb.cloud import CloudError, InstanceMetadata, Route
 from k8snb.cloud.node import CloudNodeController
 from k8snb.cloud.nodelifecycle import CloudNodeLifecycleController
@@ -111,7 +111,8 @@ def set_ready(lab: Lab, name: str, status: str) -> None:
 
 
 def test_a_new_node_gets_what_the_cloud_knows_and_loses_its_taint() -> None:
-    """node_controller_test.go: TestSyncNode, "node initialized with provider ID, zone, region, instance type"."""
+    """upstream: node_controller_test.go: TestSyncNode, "node initialized with provider ID, zone, region, instance
+    type"."""
     lab = node_lab(Cloud())
     new_node(lab)
     lab.run()
@@ -127,6 +128,7 @@ def test_a_new_node_gets_what_the_cloud_knows_and_loses_its_taint() -> None:
 
 
 def test_the_taint_stays_while_the_cloud_does_not_answer() -> None:
+    """upstream: staging/src/k8s.io/cloud-provider/controllers/node: syncNode is retried."""
     cloud = Cloud()
     cloud.fails = "the cloud is on strike"
     lab = node_lab(cloud)
@@ -139,6 +141,7 @@ def test_the_taint_stays_while_the_cloud_does_not_answer() -> None:
 
 
 def test_a_node_without_the_taint_is_left_as_it_is() -> None:
+    """docs: tasks/administer-cluster/running-cloud-controller (node.cloudprovider.kubernetes.io/uninitialized)."""
     lab = node_lab(Cloud())
     lab.node("n1")
     lab.run()
@@ -163,6 +166,7 @@ def test_a_node_whose_machine_is_gone_is_removed() -> None:
 
 
 def test_a_node_that_is_silent_on_a_machine_that_exists_stays() -> None:
+    """docs: concepts/architecture/cloud-controller (Node controller): only what the cloud no longer has is deleted."""
     cloud = Cloud()
     lab = node_lab(cloud)
     new_node(lab)
@@ -175,7 +179,7 @@ def test_a_node_that_is_silent_on_a_machine_that_exists_stays() -> None:
 
 
 def test_a_machine_that_is_switched_off_taints_its_node_until_it_is_back() -> None:
-    """node_lifecycle_controller_test.go: Test_NodesShutdown."""
+    """upstream: node_lifecycle_controller_test.go: Test_NodesShutdown."""
     cloud = Cloud()
     lab = node_lab(cloud)
     new_node(lab)
@@ -204,7 +208,7 @@ def unavailable(lab: Lab, name: str = "n1") -> tuple[str, str]:
 
 
 def test_a_node_with_a_range_has_a_route_to_it_while_it_is_there() -> None:
-    """route_controller_test.go: TestReconcile."""
+    """upstream: route_controller_test.go: TestReconcile."""
     cloud = Cloud()
     lab = route_lab(cloud)
     lab.node("n1", podCIDR="10.120.0.0/24", podCIDRs=["10.120.0.0/24"])
@@ -218,6 +222,7 @@ def test_a_node_with_a_range_has_a_route_to_it_while_it_is_there() -> None:
 
 
 def test_routes_that_somebody_else_made_or_took_are_put_right() -> None:
+    """docs: concepts/architecture/cloud-controller (Route controller)."""
     cloud = Cloud()
     lab = route_lab(cloud)
     lab.node("n1", podCIDR="10.120.0.0/24", podCIDRs=["10.120.0.0/24"])
@@ -228,6 +233,7 @@ def test_routes_that_somebody_else_made_or_took_are_put_right() -> None:
 
 
 def test_a_node_without_its_route_is_said_to_be_out_of_reach() -> None:
+    """upstream: cloud-provider/controllers/route: NetworkUnavailable, NoRouteCreated."""
     cloud = Cloud()
     cloud.fails = "the table is full"
     lab = route_lab(cloud)
@@ -279,6 +285,7 @@ def test_a_load_balancer_is_made_told_and_taken_back() -> None:
 
 
 def test_the_same_service_is_not_asked_for_twice() -> None:
+    """upstream: cloud-provider/controllers/service: needsUpdate."""
     cloud = Cloud()
     lab = service_lab(cloud)
     balanced(lab)
@@ -300,7 +307,7 @@ def test_a_service_of_another_type_gives_its_balancer_back_and_stays() -> None:
 
 
 def test_a_service_with_a_class_is_somebody_elses() -> None:
-    """ "should not create a load balancer with a loadBalancerClass", controller_test.go: TestNeedsUpdate."""
+    """upstream: "should not create a load balancer with a loadBalancerClass", controller_test.go: TestNeedsUpdate."""
     cloud = Cloud()
     lab = service_lab(cloud)
     balanced(lab, loadBalancerClass="example.com/metal")
@@ -308,7 +315,7 @@ def test_a_service_with_a_class_is_somebody_elses() -> None:
 
 
 def test_nodes_that_come_and_go_stand_behind_every_balancer() -> None:
-    """controller_test.go: TestNodesNotEqual, TestNodeEligible..."""
+    """upstream: controller_test.go: TestNodesNotEqual, TestNodeEligible..."""
     cloud = Cloud()
     lab = service_lab(cloud)
     balanced(lab)
@@ -323,7 +330,7 @@ def test_nodes_that_come_and_go_stand_behind_every_balancer() -> None:
 
 
 def test_a_cloud_that_refuses_is_asked_again_ever_more_seldom() -> None:
-    """Back-off from 5 to 300 seconds: never a hot loop."""
+    """upstream: Back-off from 5 to 300 seconds: never a hot loop."""
     cloud = Cloud()
     cloud.fails = "quota exceeded"
     lab = service_lab(cloud)
@@ -338,6 +345,8 @@ def test_a_cloud_that_refuses_is_asked_again_ever_more_seldom() -> None:
 
 
 def test_a_balancer_that_cannot_be_taken_back_keeps_its_service() -> None:
+    """docs: tasks/access-application-cluster/create-external-load-balancer (Garbage collecting load balancers): the
+    finalizer."""
     cloud = Cloud()
     lab = service_lab(cloud)
     balanced(lab)
@@ -351,6 +360,7 @@ def test_a_balancer_that_cannot_be_taken_back_keeps_its_service() -> None:
 
 
 def test_a_controller_that_starts_again_makes_no_second_balancer() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     cloud = Cloud()
     lab = service_lab(cloud)
     balanced(lab)
@@ -362,6 +372,7 @@ def test_a_controller_that_starts_again_makes_no_second_balancer() -> None:
 
 
 def test_what_changes_of_a_balancer_is_told() -> None:
+    """upstream: cloud-provider/controllers/service: needsUpdate, its events."""
     cloud = Cloud()
     lab = service_lab(cloud)
     balanced(lab)
@@ -372,18 +383,6 @@ def test_what_changes_of_a_balancer_is_told() -> None:
 
 
 # the notebook's cloud
-
-
-def boot(**options: Any) -> Cluster:
-    cluster = Cluster(runtime="simulated", clock=VirtualClock(), seed=1, nodes=options.pop("nodes", 2), **options)
-    cluster.pump.on_failure = _fail
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
-
-
-def _fail(component: str, details: str) -> None:
-    raise AssertionError(f"{component}: {details}")
 
 
 @pytest.fixture
@@ -419,6 +418,8 @@ def answers(cluster: Cluster, ip: str) -> bool:
 
 
 def test_each_balancer_has_an_address_of_its_own_that_answers(cluster: Cluster) -> None:
+    """docs: concepts/services-networking/service (type: LoadBalancer); e2e: test/e2e/network/loadbalancer.go "should
+    be able to change the type and ports of a TCP service"."""
     one, two = serve(cluster), serve(cluster, "other")
     assert one != two
     assert answers(cluster, one) and answers(cluster, two)
@@ -427,6 +428,7 @@ def test_each_balancer_has_an_address_of_its_own_that_answers(cluster: Cluster) 
 
 
 def test_an_address_goes_back_with_its_service_and_answers_no_more(cluster: Cluster) -> None:
+    """docs: create-external-load-balancer (Garbage collecting load balancers)."""
     one = serve(cluster)
     cluster.client.delete("services", "web", "default")
     cluster.settle()
@@ -435,6 +437,7 @@ def test_an_address_goes_back_with_its_service_and_answers_no_more(cluster: Clus
 
 
 def test_a_pod_reaches_a_balancer_too(cluster: Cluster) -> None:
+    """docs: service (type: LoadBalancer)."""
     ip = serve(cluster)
     shell = {"name": "main", "image": "busybox", "command": ["sleep", "100000"]}
     cluster.client.create("pods", {"metadata": {"name": "shell"}, "spec": {"containers": [shell]}}, "default")
@@ -443,7 +446,8 @@ def test_a_pod_reaches_a_balancer_too(cluster: Cluster) -> None:
 
 
 def test_a_node_that_does_not_answer_is_left_out_by_the_health_check(cluster: Cluster) -> None:
-    """loadbalancer.go: "should have session affinity…", "should only target nodes with endpoints" for Local."""
+    """upstream: loadbalancer.go: "should have session affinity…", "should only target nodes with endpoints" for
+    Local."""
     ip = serve(cluster)
     cluster.component("kube-proxy/node-1").stop()
     cluster.component("kube-proxy/control-plane").stop()
@@ -458,7 +462,7 @@ def test_a_node_that_does_not_answer_is_left_out_by_the_health_check(cluster: Cl
 
 
 def test_with_a_local_policy_only_nodes_with_endpoints_are_asked(cluster: Cluster) -> None:
-    """loadbalancer.go: "should work for type=LoadBalancer" and "should only target nodes with endpoints"."""
+    """upstream: loadbalancer.go: "should work for type=LoadBalancer" and "should only target nodes with endpoints"."""
     ip = serve(cluster, replicas=1, externalTrafficPolicy="Local")
     cluster.run_for(3)
     assert all(answers(cluster, ip) for _ in range(20))
@@ -472,12 +476,13 @@ def test_without_node_ports_the_proxies_answer_at_the_balancers_address(cluster:
 
 
 def test_who_is_not_in_the_source_ranges_is_not_let_in(cluster: Cluster) -> None:
-    """loadbalancer.go: "should support LoadBalancerSourceRanges". The notebook itself is 127.0.0.1."""
+    """upstream: loadbalancer.go: "should support LoadBalancerSourceRanges". The notebook itself is 127.0.0.1."""
     assert not answers(cluster, serve(cluster, loadBalancerSourceRanges=["10.0.0.0/8"]))
     assert answers(cluster, serve(cluster, "other", loadBalancerSourceRanges=["127.0.0.0/8"]))
 
 
 def test_an_address_can_be_asked_for_and_one_that_is_none_is_refused_in_an_event(cluster: Cluster) -> None:
+    """docs: service (type: LoadBalancer): .spec.loadBalancerIP."""
     assert serve(cluster, loadBalancerIP="203.0.113.77") == "203.0.113.77"
     cluster.client.create("services", service("twin", type="LoadBalancer", loadBalancerIP="203.0.113.77"), "default")
     cluster.client.create("services", service("far", type="LoadBalancer", loadBalancerIP="8.8.8.8"), "default")
@@ -489,6 +494,7 @@ def test_an_address_can_be_asked_for_and_one_that_is_none_is_refused_in_an_event
 
 
 def test_a_balancer_keeps_its_address_while_the_cluster_is_switched_off(cluster: Cluster) -> None:
+    """k8snb: a stop keeps the data."""
     serve(cluster, "first")
     ip = serve(cluster)
     cluster.client.delete("services", "first", "default")
@@ -500,6 +506,7 @@ def test_a_balancer_keeps_its_address_while_the_cluster_is_switched_off(cluster:
 
 
 def test_without_its_manager_balancers_go_on_and_new_services_wait(cluster: Cluster) -> None:
+    """k8snb: what a stopped component did is not done, and nothing else breaks."""
     ip = serve(cluster)
     cluster.component("cloud-controller-manager").stop()
     assert answers(cluster, ip)
@@ -528,6 +535,7 @@ def test_without_its_manager_balancers_go_on_and_new_services_wait(cluster: Clus
 def test_what_a_stopped_cloud_controller_would_have_done_is_done_on_its_return(
     cluster: Cluster, name: str, act: Callable[[Cluster], object], done: Callable[[Cluster], object]
 ) -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     cluster.component(name).stop()
     act(cluster)
     cluster.run_for(90)
@@ -538,6 +546,7 @@ def test_what_a_stopped_cloud_controller_would_have_done_is_done_on_its_return(
 
 
 def test_a_node_is_not_used_before_the_cloud_was_asked_about_it(cluster: Cluster) -> None:
+    """docs: running-cloud-controller: kubelets with --cloud-provider=external taint their node."""
     cluster.component("cloud-node-controller").stop()
     cluster.add_node(labels={"fresh": "yes"})
     spec = {"containers": [{"name": "main", "image": "nginx"}], "nodeSelector": {"fresh": "yes"}}
@@ -552,7 +561,7 @@ def test_a_node_is_not_used_before_the_cloud_was_asked_about_it(cluster: Cluster
 
 
 def test_a_machine_that_is_given_back_takes_its_node_and_its_pods_along(cluster: Cluster) -> None:
-    """The node controller needs 40 seconds to miss it, the cloud is asked then."""
+    """upstream: The node controller needs 40 seconds to miss it, the cloud is asked then."""
     serve(cluster)
     cluster.terminate_node("node-1")
     cluster.run_for(60)
@@ -564,6 +573,7 @@ def test_a_machine_that_is_given_back_takes_its_node_and_its_pods_along(cluster:
 
 
 def test_zones_are_given_to_the_nodes_in_turn() -> None:
+    """docs: concepts/architecture/cloud-controller (Node controller): labels of region and zone."""
     cluster = boot(nodes=3, zones=("a", "b"))
     zones = [node["metadata"]["labels"]["topology.kubernetes.io/zone"] for node in cluster.client.items("nodes")]
     assert sorted(zones) == ["a", "a", "b", "b"]
@@ -574,6 +584,7 @@ def test_zones_are_given_to_the_nodes_in_turn() -> None:
 
 
 def test_without_a_cloud_a_balancer_stays_pending_as_on_bare_metal() -> None:
+    """docs: service (type: LoadBalancer): only on providers that have balancers."""
     cluster = boot(cloud=False)
     assert serve(cluster) == ""
     assert "<pending>" in cluster.kubectl.run(["get", "services"]).text
@@ -607,6 +618,7 @@ def get(cluster: Cluster, name: str = "web", patience: float = 20.0) -> int:
 
 @pytest.mark.process
 def test_a_balancer_of_the_process_runtime_really_forwards(live: Cluster) -> None:
+    """e2e: loadbalancer.go "should be able to change the type and ports of a TCP service", with real connections."""
     ip = serve(live)
     assert ip.split(".")[2] == "17"
     assert get(live) == 200
@@ -615,6 +627,7 @@ def test_a_balancer_of_the_process_runtime_really_forwards(live: Cluster) -> Non
 
 @pytest.mark.process
 def test_a_balancer_of_the_process_runtime_survives_the_loss_of_a_node(live: Cluster) -> None:
+    """docs: concepts/architecture/cloud-controller (Service controller)."""
     serve(live, "steady")
     assert get(live, "steady") == 200
     live.component("kube-proxy/node-1").stop()
@@ -624,6 +637,7 @@ def test_a_balancer_of_the_process_runtime_survives_the_loss_of_a_node(live: Clu
 
 @pytest.mark.process
 def test_an_address_of_the_process_runtime_is_free_when_its_service_is_gone(live: Cluster) -> None:
+    """docs: create-external-load-balancer (Garbage collecting load balancers)."""
     serve(live, "short")
     assert get(live, "short") == 200
     [url] = live.service_urls("short")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cluster_lab import boot
 
 from k8snb import hosts
 from k8snb.apimachinery.errors import ApiError
@@ -21,21 +22,9 @@ from k8snb.etcd.guard import GuardedStore
 Object = dict[str, Any]
 
 
-def boot(**options: Any) -> Cluster:
-    cluster = Cluster(runtime="simulated", clock=VirtualClock(), seed=1, **options)
-    cluster.pump.on_failure = _fail
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
-
-
-def _fail(component: str, details: str) -> None:
-    raise AssertionError(f"{component}: {details}")
-
-
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    cluster = boot()
+    cluster = boot(nodes=3)
     yield cluster
     cluster.delete()
 
@@ -94,14 +83,14 @@ def status(cluster: Cluster, name: str = "lone") -> Object:
 
 def test_the_same_seed_gives_the_same_history_twice() -> None:
     def history() -> list[tuple[Any, ...]]:
-        cluster = a_day_in_the_life(boot())
+        cluster = a_day_in_the_life(boot(nodes=3))
         return [(r.key, r.sort, *r.origin) for r in cluster.store.history()]
 
     assert history() == history()
 
 
 def test_nothing_that_came_out_of_the_store_is_ever_changed() -> None:
-    cluster = a_day_in_the_life(boot(store=GuardedStore))
+    cluster = a_day_in_the_life(boot(nodes=3, store=GuardedStore))
     assert isinstance(cluster.store, GuardedStore)
     cluster.store.check()
 
@@ -207,7 +196,7 @@ def test_restarts_are_counted_on_when_the_cluster_was_off(cluster: Cluster) -> N
 
 
 def test_stop_start_and_delete_may_come_in_any_order_and_twice() -> None:
-    cluster = boot()
+    cluster = boot(nodes=3)
     for act in (cluster.stop, cluster.stop, cluster.delete, cluster.delete, cluster.stop):
         act()
         assert not cluster.running
@@ -271,7 +260,7 @@ def test_a_paused_cluster_that_is_stopped_starts_unpaused(cluster: Cluster) -> N
 
 
 def test_two_clusters_in_one_process_do_not_meet(cluster: Cluster) -> None:
-    other = boot(name="other")
+    other = boot(nodes=3, name="other")
     other.client.create("deployments", deployment(), "default")
     other.settle()
     cluster.settle()

@@ -14,25 +14,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from cluster_lab import boot
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import get_path, is_true, name_of
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 
 Object = dict[str, Any]
-
-
-def boot(**options: Any) -> Cluster:
-    cluster = Cluster(runtime="simulated", clock=VirtualClock(), seed=1, nodes=options.pop("nodes", 2), **options)
-    cluster.pump.on_failure = _fail
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
-
-
-def _fail(component: str, details: str) -> None:
-    raise AssertionError(f"{component}: {details}")
 
 
 @pytest.fixture
@@ -72,6 +60,8 @@ def quiet(cluster: Cluster) -> None:
 
 
 def test_without_a_scheduler_pods_wait_and_are_placed_on_its_return(cluster: Cluster) -> None:
+    """docs: concepts/overview/components (kube-scheduler); e2e: test/e2e/apps/daemon_restart.go "Scheduler should
+    continue assigning pods to nodes across restart"."""
     cluster.component("kube-scheduler").stop()
     cluster.client.create("deployments", deployment(), "default")
     quiet(cluster)
@@ -82,6 +72,7 @@ def test_without_a_scheduler_pods_wait_and_are_placed_on_its_return(cluster: Clu
 
 
 def test_without_a_controller_manager_nothing_follows_and_all_follows_on_its_return(cluster: Cluster) -> None:
+    """e2e: daemon_restart.go "Controller Manager should not create/delete replicas across restart"."""
     cluster.client.create("deployments", deployment(), "default")
     quiet(cluster)
     cluster.component("kube-controller-manager").stop()
@@ -166,6 +157,7 @@ MISSED: dict[str, tuple[Callable[[Cluster], object], Callable[[Cluster], bool]]]
 
 @pytest.mark.parametrize("name", MISSED)
 def test_what_a_stopped_controller_would_have_done_is_done_on_its_return(cluster: Cluster, name: str) -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     act, done = MISSED[name]
     cluster.component(name).stop()
     assert cluster.component(name).state == "Stopped"
@@ -178,6 +170,7 @@ def test_what_a_stopped_controller_would_have_done_is_done_on_its_return(cluster
 
 
 def test_every_controller_can_be_stopped_and_started_and_nothing_is_written_by_that(cluster: Cluster) -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     cluster.client.create("deployments", deployment(), "default")
     cluster.client.create("services", service(), "default")
     quiet(cluster)
@@ -192,6 +185,7 @@ def test_every_controller_can_be_stopped_and_started_and_nothing_is_written_by_t
 
 
 def test_a_stopped_controller_leaves_no_watch_and_no_handler(cluster: Cluster) -> None:
+    """k8snb: what is stopped costs nothing."""
     component = cluster.component("kube-controller-manager")
     hubs = cluster.apiserver.registry._hubs
     watching = sum(len(hub._everywhere) for hub in hubs.values())
@@ -269,6 +263,7 @@ def test_without_coredns_no_name_is_found_and_addresses_go_on(cluster: Cluster) 
 
 
 def test_without_metrics_server_nothing_can_be_measured(cluster: Cluster) -> None:
+    """docs: tasks/debug/debug-cluster/resource-metrics-pipeline."""
     cluster.client.create("deployments", deployment(), "default")
     cluster.run_for(40)
     assert "web" in cluster.kubectl.run(["top", "pods"]).text
@@ -281,7 +276,7 @@ def test_without_metrics_server_nothing_can_be_measured(cluster: Cluster) -> Non
 
 
 def test_without_an_apiserver_everything_runs_on_and_nothing_can_be_changed(cluster: Cluster) -> None:
-    """Upstream: "Addressing Control Plane failures"; ha_master.go; pods and Services go on without it."""
+    """upstream: Upstream: "Addressing Control Plane failures"; ha_master.go; pods and Services go on without it."""
     cluster.client.create("deployments", deployment(), "default")
     cluster.client.create("services", service(type="NodePort"), "default")
     quiet(cluster)
@@ -302,7 +297,7 @@ def test_without_an_apiserver_everything_runs_on_and_nothing_can_be_changed(clus
 
 
 def test_a_container_that_ends_while_no_apiserver_answers_is_restarted_all_the_same(cluster: Cluster) -> None:
-    """A kubelet needs nobody for what it knows; what it did is told on return."""
+    """upstream: A kubelet needs nobody for what it knows; what it did is told on return."""
     short = {"name": "main", "image": "busybox", "command": ["sleep", "40"]}
     cluster.client.create("pods", {"metadata": {"name": "short"}, "spec": {"containers": [short]}}, "default")
     cluster.run_for(10)
@@ -315,7 +310,8 @@ def test_a_container_that_ends_while_no_apiserver_answers_is_restarted_all_the_s
 
 
 def test_no_pod_moves_because_the_apiserver_was_away(cluster: Cluster) -> None:
-    """Whoever counts heartbeats counts from its own return: nodes that could not be heard are not called dead."""
+    """upstream: Whoever counts heartbeats counts from its own return: nodes that could not be heard are not called
+    dead."""
     cluster.client.create("deployments", deployment(), "default")
     quiet(cluster)
     before = {name_of(pod): pod["spec"]["nodeName"] for pod in cluster.client.items("pods", "default")}
@@ -329,6 +325,7 @@ def test_no_pod_moves_because_the_apiserver_was_away(cluster: Cluster) -> None:
 
 
 def test_etcd_is_not_stopped_and_the_refusal_says_what_to_do(cluster: Cluster) -> None:
+    """k8snb: what cannot be done says so."""
     with pytest.raises(ValueError, match=r"etcd cannot be stopped: .*%kcluster stop"):
         cluster.component("etcd").stop()
     with pytest.raises(ValueError, match='there is no component "etc"; there are: etcd, kube-apiserver'):
@@ -336,6 +333,7 @@ def test_etcd_is_not_stopped_and_the_refusal_says_what_to_do(cluster: Cluster) -
 
 
 def test_stopping_twice_and_starting_twice_change_nothing(cluster: Cluster) -> None:
+    """k8snb: a switch has two states."""
     for name, component in cluster.components().items():
         component.start()
         if name == "etcd":
@@ -355,6 +353,7 @@ def test_stopping_twice_and_starting_twice_change_nothing(cluster: Cluster) -> N
 
 
 def test_of_two_instances_one_leads_and_the_other_takes_over() -> None:
+    """docs: concepts/architecture/leases (Leader election)."""
     cluster = boot(controller_managers=2, schedulers=2)
     states = {name: each.state for name, each in cluster.components().items() if name.startswith("kube-")}
     assert states["kube-controller-manager"] == states["kube-scheduler"] == "Leading"
@@ -373,6 +372,7 @@ def test_of_two_instances_one_leads_and_the_other_takes_over() -> None:
 
 
 def test_a_killed_leader_is_followed_when_its_lease_has_run_out() -> None:
+    """upstream: client-go/tools/leaderelection: leaseDuration."""
     cluster = boot(schedulers=2)
     cluster.component("kube-scheduler").kill()
     cluster.client.create("pods", pod(), "default")
@@ -387,6 +387,7 @@ def test_a_killed_leader_is_followed_when_its_lease_has_run_out() -> None:
 
 
 def test_a_leader_that_loses_the_apiserver_gives_up_and_comes_back() -> None:
+    """upstream: client-go/tools/leaderelection: renewDeadline."""
     cluster = boot()
     old = cluster.controllers["deployment-controller"]
     cluster.component("kube-apiserver").stop()
@@ -400,6 +401,7 @@ def test_a_leader_that_loses_the_apiserver_gives_up_and_comes_back() -> None:
 
 
 def test_a_second_apiserver_serves_while_the_first_is_away() -> None:
+    """docs: setup/production-environment/tools/kubeadm/high-availability."""
     cluster = boot(apiservers=2)
     cluster.client.create("deployments", deployment(), "default")
     quiet(cluster)
@@ -419,6 +421,7 @@ def test_a_second_apiserver_serves_while_the_first_is_away() -> None:
 
 
 def test_a_plugin_of_ones_own_is_at_work_in_the_scheduler_that_follows(cluster: Cluster) -> None:
+    """k8snb: a learner's plug-in outlives a change of the leader."""
     from k8snb.scheduler.framework import Plugin
 
     class Never(Plugin):
@@ -437,6 +440,7 @@ def test_a_plugin_of_ones_own_is_at_work_in_the_scheduler_that_follows(cluster: 
 
 
 def test_a_cluster_that_was_stopped_in_good_order_is_led_at_once_after_its_start(cluster: Cluster) -> None:
+    """upstream: client-go/tools/leaderelection: ReleaseOnCancel."""
     cluster.stop()
     cluster.start(wait=0)
     assert cluster.component("kube-controller-manager").state == "Leading"
@@ -446,7 +450,7 @@ def test_a_cluster_that_was_stopped_in_good_order_is_led_at_once_after_its_start
 
 
 def test_without_a_scheduler_a_pod_runs_where_somebody_binds_it(cluster: Cluster) -> None:
-    """concepts/scheduling-eviction/kube-scheduler: a Binding is all that a scheduler writes."""
+    """upstream: concepts/scheduling-eviction/kube-scheduler: a Binding is all that a scheduler writes."""
     cluster.component("kube-scheduler").stop()
     cluster.client.create("pods", pod(), "default")
     quiet(cluster)
@@ -461,6 +465,7 @@ def test_without_a_scheduler_a_pod_runs_where_somebody_binds_it(cluster: Cluster
 
 
 def test_binding_by_hand_is_refused_in_a_sentence_where_it_cannot_be(cluster: Cluster) -> None:
+    """upstream: pkg/registry/core/pod/storage: assignPod, "pod … is already assigned to node …"."""
     cluster.component("kube-scheduler").stop()
     cluster.client.create("pods", pod(), "default")
     with pytest.raises(ApiError, match='nodes "node-9" not found'):
@@ -483,7 +488,8 @@ def version(port: int) -> int:
 
 
 def test_each_apiserver_has_a_door_of_its_own_that_shuts_with_it() -> None:
-    """setup/production-environment/tools/kubeadm/high-availability: a client goes to the server that answers."""
+    """upstream: setup/production-environment/tools/kubeadm/high-availability: a client goes to the server that
+    answers."""
     with Cluster(runtime="simulated", nodes=1, apiservers=2) as cluster:
         cluster.serve()
         one, two = (door.port for door in cluster.apiservers.doors)
@@ -499,6 +505,7 @@ def test_each_apiserver_has_a_door_of_its_own_that_shuts_with_it() -> None:
 
 
 def test_a_watch_from_outside_ends_with_its_apiserver() -> None:
+    """docs: kubeadm/high-availability; a client lists and watches anew."""
     with Cluster(runtime="simulated", nodes=1) as cluster:
         watch = cluster.client.watch("pods")
         cluster.component("kube-apiserver").stop()
@@ -526,6 +533,7 @@ def at_the_cluster_ip(cluster: Cluster) -> int:
 
 @pytest.mark.process
 def test_pods_reach_whichever_apiserver_serves() -> None:
+    """docs: tasks/run-application/access-api-from-pod; pkg/controlplane/reconcilers."""
     with Cluster("wings", nodes=1, runtime="process", apiservers=2) as cluster:
         assert at_the_cluster_ip(cluster) == 200
         cluster.component("kube-apiserver").stop()

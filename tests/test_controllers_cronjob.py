@@ -66,7 +66,7 @@ def active(one: Lab) -> list[str]:
 
 
 def test_a_job_is_made_at_each_time_of_the_schedule() -> None:
-    """getJobName: the minutes since 1970."""
+    """upstream: getJobName: the minutes since 1970."""
     one = lab()
     assert one.names("jobs") == []
     one.wait(3 * MINUTES)
@@ -77,7 +77,7 @@ def test_a_job_is_made_at_each_time_of_the_schedule() -> None:
 
 
 def test_a_job_is_the_cron_jobs_own_and_tells_its_time() -> None:
-    """getJobFromTemplate2."""
+    """upstream: getJobFromTemplate2."""
     wanted = cron_job(timeZone="Europe/Berlin")
     wanted["spec"]["jobTemplate"]["metadata"] = {"labels": {"app": "x"}, "annotations": {"a": "b"}}
     one = Lab(CronJobController).start()
@@ -91,6 +91,7 @@ def test_a_job_is_the_cron_jobs_own_and_tells_its_time() -> None:
 
 
 def test_a_job_shares_the_pods_of_the_template() -> None:
+    """k8snb: what a template says is kept once."""
     one = lab()
     one.wait(MINUTES)
     template = one.get("cronjobs", "hello")["spec"]["jobTemplate"]["spec"]["template"]
@@ -98,7 +99,7 @@ def test_a_job_shares_the_pods_of_the_template() -> None:
 
 
 def test_the_end_of_a_job_is_seen_and_noted() -> None:
-    """syncCronJob: SawCompletedJob, lastSuccessfulTime."""
+    """upstream: syncCronJob: SawCompletedJob, lastSuccessfulTime."""
     one = lab()
     one.wait(MINUTES)
     end(one, FIRST)
@@ -108,6 +109,7 @@ def test_the_end_of_a_job_is_seen_and_noted() -> None:
 
 
 def test_a_failed_job_is_no_success() -> None:
+    """API reference: CronJobStatus.lastSuccessfulTime."""
     one = lab()
     one.wait(MINUTES)
     end(one, FIRST, "Failed")
@@ -116,6 +118,7 @@ def test_a_failed_job_is_no_success() -> None:
 
 
 def test_an_active_job_that_vanishes_is_missed() -> None:
+    """upstream: cronjob_controllerv2.go: MissingJob."""
     one = lab()
     one.wait(MINUTES)
     one.client.delete("jobs", FIRST, "default", propagationPolicy="Background")
@@ -141,7 +144,7 @@ def test_a_job_made_in_the_cron_jobs_name_is_told_of_once() -> None:
 
 
 def test_a_job_that_was_made_before_the_status_was_written_is_taken_over() -> None:
-    """syncCronJob: AlreadyExists."""
+    """upstream: syncCronJob: AlreadyExists."""
     one = lab()
     one.wait(MINUTES)
     cron = one.get("cronjobs", "hello")
@@ -152,6 +155,7 @@ def test_a_job_that_was_made_before_the_status_was_written_is_taken_over() -> No
 
 
 def test_a_job_of_that_name_which_is_another_s_is_left_alone() -> None:
+    """upstream: cronjob_controllerv2.go: syncCronJob, a Job of a foreign owner."""
     one = lab()
     one.client.create("jobs", {"metadata": {"name": FIRST, "namespace": "default"},
                                "spec": cron_job()["spec"]["jobTemplate"]["spec"]})  # fmt: skip
@@ -164,12 +168,15 @@ def test_a_job_of_that_name_which_is_another_s_is_left_alone() -> None:
 
 
 def test_allow_lets_jobs_run_side_by_side() -> None:
+    """docs: cron-jobs (Concurrency policy); e2e: test/e2e/apps/cronjob.go "should schedule multiple jobs
+    concurrently"."""
     one = lab(concurrencyPolicy="Allow")
     one.wait(2 * MINUTES)
     assert len(active(one)) == 2
 
 
 def test_forbid_leaves_a_time_out_while_a_job_runs_and_makes_up_for_it() -> None:
+    """docs: cron-jobs (Concurrency policy); e2e: cronjob.go "should not schedule new jobs when ForbidConcurrent"."""
     one = lab(concurrencyPolicy="Forbid")
     one.wait(2 * MINUTES)
     assert active(one) == [FIRST]
@@ -180,6 +187,7 @@ def test_forbid_leaves_a_time_out_while_a_job_runs_and_makes_up_for_it() -> None
 
 
 def test_replace_deletes_the_job_that_runs() -> None:
+    """docs: cron-jobs (Concurrency policy); e2e: cronjob.go "should replace jobs when ReplaceConcurrent"."""
     one = lab(concurrencyPolicy="Replace")
     one.wait(2 * MINUTES)
     assert one.names("jobs") == active(one) == ["hello-28333335"]
@@ -190,7 +198,7 @@ def test_replace_deletes_the_job_that_runs() -> None:
 
 
 def test_the_oldest_finished_jobs_go() -> None:
-    """cleanupFinishedJobs."""
+    """upstream: cleanupFinishedJobs."""
     one = lab(successfulJobsHistoryLimit=2, failedJobsHistoryLimit=0)
     for minute in range(4):
         one.wait(MINUTES)
@@ -203,7 +211,7 @@ def test_the_oldest_finished_jobs_go() -> None:
 
 
 def test_of_missed_times_only_the_last_is_made_up_for() -> None:
-    """mostRecentScheduleTime."""
+    """upstream: mostRecentScheduleTime."""
     one = lab(suspend=True)
     one.wait(10 * MINUTES)
     one.apply("cronjobs", "hello", {"spec": {"suspend": False}})
@@ -213,7 +221,7 @@ def test_of_missed_times_only_the_last_is_made_up_for() -> None:
 
 
 def test_more_than_a_hundred_missed_times_are_worth_a_warning() -> None:
-    """nextScheduleTime."""
+    """upstream: nextScheduleTime."""
     one = lab(suspend=True)
     one.wait(102 * MINUTES)
     one.apply("cronjobs", "hello", {"spec": {"suspend": False}})
@@ -225,7 +233,7 @@ def test_more_than_a_hundred_missed_times_are_worth_a_warning() -> None:
 
 @pytest.mark.parametrize(("deadline", "jobs"), [(7200, ["hello-28333380"]), (10, [])])
 def test_a_time_too_long_ago_is_given_up(deadline: int, jobs: list[str]) -> None:
-    """mostRecentScheduleTime: nothing is scheduled below `startingDeadlineSeconds`."""
+    """upstream: mostRecentScheduleTime: nothing is scheduled below `startingDeadlineSeconds`."""
     one = lab(suspend=True, schedule="0 * * * *", startingDeadlineSeconds=deadline)
     one.wait(60 * MINUTES)
     one.apply("cronjobs", "hello", {"spec": {"suspend": False}})
@@ -234,6 +242,7 @@ def test_a_time_too_long_ago_is_given_up(deadline: int, jobs: list[str]) -> None
 
 
 def test_a_deadline_hides_the_many_times_before_it() -> None:
+    """docs: cron-jobs (CronJob limitations): startingDeadlineSeconds bounds what is counted."""
     one = lab(suspend=True, startingDeadlineSeconds=200)
     one.wait(200 * MINUTES)
     one.apply("cronjobs", "hello", {"spec": {"suspend": False}})
@@ -243,6 +252,7 @@ def test_a_deadline_hides_the_many_times_before_it() -> None:
 
 
 def test_a_suspended_cron_job_makes_nothing_but_still_looks_after_its_jobs() -> None:
+    """docs: cron-jobs (Schedule suspension); e2e: cronjob.go "should not schedule jobs when suspended"."""
     one = lab()
     one.wait(MINUTES)
     one.apply("cronjobs", "hello", {"spec": {"suspend": True}})
@@ -253,7 +263,7 @@ def test_a_suspended_cron_job_makes_nothing_but_still_looks_after_its_jobs() -> 
 
 
 def test_a_new_schedule_begins_with_its_next_time() -> None:
-    """updateCronJob."""
+    """upstream: updateCronJob."""
     one = lab(schedule="0 0 1 1 *")
     one.wait(10 * MINUTES)
     one.apply("cronjobs", "hello", {"spec": {"schedule": "* * * * *"}})
@@ -264,7 +274,7 @@ def test_a_new_schedule_begins_with_its_next_time() -> None:
 
 
 def test_jobs_are_missed_by_their_distance_not_one_by_one() -> None:
-    """mostRecentScheduleTime guesses near the end, so that years of minutes cost no more than two."""
+    """upstream: mostRecentScheduleTime guesses near the end, so that years of minutes cost no more than two."""
     wanted = cron_job()
     wanted["metadata"]["creationTimestamp"] = "2003-11-14T22:13:20Z"
     found = due(wanted, schedule_of(wanted), 1_700_000_000.0)
@@ -274,6 +284,7 @@ def test_jobs_are_missed_by_their_distance_not_one_by_one() -> None:
 
 @pytest.mark.parametrize("schedule", ["30 6-16/4 * * 1-5", "0 0 1 * *", "@every 90s", "*/7 * * * *"])
 def test_the_next_look_is_after_now(schedule: str) -> None:
+    """upstream: cronjob_controllerv2.go: nextScheduleTimeDuration."""
     wanted = cron_job(schedule=schedule)
     wanted["metadata"]["creationTimestamp"] = "2023-10-01T00:00:00Z"
     for now in range(1_700_000_000, 1_700_200_000, 4_999):
@@ -286,7 +297,7 @@ def test_the_next_look_is_after_now(schedule: str) -> None:
 
 
 def test_the_thirtieth_of_february_is_told_once_and_never_looked_at_again() -> None:
-    """mostRecentScheduleTime: both times are nought, their distance is less than a second."""
+    """upstream: mostRecentScheduleTime: both times are nought, their distance is less than a second."""
     one = lab(schedule="0 0 30 2 *")
     words = "invalid schedule: 0 0 30 2 * : time difference between two schedules is less than 1 second"
     assert one.events("InvalidSchedule") == [words]
@@ -300,6 +311,7 @@ def test_the_thirtieth_of_february_is_told_once_and_never_looked_at_again() -> N
 
 
 def test_a_restarted_controller_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = lab()
     one.wait(2 * MINUTES)
     end(one, FIRST)
@@ -309,6 +321,7 @@ def test_a_restarted_controller_writes_nothing() -> None:
 
 
 def test_a_look_that_comes_before_the_caches_changes_nothing() -> None:
+    """upstream: cronjob_controllerv2.go: the status is read from the apiserver before a decision."""
     one = lab()
     one.clock.advance_to(one.clock.monotonic() + MINUTES)
     one.controller.sync("default/hello")
@@ -320,7 +333,7 @@ def test_a_look_that_comes_before_the_caches_changes_nothing() -> None:
 
 
 def test_nobody_waits_for_the_next_time() -> None:
-    """The schedule goes on for ever: `settle` ends all the same."""
+    """k8snb: the schedule goes on for ever: `settle` ends all the same."""
     one = lab()
     before = one.clock.now()
     one.run()
@@ -328,6 +341,7 @@ def test_nobody_waits_for_the_next_time() -> None:
 
 
 def test_a_deleted_cron_job_takes_its_jobs_with_it() -> None:
+    """docs: tasks/job/automated-tasks-with-cron-jobs (Deleting a CronJob)."""
     one = lab(GarbageCollector)
     one.wait(2 * MINUTES)
     one.client.delete("cronjobs", "hello", "default")
@@ -360,26 +374,29 @@ def times(text: str, begin: str, number: int = 3, zone: str = "") -> list[str]:
     ("0 0 1 jan 1", ["Wed 01-01 00:00", "Mon 01-06 00:00", "Mon 01-13 00:00"]),
 ])  # fmt: skip
 def test_schedules_come_true_when_they_say(text: str, expected: list[str]) -> None:
-    """Where neither field of days is a star, one of them suffices."""
+    """upstream: Where neither field of days is a star, one of them suffices."""
     assert [found.removesuffix("+0000") for found in times(text, "2024-02-29T12:00")] == expected
 
 
 def test_a_stepped_star_is_no_star() -> None:
-    """robfig/cron v3: `*/2` restricts the days, so that either of the two fields suffices."""
+    """upstream: robfig/cron v3: `*/2` restricts the days, so that either of the two fields suffices."""
     assert [found[:9] for found in times("0 0 */2 * 1", "2024-03-01T12:00")] == ["Sun 03-03", "Mon 03-04", "Tue 03-05"]
 
 
 def test_a_time_that_summer_time_leaves_out_is_left_out() -> None:
+    """docs: cron-jobs (Time zones)."""
     found = times("30 2 * * *", "2024-03-30T12:00", 2, "Europe/Berlin")
     assert found == ["Mon 04-01 02:30+0200", "Tue 04-02 02:30+0200"]
 
 
 def test_a_time_that_comes_twice_is_served_twice() -> None:
+    """docs: cron-jobs (Time zones)."""
     found = times("30 2 * * *", "2024-10-26T12:00", 3, "Europe/Berlin")
     assert found == ["Sun 10-27 02:30+0200", "Sun 10-27 02:30+0100", "Mon 10-28 02:30+0100"]
 
 
 def test_a_schedule_that_never_comes_true_has_no_next_time() -> None:
+    """upstream: github.com/robfig/cron: SpecSchedule.Next gives up after five years."""
     assert cron.parse("0 0 31 4,6,9,11 *").next(1_700_000_000) is None
 
 
@@ -391,7 +408,7 @@ def text(cluster: Cluster, line: str) -> str:
 
 
 def test_a_cron_job_lives_in_a_cluster_as_kubectl_shows_it() -> None:
-    """printCronJob, describeCronJob, create_job.go; the pods of finished Jobs go with them."""
+    """upstream: printCronJob, describeCronJob, create_job.go; the pods of finished Jobs go with them."""
     with Cluster(nodes=1, runtime="simulated", clock=VirtualClock(), seed=1) as cluster:
         cluster.settle()
         hello = "cronjob hello --image=busybox --schedule='*/1 * * * *' -- sh -c 'sleep 5; echo hi'"

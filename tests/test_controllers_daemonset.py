@@ -167,7 +167,7 @@ def test_a_pod_carries_the_hash_and_the_generation_of_its_template() -> None:
 
 
 def test_the_preferences_of_a_template_stay_and_its_requirements_give_way_to_the_node() -> None:
-    """ReplaceDaemonSetPodNodeNameNodeAffinity."""
+    """upstream: ReplaceDaemonSetPodNodeNameNodeAffinity."""
     preferred = [{"weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "Exists"}]}}]
     terms = [{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}]}]
     affinity = {
@@ -184,7 +184,7 @@ def test_the_preferences_of_a_template_stay_and_its_requirements_give_way_to_the
 
 
 def test_the_status_counts() -> None:
-    """updateDaemonSetStatus."""
+    """upstream: updateDaemonSetStatus."""
     one = made()
     one.node("tainted", taints=[NO_SCHEDULE])
     one.run()
@@ -211,6 +211,7 @@ def test_the_status_counts() -> None:
 
 @pytest.mark.parametrize("spec", [{}, {"updateStrategy": SURGE}, {"updateStrategy": {"type": "OnDelete"}}])
 def test_a_second_sync_writes_nothing(spec: Object) -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = made(**spec)
     writes_nothing(one)
     bind(one).all_ready()
@@ -222,7 +223,7 @@ def test_a_second_sync_writes_nothing(spec: Object) -> None:
 
 
 def test_a_heartbeat_is_no_reason_to_look() -> None:
-    """nodeShouldRun is asked only when a node's labels or taints change."""
+    """upstream: nodeShouldRun is asked only when a node's labels or taints change."""
     one = up()
     before, seen = one.store.revision, []
     one.controller.sync = seen.append
@@ -269,7 +270,7 @@ def test_a_node_is_meant_by_its_name_its_labels_and_its_taints(spec: Object, pla
 
 
 def test_a_toleration_of_ones_own_is_not_doubled() -> None:
-    """AddOrUpdateDaemonPodTolerations."""
+    """upstream: AddOrUpdateDaemonPodTolerations."""
     own = {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute"}
     assert spec_of(tolerations=[own])["tolerations"].count(own) == 1
 
@@ -360,7 +361,7 @@ def test_a_failed_daemon_is_replaced_with_growing_patience() -> None:
 
 
 def test_a_failed_daemon_that_cannot_go_yet_is_replaced_all_the_same() -> None:
-    """getNodesToDaemonPods: a pod that has ended and is on its way out counts no more."""
+    """upstream: getNodesToDaemonPods: a pod that has ended and is on its way out counts no more."""
     one = up(1)
     held = name_of(on(one, "n0"))
     one.apply("pods", held, {"metadata": {"finalizers": ["example.com/wait"]}})
@@ -370,7 +371,7 @@ def test_a_failed_daemon_that_cannot_go_yet_is_replaced_all_the_same() -> None:
 
 
 def test_a_daemon_that_has_succeeded_is_replaced_at_once() -> None:
-    """podsShouldBeOnNode: SucceededDaemonPod."""
+    """upstream: podsShouldBeOnNode: SucceededDaemonPod."""
     one = up(1)
     done = on(one, "n0")
     one.set_ready(done, False, phase="Succeeded")
@@ -406,7 +407,7 @@ def test_a_pod_without_owner_is_adopted_and_one_that_no_longer_matches_released(
 
 
 def test_a_refused_pod_is_told_and_tried_again() -> None:
-    """CreatePods: FailedCreate, "Error creating: …"; the first refusal of a batch ends it."""
+    """upstream: CreatePods: FailedCreate, "Error creating: …"; the first refusal of a batch ends it."""
     one = lab()
     one.client.create("daemonsets", daemon_set(template=template(serviceAccountName="robot")))
     one.wait(1)
@@ -418,7 +419,7 @@ def test_a_refused_pod_is_told_and_tried_again() -> None:
 
 
 def test_a_set_on_its_way_out_makes_no_pods() -> None:
-    """syncDaemonSet: a DaemonSet that is being deleted is left alone."""
+    """upstream: syncDaemonSet: a DaemonSet that is being deleted is left alone."""
     one = up(1)
     one.apply("daemonsets", "web", {"metadata": {"finalizers": ["example.com/wait"]}})
     one.client.delete("daemonsets", "web", "default")
@@ -497,7 +498,7 @@ def test_with_surge_an_old_pod_that_is_not_ready_is_replaced_beyond_the_budget()
 
 
 def test_with_surge_an_old_pod_goes_when_it_serves_no_more() -> None:
-    """podsShouldBeOnNode: two pods may be on a node as long as the old one is ready."""
+    """upstream: podsShouldBeOnNode: two pods may be on a node as long as the old one is ready."""
     one = bind(new_image(up(1, updateStrategy=SURGE)))
     (old,) = [each for each in one.pods() if is_true(each, "Ready")]
     assert len(one.pods()) == 2 and going(one) == []
@@ -506,7 +507,7 @@ def test_with_surge_an_old_pod_goes_when_it_serves_no_more() -> None:
 
 
 def test_with_surge_a_pod_that_is_out_of_place_goes_when_enough_others_serve() -> None:
-    """rollingUpdate: shouldNotRunPodsToDelete."""
+    """upstream: rollingUpdate: shouldNotRunPodsToDelete."""
     one = taint(up(2, updateStrategy=SURGE), "n0", NO_SCHEDULE)
     one.set_ready(on(one, "n1"), False)
     bind(new_image(one.run()))
@@ -593,7 +594,7 @@ def test_a_name_that_is_taken_is_a_collision_and_the_next_is_tried() -> None:
 
 
 def test_two_revisions_with_one_template_become_one() -> None:
-    """dedupCurHistories."""
+    """upstream: dedupCurHistories."""
     one = up(1)
     first = revisions(one)[1]
     twin = {
@@ -629,7 +630,7 @@ def test_the_generation_of_the_template_is_the_servers_to_count() -> None:
 
 
 def test_a_selector_of_everything_is_refused_work() -> None:
-    """syncDaemonSet: SelectingAll; the API server takes no such DaemonSet, an old one may lie in etcd."""
+    """upstream: syncDaemonSet: SelectingAll; the API server takes no such DaemonSet, an old one may lie in etcd."""
     one = lab(1)
     old = with_path(daemon_set(), "metadata.uid", "1")
     one.store.put("/registry/apps/daemonsets/default/web", with_path(old, "spec.selector", {}))

@@ -47,6 +47,8 @@ def progressing(one: Lab) -> tuple[str, str, str]:
 
 
 def test_a_deployment_gets_a_replica_set_named_by_its_templates_hash() -> None:
+    """docs: concepts/workloads/controllers/deployment (Pod-template-hash label); pkg/controller/deployment/sync.go:
+    getNewReplicaSet."""
     one = lab()
     (each,) = one.client.items("replicasets", "default")
     hashed = labels_of(each)["pod-template-hash"]
@@ -58,6 +60,7 @@ def test_a_deployment_gets_a_replica_set_named_by_its_templates_hash() -> None:
 
 
 def test_the_same_template_always_has_the_same_hash() -> None:
+    """upstream: pkg/controller/controller_utils.go: ComputeHash."""
     template = deployment()["spec"]["template"]
     assert template_hash(template) == template_hash(dict(reversed(template.items())))
     assert template_hash(template) != template_hash(template, 1)
@@ -65,6 +68,8 @@ def test_the_same_template_always_has_the_same_hash() -> None:
 
 
 def test_revision_and_sizes_are_told_in_annotations() -> None:
+    """upstream: pkg/controller/deployment/util/deployment_util.go: SetReplicasAnnotations,
+    SetNewReplicaSetAnnotations."""
     one = lab()
     (each,) = one.client.items("replicasets", "default")
     assert annotations_of(each) == {REVISION: "1", DESIRED: "3", MAX: "4"}
@@ -72,6 +77,7 @@ def test_revision_and_sizes_are_told_in_annotations() -> None:
 
 
 def test_the_status_of_a_finished_rollout() -> None:
+    """docs: deployment (Complete Deployment)."""
     one = rolled_out()
     found = one.get("deployments", "web")
     status = dict(found["status"])
@@ -92,6 +98,7 @@ def test_the_status_of_a_finished_rollout() -> None:
 
 
 def test_unavailable_pods_are_counted_while_it_goes_on() -> None:
+    """upstream: pkg/controller/deployment/sync.go: calculateStatus."""
     one = lab()
     status = one.get("deployments", "web")["status"]
     assert status["unavailableReplicas"] == 3
@@ -99,6 +106,7 @@ def test_unavailable_pods_are_counted_while_it_goes_on() -> None:
 
 
 def test_a_restarted_controller_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = rolled_out()
     patch(one, image_patch("nginx:2")).roll_to_the_end()
     revision = one.store.revision
@@ -125,12 +133,15 @@ def test_a_restarted_controller_writes_nothing() -> None:
 def test_surge_rounds_up_and_unavailable_down(
     replicas: int, surge: int | str, unavailable: int | str, posts: tuple[int, int]
 ) -> None:
+    """docs: deployment (Max Unavailable, Max Surge); deployment_util.go: ResolveFenceposts."""
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
     assert sizes.fenceposts(deployment(replicas=replicas, strategy=strategy)) == posts
 
 
 @pytest.mark.parametrize(("surge", "unavailable"), [(1, 0), (0, 1), ("25%", "25%"), ("50%", "50%"), ("100%", 0)])
 def test_a_rollout_never_breaks_its_promises(surge: int | str, unavailable: int | str) -> None:
+    """docs: deployment (Rolling Update Deployment); e2e: test/e2e/apps/deployment.go "iterative rollouts should
+    eventually progress"."""
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
     one = rolled_out(deployment(replicas=8, strategy=strategy))
     wanted = one.get("deployments", "web")
@@ -149,6 +160,7 @@ def test_a_rollout_never_breaks_its_promises(surge: int | str, unavailable: int 
 
 
 def test_an_update_makes_a_second_revision_and_keeps_the_first() -> None:
+    """docs: deployment (Updating a Deployment)."""
     one = rolled_out()
     patch(one, image_patch("nginx:2")).roll_to_the_end()
     assert sets(one) == {"nginx:1.25": 0, "nginx:2": 3}
@@ -156,6 +168,7 @@ def test_an_update_makes_a_second_revision_and_keeps_the_first() -> None:
 
 
 def test_unhealthy_old_pods_go_first() -> None:
+    """upstream: pkg/controller/deployment/rolling.go: cleanupUnhealthyReplicas."""
     one = lab(deployment(replicas=4))
     for each in one.pods()[:3]:
         one.set_ready(each)
@@ -166,12 +179,15 @@ def test_unhealthy_old_pods_go_first() -> None:
 
 
 def test_a_change_of_labels_alone_on_the_deployment_rolls_nothing_out() -> None:
+    """docs: deployment (Updating a Deployment): only a change of the template is a rollout."""
     one = rolled_out()
     patch(one, {"metadata": {"labels": {"team": "a"}}})
     assert len(one.names("replicasets")) == 1
 
 
 def test_going_back_reuses_the_old_replica_set_under_the_newest_revision() -> None:
+    """docs: deployment (Rolling Back to a Previous Revision); e2e: deployment.go "deployment should support
+    rollover"."""
     one = rolled_out()
     (first,) = one.names("replicasets")
     patch(one, image_patch("nginx:2")).roll_to_the_end()
@@ -184,6 +200,7 @@ def test_going_back_reuses_the_old_replica_set_under_the_newest_revision() -> No
 
 
 def test_the_change_cause_is_copied_to_the_replica_set() -> None:
+    """docs: deployment (Checking Rollout History of a Deployment): kubernetes.io/change-cause."""
     one = rolled_out()
     patch(one, {**image_patch("nginx:2"), "metadata": {"annotations": {"kubernetes.io/change-cause": "version 2"}}})
     causes = {annotations_of(each).get("kubernetes.io/change-cause") for each in one.client.items("replicasets")}
@@ -191,6 +208,7 @@ def test_the_change_cause_is_copied_to_the_replica_set() -> None:
 
 
 def test_only_the_newest_old_revisions_are_kept() -> None:
+    """docs: deployment (Clean up Policy); e2e: deployment.go "deployment should delete old replica sets"."""
     one = rolled_out(deployment(replicas=1, revisionHistoryLimit=2))
     for version in range(2, 7):
         patch(one, image_patch(f"nginx:{version}")).roll_to_the_end()
@@ -201,6 +219,7 @@ def test_only_the_newest_old_revisions_are_kept() -> None:
 
 
 def test_scaling_changes_the_size_and_no_revision() -> None:
+    """docs: deployment (Scaling a Deployment)."""
     one = rolled_out()
     patch(one, {"spec": {"replicas": 5}}).roll_to_the_end()
     assert sets(one) == {"nginx:1.25": 5}
@@ -210,6 +229,7 @@ def test_scaling_changes_the_size_and_no_revision() -> None:
 
 
 def test_scaling_in_the_middle_of_a_rollout_shares_proportionally() -> None:
+    """docs: deployment (Proportional scaling); e2e: deployment.go "deployment should support proportional scaling"."""
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}
     one = rolled_out(deployment(replicas=10, strategy=strategy))
     patch(one, image_patch("nginx:2"))
@@ -224,6 +244,7 @@ def test_scaling_in_the_middle_of_a_rollout_shares_proportionally() -> None:
 
 
 def test_a_paused_deployment_collects_changes_and_still_scales() -> None:
+    """docs: deployment (Pausing and Resuming a rollout of a Deployment)."""
     one = rolled_out()
     patch(one, {"spec": {"paused": True}})
     patch(one, image_patch("nginx:2"))
@@ -238,6 +259,8 @@ def test_a_paused_deployment_collects_changes_and_still_scales() -> None:
 
 
 def test_recreate_ends_all_old_pods_before_the_first_new_one() -> None:
+    """docs: deployment (Recreate Deployment); e2e: deployment.go "RecreateDeployment should delete old pods and
+    create new ones"."""
     one = rolled_out(deployment(strategy={"type": "Recreate"}))
     for each in one.pods():
         one.bind(name_of(each), "n1")
@@ -257,6 +280,7 @@ def test_recreate_ends_all_old_pods_before_the_first_new_one() -> None:
 
 
 def test_a_rollout_that_does_not_move_is_called_stuck_after_its_deadline() -> None:
+    """docs: deployment (Failed Deployment): ProgressDeadlineExceeded."""
     one = lab(deployment(progressDeadlineSeconds=60))
     assert progressing(one)[:2] == ("True", "ReplicaSetUpdated")
     one.wait(55)
@@ -268,12 +292,14 @@ def test_a_rollout_that_does_not_move_is_called_stuck_after_its_deadline() -> No
 
 
 def test_a_stuck_rollout_goes_on_when_its_pods_get_ready() -> None:
+    """docs: deployment (Failed Deployment): the condition takes no action, a retry may succeed."""
     one = lab(deployment(progressDeadlineSeconds=60)).wait(70)
     one.roll_to_the_end()
     assert progressing(one)[1] == "NewReplicaSetAvailable"
 
 
 def test_a_pod_that_dies_later_does_not_make_the_rollout_unfinished() -> None:
+    """upstream: pkg/controller/deployment/progress.go: syncRolloutStatus; a complete rollout stays so."""
     one = rolled_out()
     one.client.delete("pods", one.names("pods")[0], "default")
     one.run()
@@ -281,6 +307,7 @@ def test_a_pod_that_dies_later_does_not_make_the_rollout_unfinished() -> None:
 
 
 def test_waiting_for_a_stuck_rollout_does_not_hold_up_settling() -> None:
+    """k8snb: settling waits for nobody's deadline."""
     one = lab()
     assert one.clock.now() < 1_700_000_000 + 10
 
@@ -289,6 +316,8 @@ def test_waiting_for_a_stuck_rollout_does_not_hold_up_settling() -> None:
 
 
 def test_a_matching_replica_set_without_controller_is_adopted() -> None:
+    """docs: concepts/architecture/garbage-collection (Owners); e2e: deployment.go "test Deployment ReplicaSet
+    orphaning and adoption regarding controllerRef"."""
     one = Lab(DeploymentController, ReplicaSetController).start()
     orphan = replica_set("old", 2, {"app": "web"})
     orphan["metadata"]["labels"] = {"app": "web"}
@@ -303,6 +332,7 @@ def test_a_matching_replica_set_without_controller_is_adopted() -> None:
 
 
 def test_a_name_taken_by_another_is_counted_as_collision() -> None:
+    """upstream: pkg/controller/deployment/sync.go: getNewReplicaSet (collisionCount)."""
     one = Lab(DeploymentController, ReplicaSetController).start()
     taken = deployment()
     one.client.create("deployments", taken)
@@ -319,6 +349,7 @@ def test_a_name_taken_by_another_is_counted_as_collision() -> None:
 
 
 def test_a_refused_pod_shows_on_the_deployment() -> None:
+    """docs: deployment (Failed Deployment): ReplicaFailure, insufficient quota."""
     wanted = deployment()
     wanted["spec"]["template"]["spec"]["serviceAccountName"] = "robot"
     one = Lab(DeploymentController, ReplicaSetController).start()
@@ -329,6 +360,7 @@ def test_a_refused_pod_shows_on_the_deployment() -> None:
 
 
 def test_min_ready_seconds_is_handed_down_without_a_new_revision() -> None:
+    """docs: deployment (Min Ready Seconds)."""
     one = rolled_out()
     one.apply("deployments", "web", {"spec": {"minReadySeconds": 5}}, content_type=MERGE)
     one.run()
@@ -337,6 +369,7 @@ def test_min_ready_seconds_is_handed_down_without_a_new_revision() -> None:
 
 
 def test_new_sizes_ask_for_nothing_when_everything_is_as_wanted() -> None:
+    """upstream: pkg/controller/deployment/sync.go: isScalingEvent, scale."""
     one = rolled_out()
     (each,) = one.client.items("replicasets", "default")
     found = one.get("deployments", "web")

@@ -65,6 +65,7 @@ def refused(lab: Lab, name: str) -> ApiError:
     ],
 )
 def test_what_may_go_follows_from_what_there_should_be(spec: Object, expected: tuple[int, int, int, int]) -> None:
+    """docs: tasks/run-application/configure-pdb (Specifying a PodDisruptionBudget)."""
     lab = with_budget(**spec)
     assert counts(lab) == expected
     entry = condition(lab.get("poddisruptionbudgets", "web"), "DisruptionAllowed")
@@ -73,6 +74,7 @@ def test_what_may_go_follows_from_what_there_should_be(spec: Object, expected: t
 
 
 def test_pods_that_are_not_ready_are_not_healthy() -> None:
+    """docs: configure-pdb (Healthiness of a Pod)."""
     lab = with_budget(ready=2, minAvailable=1)
     assert counts(lab) == (3, 1, 2, 1)
     lab.set_ready(lab.pods()[2])
@@ -80,6 +82,7 @@ def test_pods_that_are_not_ready_are_not_healthy() -> None:
 
 
 def test_the_scale_of_a_deployment_counts_not_that_of_its_replica_sets() -> None:
+    """upstream: pkg/controller/disruption/disruption.go: finders."""
     lab = Lab(DisruptionController, ReplicaSetController, DeploymentController).start()
     template = {"metadata": {"labels": {"app": "web"}}, "spec": pod("x")["spec"]}
     spec = {"replicas": 4, "selector": {"matchLabels": {"app": "web"}}, "template": template}
@@ -90,6 +93,7 @@ def test_the_scale_of_a_deployment_counts_not_that_of_its_replica_sets() -> None
 
 
 def test_the_second_look_writes_nothing() -> None:
+    """upstream: disruption.go: updatePdbStatus."""
     lab = with_budget(minAvailable=2)
     revision = lab.store.revision
     lab.restart()
@@ -97,6 +101,7 @@ def test_the_second_look_writes_nothing() -> None:
 
 
 def test_a_pod_within_the_budget_goes_and_takes_the_permission_with_it() -> None:
+    """e2e: test/e2e/apps/disruption.go "should allow an eviction"."""
     lab = with_budget(minAvailable=2)
     first, second, _ = (name_of(each) for each in lab.pods())
     assert evict(lab, first)["status"] == "Success"
@@ -106,12 +111,14 @@ def test_a_pod_within_the_budget_goes_and_takes_the_permission_with_it() -> None
 
 
 def test_who_is_refused_reads_what_the_budget_needs() -> None:
+    """e2e: disruption.go "should not allow an eviction"; pkg/registry/core/pod/storage/eviction.go."""
     lab = with_budget(minAvailable=3)
     error = refused(lab, lab.names("pods")[0])
     assert error.causes[0]["message"] == "The disruption budget web needs 3 healthy pods and has 3 currently"
 
 
 def test_a_budget_that_nobody_has_looked_at_allows_nothing() -> None:
+    """upstream: pkg/registry/core/pod/storage/eviction.go: observedGeneration."""
     lab = with_budget(minAvailable=2)
     lab.apply("poddisruptionbudgets", "web", {"spec": {"minAvailable": 1}})
     error = refused(lab, lab.names("pods")[0])
@@ -120,6 +127,8 @@ def test_a_budget_that_nobody_has_looked_at_allows_nothing() -> None:
 
 
 def test_a_pod_of_two_budgets_is_not_evicted() -> None:
+    """upstream: eviction.go: "This pod has more than one PodDisruptionBudget, which the eviction subresource does
+    not support."."""
     lab = with_budget(minAvailable=0)
     lab.client.create("poddisruptionbudgets", budget("other", minAvailable=0), "default")
     error = refused(lab.run(), lab.names("pods")[0])
@@ -127,12 +136,14 @@ def test_a_pod_of_two_budgets_is_not_evicted() -> None:
 
 
 def test_a_pod_that_has_not_started_goes_whatever_the_budget_says() -> None:
+    """docs: concepts/scheduling-eviction/api-eviction; eviction.go: canIgnorePDB."""
     lab = with_budget(ready=2, minAvailable=3)
     pending = name_of(lab.pods()[2])
     assert evict(lab, pending)["status"] == "Success"
 
 
 def test_a_dry_run_takes_nothing() -> None:
+    """upstream: eviction.go: checkAndDecrement, dryRun."""
     lab = with_budget(minAvailable=2)
     evict(lab, lab.names("pods")[0], dryRun=True)
     assert counts(lab.run()) == (3, 2, 3, 1) and len(lab.pods()) == 3
@@ -153,6 +164,7 @@ def test_an_unhealthy_pod_goes_where_the_policy_lets_it(policy: str, goes: bool)
 
 
 def test_an_evicted_pod_that_does_not_go_counts_again_after_two_minutes() -> None:
+    """upstream: disruption.go: DeletionTimeout."""
     lab = with_budget(minAvailable=2)
     name = lab.names("pods")[0]
     status = lab.get("poddisruptionbudgets", "web")["status"]
@@ -164,6 +176,7 @@ def test_an_evicted_pod_that_does_not_go_counts_again_after_two_minutes() -> Non
 
 
 def test_pods_that_nobody_owns_are_told_of_and_count_for_nothing() -> None:
+    """docs: configure-pdb (Arbitrary workloads and arbitrary selectors)."""
     lab = Lab(DisruptionController).start()
     lab.client.create("pods", pod("bare"), "default")
     lab.client.create("poddisruptionbudgets", budget(maxUnavailable=1), "default")
@@ -173,6 +186,7 @@ def test_pods_that_nobody_owns_are_told_of_and_count_for_nothing() -> None:
 
 
 def test_a_budget_that_picks_nothing_says_so() -> None:
+    """upstream: disruption.go: trySync, NoPods."""
     lab = Lab(DisruptionController).start()
     lab.client.create("poddisruptionbudgets", budget(minAvailable=1), "default")
     lab.run()

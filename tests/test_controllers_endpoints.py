@@ -31,6 +31,7 @@ def addresses(one: Lab, field: str = "addresses") -> list[str]:
 
 
 def test_ready_pods_are_listed_with_the_target_port() -> None:
+    """docs: concepts/services-networking/service (Defining a Service)."""
     one = lab(pod("a"), pod("b"), ports=[{"name": "http", "port": 80, "targetPort": 8080}])
     (subset,) = subsets(one)
     assert subset["ports"] == [{"name": "http", "port": 8080, "protocol": "TCP"}]
@@ -38,6 +39,7 @@ def test_ready_pods_are_listed_with_the_target_port() -> None:
 
 
 def test_pods_that_are_not_ready_stand_apart() -> None:
+    """API reference: EndpointSubset.notReadyAddresses."""
     one = lab(pod("a"), pod("b"))
     one.set_ready(one.get("pods", "b"), False)
     one.run()
@@ -46,6 +48,7 @@ def test_pods_that_are_not_ready_stand_apart() -> None:
 
 
 def test_publish_not_ready_addresses_lists_them_all() -> None:
+    """API reference: ServiceSpec.publishNotReadyAddresses."""
     one = lab(pod("a"), publishNotReadyAddresses=True)
     one.set_ready(one.get("pods", "a"), False)
     one.run()
@@ -53,6 +56,7 @@ def test_publish_not_ready_addresses_lists_them_all() -> None:
 
 
 def test_a_named_target_port_is_looked_up_in_each_pod() -> None:
+    """docs: service (Port definitions)."""
     old = pod("old", containers=[container(ports=[{"name": "http", "containerPort": 8080}])])
     new = pod("new", containers=[container(ports=[{"name": "http", "containerPort": 9090}])])
     one = lab(old, new, ports=[{"port": 80, "targetPort": "http"}])
@@ -61,6 +65,7 @@ def test_a_named_target_port_is_looked_up_in_each_pod() -> None:
 
 
 def test_pods_come_and_go_by_their_labels() -> None:
+    """e2e: test/e2e/network/service.go "should serve a basic endpoint from pods"."""
     one = lab(pod("a"), pod("b", {"app": "other"}))
     assert addresses(one) == ["10.0.0.1"]
     one.apply("pods", "b", {"metadata": {"labels": {"app": "web"}}})
@@ -70,6 +75,7 @@ def test_pods_come_and_go_by_their_labels() -> None:
 
 
 def test_a_finished_pod_is_not_listed() -> None:
+    """upstream: staging/src/k8s.io/endpointslice/util: ShouldPodBeInEndpoints."""
     one = lab(pod("a"))
     one.set_ready(one.get("pods", "a"), False, phase="Succeeded")
     one.run()
@@ -77,6 +83,7 @@ def test_a_finished_pod_is_not_listed() -> None:
 
 
 def test_a_service_without_selector_is_left_to_the_user() -> None:
+    """docs: service (Services without selectors)."""
     one = lab(selector=None)
     assert one.names("endpoints") == []
     one.client.create("endpoints", {"metadata": {"name": "web"}, "subsets": []}, "default")
@@ -87,6 +94,7 @@ def test_a_service_without_selector_is_left_to_the_user() -> None:
 
 
 def test_endpoints_go_with_their_service() -> None:
+    """upstream: pkg/controller/endpoint/endpoints_controller.go: syncService."""
     one = lab(pod("a"))
     one.client.delete("services", "web", "default")
     one.run()
@@ -94,12 +102,14 @@ def test_endpoints_go_with_their_service() -> None:
 
 
 def test_a_headless_service_without_ports_lists_addresses_alone() -> None:
+    """upstream: endpoints_controller.go: addEndpointSubset; a headless Service may have no ports."""
     one = lab(pod("a"), clusterIP="None", ports=[])
     assert "ports" not in subsets(one)[0]
     assert "service.kubernetes.io/headless" in labels_of(one.get("endpoints", "web"))
 
 
 def test_a_mapped_port_is_where_traffic_goes_and_is_told() -> None:
+    """k8snb: a runtime may open a port elsewhere, and says where."""
     mapped = pod("a")
     mapped["metadata"]["annotations"] = {MAPPED: '{"80":42080}'}
     one = lab(mapped)
@@ -108,6 +118,7 @@ def test_a_mapped_port_is_where_traffic_goes_and_is_told() -> None:
 
 
 def test_what_somebody_else_writes_into_it_is_put_right() -> None:
+    """upstream: endpoints_controller.go: onEndpointsUpdate and syncService."""
     one = lab(pod("a"))
     one.client.update("endpoints", {**one.get("endpoints", "web"), "subsets": []})
     one.run()
@@ -115,6 +126,7 @@ def test_what_somebody_else_writes_into_it_is_put_right() -> None:
 
 
 def test_more_than_a_thousand_addresses_are_cut_and_it_says_so() -> None:
+    """docs: service (Over-capacity endpoints)."""
     one = Lab(EndpointsController).start()
     one.client.create("services", service())
     for number in range(1001):
@@ -126,6 +138,7 @@ def test_more_than_a_thousand_addresses_are_cut_and_it_says_so() -> None:
 
 
 def test_a_restarted_controller_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = lab(pod("a"), pod("b"))
     revision = one.store.revision
     assert one.restart().store.revision == revision

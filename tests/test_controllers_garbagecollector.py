@@ -42,6 +42,8 @@ def chain(one: Lab) -> None:
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground"])
 def test_dependents_follow_their_owner(policy: str) -> None:
+    """docs: concepts/architecture/garbage-collection (Background cascading deletion); e2e:
+    test/e2e/apimachinery/garbage_collector.go "should delete pods created by rc when not orphaning"."""
     one = lab()
     chain(one)
     make(one, "bystander")
@@ -50,6 +52,8 @@ def test_dependents_follow_their_owner(policy: str) -> None:
 
 
 def test_orphans_stay_and_name_no_owner() -> None:
+    """docs: garbage-collection (Orphaned dependents); e2e: garbage_collector.go "should orphan pods created by rc if
+    delete options say so"."""
     one = lab()
     chain(one)
     delete(one, "top", "Orphan")
@@ -58,6 +62,8 @@ def test_orphans_stay_and_name_no_owner() -> None:
 
 
 def test_in_the_foreground_the_owner_goes_last() -> None:
+    """docs: garbage-collection (Foreground cascading deletion); e2e: garbage_collector.go "should keep the rc around
+    until all its pods are deleted if the deleteOptions says so"."""
     one = lab()
     owner = make(one, "owner")
     make(one, "child", owner, finalizers=["example.com/hold"])
@@ -71,6 +77,7 @@ def test_in_the_foreground_the_owner_goes_last() -> None:
 
 
 def test_in_the_foreground_nobody_waits_for_a_dependent_that_does_not_block() -> None:
+    """docs: garbage-collection (Foreground cascading deletion): ownerReference.blockOwnerDeletion."""
     one = lab()
     owner = make(one, "owner")
     make(one, "child", owner, blocks=False, finalizers=["example.com/hold"])
@@ -80,6 +87,8 @@ def test_in_the_foreground_nobody_waits_for_a_dependent_that_does_not_block() ->
 
 
 def test_an_object_lives_as_long_as_one_owner_does() -> None:
+    """e2e: garbage_collector.go "should not delete dependents that have both valid owner and owner that's waiting
+    for dependents to be deleted"."""
     one = lab()
     make(one, "child", make(one, "first"), make(one, "second"))
     one.run()
@@ -91,6 +100,7 @@ def test_an_object_lives_as_long_as_one_owner_does() -> None:
 
 
 def test_an_object_whose_owner_never_was_is_deleted() -> None:
+    """docs: garbage-collection (Owner references): an owner that does not exist is treated as absent."""
     one = lab()
     ghost = {"metadata": {"name": "ghost", "uid": "00000000-0000-0000-0000-000000000000"}}
     make(one, "child", ghost)
@@ -99,6 +109,7 @@ def test_an_object_whose_owner_never_was_is_deleted() -> None:
 
 
 def test_a_name_taken_again_is_not_the_owner() -> None:
+    """upstream: pkg/controller/garbagecollector/garbagecollector.go: isDangling compares the UID."""
     one = lab()
     first = make(one, "owner")
     one.client.delete("configmaps", "owner", "default")
@@ -110,6 +121,7 @@ def test_a_name_taken_again_is_not_the_owner() -> None:
 
 @pytest.mark.parametrize("policy", ["Background", "Foreground"])
 def test_a_circle_of_owners_comes_to_an_end(policy: str) -> None:
+    """e2e: garbage_collector.go "should not be blocked by dependency circle"."""
     one = lab()
     left = make(one, "left")
     right = make(one, "right", left)
@@ -121,6 +133,7 @@ def test_a_circle_of_owners_comes_to_an_end(policy: str) -> None:
 
 
 def test_an_owner_of_a_kind_that_is_not_served_is_believed_to_be_there() -> None:
+    """upstream: garbagecollector.go: an owner whose kind has no REST mapping is not dangling."""
     one = lab()
     reference = {"apiVersion": "example.com/v1", "kind": "Widget", "name": "w", "uid": "1"}
     make(one, "child", ownerReferences=[reference])
@@ -129,6 +142,7 @@ def test_an_owner_of_a_kind_that_is_not_served_is_believed_to_be_there() -> None
 
 
 def test_what_went_while_nobody_looked_is_found_at_the_start() -> None:
+    """upstream: garbagecollector/graph_builder.go: virtual nodes are verified."""
     one = lab()
     chain(one)
     one.informers.stop()
@@ -138,6 +152,7 @@ def test_what_went_while_nobody_looked_is_found_at_the_start() -> None:
 
 
 def test_a_restarted_collector_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = lab()
     chain(one)
     revision = one.store.revision
@@ -145,6 +160,7 @@ def test_a_restarted_collector_writes_nothing() -> None:
 
 
 def test_only_what_was_owned_is_looked_at_beside_a_thousand_strangers() -> None:
+    """k8snb: the cost of a deletion grows with what was owned."""
     one = lab()
     for number in range(1000):
         make(one, f"stranger-{number}")

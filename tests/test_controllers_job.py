@@ -77,7 +77,7 @@ REACHED = ("CompletionsReached", "Reached expected number of succeeded pods")
 
 
 def test_a_job_is_complete_when_its_pod_has_succeeded() -> None:
-    """newSuccessCondition: SuccessCriteriaMet first, then Complete with the same words."""
+    """upstream: newSuccessCondition: SuccessCriteriaMet first, then Complete with the same words."""
     one = end_all(lab())
     assert conditions(one) == {"SuccessCriteriaMet": REACHED, "Complete": REACHED}
     state = status(one)
@@ -89,7 +89,7 @@ def test_a_job_is_complete_when_its_pod_has_succeeded() -> None:
 
 
 def test_a_pod_is_the_jobs_own_and_tracked_until_it_is_counted() -> None:
-    """trackJobStatusAndRemoveFinalizers; a finalizer list that is empty is not shown."""
+    """upstream: trackJobStatusAndRemoveFinalizers; a finalizer list that is empty is not shown."""
     one = lab()
     (pod,) = one.pods()
     assert controller_of(pod)["kind"] == "Job"
@@ -101,7 +101,7 @@ def test_a_pod_is_the_jobs_own_and_tracked_until_it_is_counted() -> None:
 
 
 def test_no_more_pods_run_than_parallelism_and_remaining_completions_allow() -> None:
-    """manageJob: wantActive."""
+    """upstream: manageJob: wantActive."""
     one = lab(completions=5, parallelism=2)
     seen = []
     for _ in range(3):
@@ -113,7 +113,7 @@ def test_no_more_pods_run_than_parallelism_and_remaining_completions_allow() -> 
 
 
 def test_a_work_queue_gets_no_new_pods_after_the_first_success_and_ends_with_the_last() -> None:
-    """syncJob: `completions` is nil."""
+    """upstream: syncJob: `completions` is nil."""
     one = lab(parallelism=3)
     first, *others = pods(one)
     end(one, first)
@@ -127,7 +127,7 @@ def test_a_work_queue_gets_no_new_pods_after_the_first_success_and_ends_with_the
 
 
 def test_less_parallelism_deletes_pods_that_then_count_for_nothing() -> None:
-    """deleteJobPods takes the finalizer before it deletes."""
+    """upstream: deleteJobPods takes the finalizer before it deletes."""
     one = lab(completions=5, parallelism=3)
     one.apply("jobs", "pi", {"spec": {"parallelism": 1}})
     one.run()
@@ -137,13 +137,14 @@ def test_less_parallelism_deletes_pods_that_then_count_for_nothing() -> None:
 
 
 def test_a_job_of_no_completions_is_complete_at_once() -> None:
+    """upstream: job_controller.go: manageJob; completions 0 is met."""
     one = lab(completions=0)
     assert one.pods() == []
     assert "Complete" in conditions(one)
 
 
 def test_a_deleted_pod_counts_as_failed_and_is_replaced() -> None:
-    """isPodFailed: a pod that is being deleted counts, unless the Job waits for its end."""
+    """upstream: isPodFailed: a pod that is being deleted counts, unless the Job waits for its end."""
     one = lab()
     one.client.delete("pods", one.names("pods")[0], "default")
     one.wait(1)
@@ -156,7 +157,7 @@ def test_a_deleted_pod_counts_as_failed_and_is_replaced() -> None:
 
 
 def test_failed_pods_are_replaced_after_ten_seconds_then_twice_as_long() -> None:
-    """getRemainingTime: DefaultJobPodFailureBackOff and its doubling."""
+    """upstream: getRemainingTime: DefaultJobPodFailureBackOff and its doubling."""
     one = lab()
     waits = []
     for _ in range(3):
@@ -169,12 +170,12 @@ def test_failed_pods_are_replaced_after_ten_seconds_then_twice_as_long() -> None
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 0), (1, 10), (2, 20), (6, 320), (7, 600), (99, 600)])
 def test_the_back_off_never_exceeds_ten_minutes(failures: int, seconds: float) -> None:
-    """MaxJobPodFailureBackOff."""
+    """upstream: MaxJobPodFailureBackOff."""
     assert Backoff(failures, 1000.0).seconds_left(1000.0) == seconds
 
 
 def test_a_success_ends_the_back_off() -> None:
-    """newBackoffRecord counts the failures after the last success."""
+    """upstream: newBackoffRecord counts the failures after the last success."""
     ended = {"metadata": {}, "status": {"containerStatuses": [{"state": {"terminated": {}}}]}}
 
     def at(moment: str) -> Object:
@@ -187,7 +188,7 @@ def test_a_success_ends_the_back_off() -> None:
 
 
 def test_a_job_fails_when_more_pods_failed_than_the_limit_allows() -> None:
-    """syncJob: exceedsBackoffLimit; FailureTarget comes before Failed."""
+    """upstream: syncJob: exceedsBackoffLimit; FailureTarget comes before Failed."""
     one = lab(backoffLimit=1)
     for _ in range(2):
         end_all(one, 1)
@@ -200,7 +201,7 @@ def test_a_job_fails_when_more_pods_failed_than_the_limit_allows() -> None:
 
 
 def test_restarts_count_where_pods_restart_on_failure() -> None:
-    """pastBackoffLimitOnFailure."""
+    """upstream: pastBackoffLimitOnFailure."""
     one = lab(policy="OnFailure", backoffLimit=2)
     (pod,) = one.pods()
     for restarts, reasons in ((1, set()), (2, {"BackoffLimitExceeded"})):
@@ -210,7 +211,8 @@ def test_restarts_count_where_pods_restart_on_failure() -> None:
 
 
 def test_a_failed_job_deletes_its_running_pods_and_counts_them() -> None:
-    """trackJobStatusAndRemoveFinalizers: when the Job is over, every pod that has not succeeded has failed."""
+    """upstream: trackJobStatusAndRemoveFinalizers: when the Job is over, every pod that has not succeeded has
+    failed."""
     one = lab(backoffLimit=0, completions=3, parallelism=3)
     end(one, one.pods()[0], 1)
     one.run()
@@ -220,7 +222,7 @@ def test_a_failed_job_deletes_its_running_pods_and_counts_them() -> None:
 
 
 def test_a_job_fails_at_its_deadline_and_ends_when_its_pods_have_ended() -> None:
-    """pastActiveDeadline; enactJobFinished waits for terminating pods."""
+    """upstream: pastActiveDeadline; enactJobFinished waits for terminating pods."""
     one = lab(activeDeadlineSeconds=30)
     (pod,) = one.pods()
     one.bind(name_of(pod), "n1")
@@ -236,6 +238,7 @@ def test_a_job_fails_at_its_deadline_and_ends_when_its_pods_have_ended() -> None
 
 
 def test_pods_that_cannot_be_made_are_told_and_tried_again() -> None:
+    """upstream: job_controller.go: manageJob, FailedCreate."""
     one = Lab(JobController).start()
     wanted = job()
     wanted["spec"]["template"]["spec"]["serviceAccountName"] = "robot"
@@ -251,7 +254,7 @@ def test_pods_that_cannot_be_made_are_told_and_tried_again() -> None:
 
 
 def test_a_terminating_pod_is_replaced_at_once_unless_the_policy_waits_for_its_end() -> None:
-    """onlyReplaceFailedPods."""
+    """upstream: onlyReplaceFailedPods."""
     for policy, expected in (("TerminatingOrFailed", 2), ("Failed", 1)):
         one = lab(podReplacementPolicy=policy)
         (pod,) = one.pods()
@@ -263,7 +266,8 @@ def test_a_terminating_pod_is_replaced_at_once_unless_the_policy_waits_for_its_e
 
 
 def test_a_pod_that_was_never_scheduled_is_called_failed_by_the_pod_collector_and_then_replaced() -> None:
-    """podgc: gcUnscheduledTerminating sets the phase, without which a Job that waits for it would wait for ever."""
+    """upstream: podgc: gcUnscheduledTerminating sets the phase, without which a Job that waits for it would wait for
+    ever."""
     one = lab(PodGCController, podReplacementPolicy="Failed")
     one.client.delete("pods", one.names("pods")[0], "default")
     one.wait(60)
@@ -275,7 +279,7 @@ def test_a_pod_that_was_never_scheduled_is_called_failed_by_the_pod_collector_an
 
 
 def test_a_suspended_job_has_no_pods_and_says_so() -> None:
-    """syncJob: JobSuspended; startTime is not set before the Job runs."""
+    """upstream: syncJob: JobSuspended; startTime is not set before the Job runs."""
     one = lab(suspend=True)
     assert one.pods() == []
     assert conditions(one) == {"Suspended": ("JobSuspended", "Job suspended")}
@@ -284,7 +288,7 @@ def test_a_suspended_job_has_no_pods_and_says_so() -> None:
 
 
 def test_suspending_deletes_the_pods_without_counting_them_and_resuming_begins_anew() -> None:
-    """syncJob: JobResumed sets startTime to now."""
+    """upstream: syncJob: JobResumed sets startTime to now."""
     one = lab()
     begun = status(one)["startTime"]
     one.apply("jobs", "pi", {"spec": {"suspend": True}})
@@ -302,6 +306,7 @@ def test_suspending_deletes_the_pods_without_counting_them_and_resuming_begins_a
 
 
 def test_the_deadline_does_not_run_while_a_job_is_suspended() -> None:
+    """docs: job (Suspending a Job): startTime is reset."""
     one = lab(activeDeadlineSeconds=10, suspend=True)
     one.wait(100)
     assert set(conditions(one)) == {"Suspended"}
@@ -320,7 +325,7 @@ def of_index(one: Lab, index: int) -> Object:
 
 
 def test_each_index_has_a_pod_that_knows_it() -> None:
-    """addCompletionIndexAnnotation, -Label and -EnvVariables, podGenerateNameWithIndex."""
+    """upstream: addCompletionIndexAnnotation, -Label and -EnvVariables, podGenerateNameWithIndex."""
     one = indexed()
     made = sorted(one.pods(), key=name_of)
     assert [annotations_of(pod)[INDEX] for pod in made] == ["0", "1", "2"]
@@ -333,6 +338,7 @@ def test_each_index_has_a_pod_that_knows_it() -> None:
 
 
 def test_a_long_name_leaves_room_for_the_index() -> None:
+    """upstream: pkg/controller/job/indexed_job_utils.go: podGenerateNameWithIndex."""
     long = {"metadata": {"name": "x" * 60, "namespace": "default", "uid": "u"}, **{
         key: job()[key] for key in ("apiVersion", "kind", "spec")}}  # fmt: skip
     made = with_index(new_pod(long), long, 12, None)
@@ -340,7 +346,7 @@ def test_a_long_name_leaves_room_for_the_index() -> None:
 
 
 def test_completed_indexes_are_listed_and_not_run_again() -> None:
-    """calculateSucceededIndexes."""
+    """upstream: calculateSucceededIndexes."""
     one = indexed(completions=5, parallelism=5)
     for index in (0, 2, 3):
         end(one, of_index(one, index))
@@ -353,7 +359,7 @@ def test_completed_indexes_are_listed_and_not_run_again() -> None:
 
 
 def test_a_failed_index_is_tried_again_as_often_as_its_own_limit_says() -> None:
-    """calculateFailedIndexes, getNewIndexFailureCounts; FailedIndexes when nothing is left to run."""
+    """upstream: calculateFailedIndexes, getNewIndexFailureCounts; FailedIndexes when nothing is left to run."""
     one = indexed(backoffLimitPerIndex=1)
     for _ in range(2):
         end(one, of_index(one, 1), 1)
@@ -369,7 +375,7 @@ def test_a_failed_index_is_tried_again_as_often_as_its_own_limit_says() -> None:
 
 
 def test_a_failed_pod_is_held_until_the_one_in_its_place_knows_of_its_failure() -> None:
-    """getPodsWithDelayedDeletionPerIndex."""
+    """upstream: getPodsWithDelayedDeletionPerIndex."""
     one = indexed(backoffLimitPerIndex=3)
     failed = of_index(one, 0)
     end(one, failed, 1)
@@ -381,6 +387,8 @@ def test_a_failed_pod_is_held_until_the_one_in_its_place_knows_of_its_failure() 
 
 
 def test_more_failed_indexes_than_allowed_end_the_job() -> None:
+    """docs: job (Backoff limit per index): maxFailedIndexes; e2e: job.go "should terminate job execution when the
+    number of failed indexes exceeds maxFailedIndexes"."""
     one = indexed(backoffLimitPerIndex=0, maxFailedIndexes=1)
     for index in (0, 1):
         end(one, of_index(one, index), 1)
@@ -391,7 +399,7 @@ def test_more_failed_indexes_than_allowed_end_the_job() -> None:
 
 
 def test_an_indexed_job_may_grow_and_shrink() -> None:
-    """ElasticIndexedJob: pods whose index is out of range go."""
+    """upstream: ElasticIndexedJob: pods whose index is out of range go."""
     one = indexed()
     one.apply("jobs", "pi", {"spec": {"completions": 1, "parallelism": 1}})
     one.run()
@@ -399,7 +407,7 @@ def test_an_indexed_job_may_grow_and_shrink() -> None:
 
 
 def test_indexes_are_written_as_intervals() -> None:
-    """orderedIntervals.String: two neighbours with a comma."""
+    """upstream: orderedIntervals.String: two neighbours with a comma."""
     some = Indexes.of([9, 0, 1, 3, 4, 5])
     assert str(some) == "0,1,3-5,9"
     assert Indexes.parse(str(some), 100) == some
@@ -417,7 +425,7 @@ def test_indexes_are_written_as_intervals() -> None:
     ("1-2-3", "at most two parts separated by '-'"),
 ])  # fmt: skip
 def test_indexes_that_do_not_read_are_refused(text: str, words: str) -> None:
-    """validateIndexesFormat."""
+    """upstream: validateIndexesFormat."""
     with pytest.raises(ValueError, match=words):
         count(text, 9)
 
@@ -433,7 +441,7 @@ DISRUPTED = [{"type": "DisruptionTarget", "status": "True"}]
 
 
 def test_fail_job_ends_the_job_with_the_pods_story() -> None:
-    """matchPodFailurePolicy: the message names container, pod, exit code and rule."""
+    """upstream: matchPodFailurePolicy: the message names container, pod, exit code and rule."""
     one = lab(podFailurePolicy={"rules": [rule("FailJob")]})
     (pod,) = one.pods()
     end(one, pod, 42)
@@ -443,7 +451,7 @@ def test_fail_job_ends_the_job_with_the_pods_story() -> None:
 
 
 def test_ignored_failures_do_not_count_but_are_waited_for() -> None:
-    """nonIgnoredFailedPodsCount."""
+    """upstream: nonIgnoredFailedPodsCount."""
     one = lab(backoffLimit=0, podFailurePolicy={"rules": [rule("Ignore", onPodConditions=DISRUPTED)]})
     end(one, one.pods()[0], 1, conditions=DISRUPTED)
     one.wait(1)
@@ -456,7 +464,7 @@ def test_ignored_failures_do_not_count_but_are_waited_for() -> None:
 
 
 def test_fail_index_gives_an_index_up_at_its_first_failure() -> None:
-    """isIndexFailed."""
+    """upstream: isIndexFailed."""
     one = indexed(backoffLimitPerIndex=5, podFailurePolicy={"rules": [rule("FailIndex")]})
     end(one, of_index(one, 2), 42)
     one.wait(1)
@@ -473,6 +481,7 @@ def test_fail_index_gives_an_index_up_at_its_first_failure() -> None:
     ([rule("Count"), rule("FailJob")], 42, "Count"),
 ])  # fmt: skip
 def test_the_first_rule_that_fits_decides(rules: list[Object], code: int, action: str) -> None:
+    """docs: job (Pod failure policy): rules are evaluated in order."""
     ended = {"name": "c", "state": {"terminated": {"exitCode": code}}}
     pod = {"metadata": {"name": "p", "namespace": "n"}, "status": {"phase": "Failed", "containerStatuses": [ended]}}
     assert judge(job(podFailurePolicy={"rules": rules}), pod)[0] == action
@@ -487,7 +496,7 @@ def test_the_first_rule_that_fits_decides(rules: list[Object], code: int, action
     ([{"succeededIndexes": "0-1", "succeededCount": 1}], "Matched rules at index 0"),
 ])  # fmt: skip
 def test_a_job_may_be_a_success_before_all_of_it_is_done(rules: list[Object], message: str) -> None:
-    """matchSuccessPolicy; pods that still run are deleted and count neither way."""
+    """upstream: matchSuccessPolicy; pods that still run are deleted and count neither way."""
     one = indexed(successPolicy={"rules": rules})
     end(one, of_index(one, 1))
     one.run()
@@ -497,6 +506,7 @@ def test_a_job_may_be_a_success_before_all_of_it_is_done(rules: list[Object], me
 
 
 def test_a_success_policy_that_is_not_met_changes_nothing() -> None:
+    """docs: job (Success policy)."""
     one = indexed(successPolicy={"rules": [{"succeededIndexes": "0,2"}]})
     end(one, of_index(one, 0))
     one.run()
@@ -518,7 +528,7 @@ def stray(labels: Object) -> Object:
 
 
 def test_a_matching_pod_is_adopted_and_tracked() -> None:
-    """getPodsForJob: the adoption adds the finalizer."""
+    """upstream: getPodsForJob: the adoption adds the finalizer."""
     one = Lab(JobController).start()
     one.client.create("pods", stray({"app": "x"}))
     one.client.create("jobs", manual())
@@ -529,6 +539,7 @@ def test_a_matching_pod_is_adopted_and_tracked() -> None:
 
 
 def test_a_pod_whose_labels_no_longer_match_is_released_and_replaced() -> None:
+    """e2e: job.go "should adopt matching orphans and release non-matching pods"."""
     one = Lab(JobController).start()
     one.client.create("jobs", manual())
     one.run()
@@ -543,7 +554,7 @@ def test_a_pod_whose_labels_no_longer_match_is_released_and_replaced() -> None:
 
 
 def test_a_job_managed_by_another_controller_is_left_alone() -> None:
-    """managedByExternalController."""
+    """upstream: managedByExternalController."""
     one = lab(managedBy="example.com/queue")
     assert one.pods() == []
     assert status(one) == {}
@@ -553,7 +564,7 @@ def test_a_job_managed_by_another_controller_is_left_alone() -> None:
 
 
 def test_pods_whose_job_is_gone_lose_their_finalizer() -> None:
-    """syncOrphanPod: else they could never be deleted."""
+    """upstream: syncOrphanPod: else they could never be deleted."""
     one = lab(GarbageCollector)
     one.client.delete("jobs", "pi", "default", propagationPolicy="Background")
     one.run()
@@ -561,6 +572,7 @@ def test_pods_whose_job_is_gone_lose_their_finalizer() -> None:
 
 
 def test_orphaned_pods_lose_their_finalizer_and_stay() -> None:
+    """upstream: job_controller.go: syncOrphanPod."""
     one = lab(GarbageCollector)
     one.client.delete("jobs", "pi", "default", propagationPolicy="Orphan")
     one.run()
@@ -584,7 +596,7 @@ def test_who_deletes_a_job_and_says_nothing_of_its_pods_keeps_them_and_is_warned
 
 
 def test_a_look_that_comes_before_the_caches_makes_no_pod_twice() -> None:
-    """Upstream's expectations: neither of the pods made, nor of the counts written, is forgotten."""
+    """upstream: Upstream's expectations: neither of the pods made, nor of the counts written, is forgotten."""
     one = Lab(JobController).start()
     one.client.create("jobs", job())
     for _ in range(2):
@@ -601,6 +613,7 @@ def test_a_look_that_comes_before_the_caches_makes_no_pod_twice() -> None:
 
 
 def test_a_restarted_controller_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     for one in (lab(completions=3, parallelism=2), end_all(lab()), indexed(backoffLimitPerIndex=1), lab(suspend=True)):
         revision = one.store.revision
         one.restart()
@@ -608,6 +621,7 @@ def test_a_restarted_controller_writes_nothing() -> None:
 
 
 def test_a_job_that_never_ends_costs_nothing_while_it_runs() -> None:
+    """k8snb: no hot loop."""
     one = lab(activeDeadlineSeconds=10**6)
     one.all_ready()
     revision = one.store.revision
@@ -616,7 +630,7 @@ def test_a_job_that_never_ends_costs_nothing_while_it_runs() -> None:
 
 
 def test_a_job_takes_two_writes_to_its_status_for_each_round_of_ends() -> None:
-    """flushUncountedAndRemoveFinalizers: the uids are written before the finalizers go, the counts after."""
+    """upstream: flushUncountedAndRemoveFinalizers: the uids are written before the finalizers go, the counts after."""
     one = lab(completions=4, parallelism=2)
     seen = []
     watch = one.client.watch("jobs", resourceVersion=str(one.store.revision))
@@ -629,6 +643,7 @@ def test_a_job_takes_two_writes_to_its_status_for_each_round_of_ends() -> None:
 
 
 def test_hundreds_of_pods_are_counted_once() -> None:
+    """docs: job (Job tracking with finalizers); job_controller.go: MaxUncountedPods."""
     one = lab(completions=600, parallelism=600)
     assert len(one.pods()) == 600
     end_all(one)
@@ -658,6 +673,7 @@ def text(cluster: Cluster, line: str) -> str:
 
 
 def test_a_job_runs_to_completion_on_a_node(cluster: Cluster) -> None:
+    """e2e: job.go "should run a job to completion when tasks succeed"."""
     state = run(cluster, job("hello", command="echo hi; sleep 2"))
     assert state["succeeded"] == 1
     assert text(cluster, "logs job/hello") == "hi\n"
@@ -665,6 +681,7 @@ def test_a_job_runs_to_completion_on_a_node(cluster: Cluster) -> None:
 
 
 def test_a_pod_learns_its_index_and_is_called_by_it(cluster: Cluster) -> None:
+    """docs: tasks/job/indexed-parallel-processing-static."""
     run(cluster, job("shard", command="echo $JOB_COMPLETION_INDEX $(hostname)", completionMode="Indexed",
                      completions=2, parallelism=2))  # fmt: skip
     pods = cluster.client.items("pods", "default", labelSelector="job-name=shard")
@@ -673,6 +690,7 @@ def test_a_pod_learns_its_index_and_is_called_by_it(cluster: Cluster) -> None:
 
 
 def test_a_container_that_fails_is_restarted_in_its_pod_until_the_limit(cluster: Cluster) -> None:
+    """e2e: job.go "should run a job to completion when tasks sometimes fail and are locally restarted"."""
     state = run(cluster, job("stubborn", policy="OnFailure", command="exit 3", backoffLimit=2))
     assert state["conditions"][-1]["reason"] == "BackoffLimitExceeded"
     assert cluster.client.items("pods", "default", labelSelector="job-name=stubborn") == []
@@ -692,6 +710,7 @@ def test_a_pod_with_a_deadline_of_its_own_fails_on_its_node(cluster: Cluster) ->
 
 
 def test_a_job_of_sleepers_ends_on_nodes_without_failures(cluster: Cluster) -> None:
+    """k8snb: simulated containers end as their commands say."""
     state = run(cluster, job("many", command="sleep 1", completions=20, parallelism=10))
     assert (state["succeeded"], state.get("failed")) == (20, None)
     assert not cluster.pump.failure
@@ -701,7 +720,7 @@ def test_a_job_of_sleepers_ends_on_nodes_without_failures(cluster: Cluster) -> N
 
 
 def test_get_shows_state_completions_and_duration(cluster: Cluster) -> None:
-    """printJob."""
+    """upstream: printJob."""
     run(cluster, job("shown", command="sleep 3"))
     head, row = text(cluster, "get job shown").splitlines()
     assert head.split() == ["NAME", "STATUS", "COMPLETIONS", "DURATION", "AGE"]
@@ -712,7 +731,7 @@ def test_get_shows_state_completions_and_duration(cluster: Cluster) -> None:
 
 
 def test_describe_tells_a_job(cluster: Cluster) -> None:
-    """describeJob."""
+    """upstream: describeJob."""
     run(cluster, job("told", command="sleep 3", completionMode="Indexed", completions=1, ttlSecondsAfterFinished=10**6))
     page = text(cluster, "describe job told")
     lines = {line.partition(":")[0]: line.partition(":")[2].strip() for line in page.splitlines()}
@@ -725,7 +744,7 @@ def test_describe_tells_a_job(cluster: Cluster) -> None:
 
 
 def test_create_job_writes_what_kubectl_writes(cluster: Cluster) -> None:
-    """create_job.go."""
+    """upstream: create_job.go."""
     made = text(cluster, "create job x --image=busybox --dry-run=client -o yaml -- date +%s")
     assert "restartPolicy: Never" in made and "- +%s" in made
     for line, words in (

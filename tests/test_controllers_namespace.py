@@ -30,6 +30,7 @@ def doomed_pod(one: Lab) -> None:
 
 
 def test_everything_in_a_deleted_namespace_goes_and_nothing_else() -> None:
+    """e2e: test/e2e/apimachinery/namespace.go "should ensure that all pods are removed when a namespace is deleted"."""
     one = lab()
     one.client.delete("namespaces", "team")
     one.run()
@@ -39,6 +40,7 @@ def test_everything_in_a_deleted_namespace_goes_and_nothing_else() -> None:
 
 
 def test_it_waits_for_what_takes_time_and_says_for_what() -> None:
+    """upstream: pkg/controller/namespace/deletion: NamespaceContentRemaining."""
     one = lab()
     doomed_pod(one)
     left = one.client.get("namespaces", "team")
@@ -50,6 +52,7 @@ def test_it_waits_for_what_takes_time_and_says_for_what() -> None:
 
 
 def test_the_last_object_to_go_ends_the_namespace() -> None:
+    """docs: concepts/overview/working-with-objects/namespaces; pkg/controller/namespace/deletion: Delete."""
     one = lab()
     doomed_pod(one)
     one.client.delete("pods", "slow", "team", gracePeriodSeconds=0)
@@ -58,6 +61,7 @@ def test_the_last_object_to_go_ends_the_namespace() -> None:
 
 
 def test_finalizers_that_hold_it_up_are_named() -> None:
+    """upstream: pkg/controller/namespace/deletion: NamespaceFinalizersRemaining."""
     one = lab()
     held = {"metadata": {"name": "held", "namespace": "team", "finalizers": ["example.com/hold"]}}
     one.client.create("configmaps", held)
@@ -68,12 +72,14 @@ def test_finalizers_that_hold_it_up_are_named() -> None:
 
 
 def test_a_living_namespace_is_left_alone() -> None:
+    """upstream: pkg/controller/namespace/namespace_controller.go: enqueueNamespace."""
     one = lab()
     revision = one.store.revision
     assert one.restart().store.revision == revision
 
 
 def test_a_restart_in_the_middle_writes_nothing_new() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = lab()
     doomed_pod(one)
     revision = one.store.revision

@@ -9,10 +9,10 @@ from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
+from cluster_lab import boot
 from controllers_lab import Lab
 
 from k8snb.apimachinery.meta import Object, condition, name_of
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.controllers.nodeipam import CidrSet, NodeIpamController
 
@@ -27,7 +27,7 @@ def ranges(one: Lab) -> dict[str, str]:
 
 
 def test_nodes_get_ranges_one_after_the_other() -> None:
-    """TestAllocateOrOccupyCIDRSuccess: "When there's no ServiceCIDR return first CIDR in range"."""
+    """upstream: TestAllocateOrOccupyCIDRSuccess: "When there's no ServiceCIDR return first CIDR in range"."""
     one = lab()
     for name in ("n1", "n2"):
         one.node(name)
@@ -37,14 +37,14 @@ def test_nodes_get_ranges_one_after_the_other() -> None:
 
 
 def test_what_is_reserved_for_services_is_not_given_away() -> None:
-    """ "Correctly filter out Service CIDR"."""
+    """upstream: "Correctly filter out Service CIDR"."""
     one = lab(reserved=("10.10.0.0/23", "192.168.0.0/16"))
     one.node("n1")
     assert ranges(one.run()) == {"n1": "10.10.2.0/24"}
 
 
 def test_a_range_that_a_node_has_already_is_nobody_elses() -> None:
-    """ "Correctly ignore already allocated CIDRs"; also after a restart, whatever the order of the nodes."""
+    """upstream: "Correctly ignore already allocated CIDRs"; also after a restart, whatever the order of the nodes."""
     one = lab()
     one.node("a")
     one.node("z", podCIDR="10.10.1.0/24", podCIDRs=["10.10.1.0/24"])
@@ -66,7 +66,7 @@ def test_when_the_ranges_are_used_up_the_node_says_so_once() -> None:
 
 
 def test_a_range_that_becomes_free_goes_to_the_node_that_waits() -> None:
-    """TestReleaseCIDRSuccess."""
+    """upstream: TestReleaseCIDRSuccess."""
     one = lab()
     for number in range(1, 6):
         one.node(f"n{number}")
@@ -79,7 +79,7 @@ def test_a_range_that_becomes_free_goes_to_the_node_that_waits() -> None:
     ("cidr", "size", "last"), [("10.0.0.0/30", 30, "10.0.0.0/30"), ("127.123.0.0/16", 24, "127.123.255.0/24")]
 )
 def test_a_set_of_ranges_is_given_out_to_the_last(cidr: str, size: int, last: str) -> None:
-    """cidr_set_test.go: TestCIDRSetFullyAllocated, TestGetBitforCIDR."""
+    """upstream: cidr_set_test.go: TestCIDRSetFullyAllocated, TestGetBitforCIDR."""
     one = CidrSet(cidr, size)
     given = []
     while (next_ := one.allocate_next()) is not None:
@@ -90,18 +90,12 @@ def test_a_set_of_ranges_is_given_out_to_the_last(cidr: str, size: int, last: st
 
 
 def test_a_set_smaller_than_one_range_is_refused() -> None:
+    """upstream: pkg/controller/nodeipam/ipam/cidrset: NewCIDRSet, ErrCIDRSetSubNetTooBig."""
     with pytest.raises(ValueError, match="smaller than the range of one node, /24"):
         CidrSet("10.0.0.0/25")
 
 
 # with kubelets and runtimes
-
-
-def boot(**options: Any) -> Cluster:
-    cluster = Cluster(runtime="simulated", clock=VirtualClock(), seed=1, nodes=options.pop("nodes", 2), **options)
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
 
 
 def run(cluster: Cluster, name: str, node: str, **spec: Any) -> Object:
@@ -121,6 +115,7 @@ def in_range(cluster: Cluster, pod: Object) -> bool:
 
 
 def test_pods_have_addresses_of_their_nodes_range() -> None:
+    """docs: concepts/cluster-administration/networking (How to implement the Kubernetes network model)."""
     cluster = boot(cluster_cidr="10.200.0.0/20")
     one, two = run(cluster, "one", "node-1"), run(cluster, "two", "node-2")
     assert in_range(cluster, one) and in_range(cluster, two)
@@ -147,6 +142,7 @@ def test_a_node_without_a_range_is_not_ready_and_starts_no_pod() -> None:
 
 
 def test_a_cluster_whose_range_is_used_up_says_on_which_node() -> None:
+    """upstream: pkg/controller/nodeipam/ipam/range_allocator.go: CIDRNotAvailable."""
     cluster = boot(nodes=4, cluster_cidr="10.200.0.0/22")
     nodes = cluster.client.items("nodes")
     assert [name_of(node) for node in nodes if "podCIDR" not in node["spec"]] == ["node-4"]
@@ -158,6 +154,7 @@ def test_a_cluster_whose_range_is_used_up_says_on_which_node() -> None:
 
 
 def test_a_node_keeps_its_range_while_it_is_switched_off() -> None:
+    """API reference: NodeSpec.podCIDR."""
     cluster = boot()
     before = cluster.client.get("nodes", "node-1")["spec"]["podCIDR"]
     cluster.stop()
@@ -169,6 +166,7 @@ def test_a_node_keeps_its_range_while_it_is_switched_off() -> None:
 
 
 def test_many_nodes_have_ranges_that_do_not_touch_the_services() -> None:
+    """upstream: range_allocator.go: filterOutServiceRange."""
     cluster = boot(nodes=300)
     given = [ip_network(node["spec"]["podCIDR"]) for node in cluster.client.items("nodes")]
     assert len(set(given)) == 301
@@ -178,5 +176,6 @@ def test_many_nodes_have_ranges_that_do_not_touch_the_services() -> None:
 
 @pytest.mark.process
 def test_processes_have_addresses_of_their_nodes_range() -> None:
+    """docs: concepts/cluster-administration/networking; here with loopback addresses."""
     with Cluster("ranges", nodes=1, runtime="process") as cluster:
         assert in_range(cluster, run(cluster, "one", "node-1"))

@@ -82,6 +82,8 @@ def volume_of(one: Lab, name: str = "c") -> str:
 
 
 def test_a_claim_and_a_volume_point_at_each_other() -> None:
+    """docs: concepts/storage/persistent-volumes (Binding); e2e: test/e2e/storage/persistent_volumes.go "create a PV
+    and a pre-bound PVC: test write access"."""
     one = put(lab(), volume(), claim())
     found, asked = pv(one), pvc(one)
     assert (phase(found), phase(asked)) == ("Bound", "Bound")
@@ -97,6 +99,7 @@ def test_a_claim_and_a_volume_point_at_each_other() -> None:
 
 
 def test_it_does_not_matter_who_comes_first() -> None:
+    """docs: persistent-volumes (Binding): claims stay unbound until a matching volume exists."""
     one = put(lab(), claim())
     assert phase(pvc(one)) == "Pending"
     put(one, volume())
@@ -104,6 +107,7 @@ def test_it_does_not_matter_who_comes_first() -> None:
 
 
 def test_a_free_volume_is_available() -> None:
+    """docs: persistent-volumes (Phase): Available."""
     assert phase(pv(put(lab(), volume()))) == "Available"
 
 
@@ -117,12 +121,14 @@ def test_a_volume_says_since_when_it_is_in_its_phase() -> None:
 
 
 def test_the_smallest_volume_that_is_large_enough_is_taken() -> None:
+    """upstream: pkg/controller/volume/persistentvolume/index_test.go: TestMatchVolume."""
     one = put(lab(), volume("huge", "10Gi"), volume("tiny", "1Gi"), volume("fits", "3Gi"), claim(size="2Gi"))
     assert volume_of(one) == "fits"
     assert pvc(one)["status"]["capacity"] == {"storage": "3Gi"}
 
 
 def test_a_volume_with_fewer_access_modes_is_taken_before_a_smaller_one() -> None:
+    """upstream: index.go: allPossibleMatchingAccessModes, the closest modes first."""
     both = ("ReadWriteOnce", "ReadOnlyMany")
     one = put(lab(), volume("both", "1Gi", both), volume("plain", "5Gi"), claim())
     assert volume_of(one) == "plain"
@@ -142,16 +148,19 @@ def test_a_volume_with_fewer_access_modes_is_taken_before_a_smaller_one() -> Non
     ids=["size", "mode", "class", "no class", "volume mode", "label", "reserved"],
 )
 def test_what_does_not_fit_is_not_bound(offered: Object, asked: Object) -> None:
+    """upstream: component-helpers/storage/volume: FindMatchingVolume, CheckVolumeModeMismatches, CheckAccessModes."""
     one = put(lab(), volume(**offered), claim(**asked))
     assert (phase(pv(one)), phase(pvc(one))) == ("Available", "Pending")
 
 
 def test_a_selector_picks_the_volume() -> None:
+    """docs: persistent-volumes (Selector)."""
     one = put(lab(), volume("a"), volume("b", labels={"disk": "ssd"}), claim(selector={"matchLabels": {"disk": "ssd"}}))
     assert volume_of(one) == "b"
 
 
 def test_a_volume_that_is_reserved_goes_to_that_claim_and_keeps_the_reservation() -> None:
+    """docs: persistent-volumes (Reserving a PersistentVolume)."""
     reference = {"namespace": "default", "name": "mine"}
     one = put(lab(), volume(claimRef=reference), claim("other"), claim("mine"))
     assert (volume_of(one, "mine"), volume_of(one, "other")) == ("v", "")
@@ -159,6 +168,7 @@ def test_a_volume_that_is_reserved_goes_to_that_claim_and_keeps_the_reservation(
 
 
 def test_a_claim_that_names_its_volume_gets_that_one() -> None:
+    """docs: persistent-volumes (Reserving a PersistentVolume): volumeName."""
     one = put(lab(), volume("a"), volume("b", "5Gi"), claim(volumeName="b"))
     assert volume_of(one) == "b"
     assert phase(pvc(one)) == "Bound"
@@ -175,23 +185,27 @@ def test_a_claim_that_names_its_volume_gets_that_one() -> None:
     ],
 )
 def test_a_named_volume_that_does_not_fit_says_why(offered: Object, why: str) -> None:
+    """upstream: pv_controller.go: checkVolumeSatisfyClaim, VolumeMismatch."""
     one = put(lab(), volume(**offered), claim(volumeName="v"))
     assert one.events("VolumeMismatch") == [f'Cannot bind to requested volume "v": {why}']
     assert phase(pvc(one)) == "Pending"
 
 
 def test_of_two_claims_for_one_volume_one_waits() -> None:
+    """docs: persistent-volumes (Binding): bindings are exclusive."""
     one = put(lab(), volume(), claim("a"), claim("b"))
     assert sorted(phase(pvc(one, name)) for name in "ab") == ["Bound", "Pending"]
 
 
 def test_a_claim_that_names_anothers_volume_is_told_so() -> None:
+    """upstream: pv_controller.go: syncUnboundClaim, "volume … already bound to a different claim."."""
     one = put(lab(), volume(), claim("a"), claim("b", volumeName="v"))
     assert one.events("FailedBinding") == ['volume "v" already bound to a different claim.']
     assert phase(pvc(one, "b")) == "Pending"
 
 
 def test_a_claim_larger_than_any_volume_waits_and_says_so_once() -> None:
+    """docs: persistent-volumes (Binding): 100Gi asked for among 50Gi volumes; FailedBinding."""
     one = put(lab(), volume(), claim(size="5Ti"))
     said = "no persistent volumes available for this claim and no storage class is set"
     assert one.events("FailedBinding") == [said]
@@ -201,6 +215,7 @@ def test_a_claim_larger_than_any_volume_waits_and_says_so_once() -> None:
 
 
 def test_binding_a_pair_takes_four_writes() -> None:
+    """upstream: pv_controller.go: bind, its four transactions."""
     one = put(lab(), volume())
     revision = one.store.revision
     put(one, claim())
@@ -208,6 +223,7 @@ def test_binding_a_pair_takes_four_writes() -> None:
 
 
 def test_a_thousand_looks_change_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = put(
         lab(HostPathProvisioner("/nowhere")), volume(), claim("a"), claim("b"), claim("x", storageClassName="none")
     )
@@ -219,6 +235,7 @@ def test_a_thousand_looks_change_nothing() -> None:
 
 
 def test_a_restarted_controller_does_not_touch_what_is_bound() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = put(lab(), volume(), claim())
     revision = one.store.revision
     assert one.restart().store.revision == revision
@@ -228,6 +245,7 @@ def test_a_restarted_controller_does_not_touch_what_is_bound() -> None:
 
 
 def test_a_claim_whose_volume_is_gone_is_lost() -> None:
+    """upstream: pv_controller.go: syncBoundClaim, ClaimLost."""
     one = put(lab(), volume(), claim())
     one.client.delete("persistentvolumes", "v")
     one.apply("persistentvolumes", "v", {"metadata": {"finalizers": None}}, "")
@@ -237,6 +255,7 @@ def test_a_claim_whose_volume_is_gone_is_lost() -> None:
 
 
 def test_a_volume_whose_claim_is_gone_is_released_and_kept() -> None:
+    """docs: persistent-volumes (Reclaiming: Retain)."""
     one = put(lab(), volume(), claim())
     one.client.delete("persistentvolumeclaims", "c", "default")
     one.run()
@@ -246,6 +265,7 @@ def test_a_volume_whose_claim_is_gone_is_released_and_kept() -> None:
 
 
 def test_a_claim_that_takes_anothers_name_at_once_does_not_get_its_volume() -> None:
+    """upstream: pv_controller.go: syncVolume compares the UID."""
     one = put(lab(), volume(), claim())
     one.client.delete("persistentvolumeclaims", "c", "default")
     one.apply("persistentvolumeclaims", "c", {"metadata": {"finalizers": None}})
@@ -254,6 +274,7 @@ def test_a_claim_that_takes_anothers_name_at_once_does_not_get_its_volume() -> N
 
 
 def test_a_released_volume_is_free_again_when_its_claimref_is_removed() -> None:
+    """docs: persistent-volumes (Reclaiming: Retain); upstream: pv_controller.go: syncVolume."""
     one = put(lab(), volume(), claim())
     one.client.delete("persistentvolumeclaims", "c", "default")
     one.run()
@@ -263,6 +284,7 @@ def test_a_released_volume_is_free_again_when_its_claimref_is_removed() -> None:
 
 
 def test_a_volume_loses_a_claim_that_is_bound_elsewhere() -> None:
+    """upstream: pv_controller.go: syncVolume, unbindVolume."""
     one = put(lab(), volume("a"), claim())
     reference = {"namespace": "default", "name": "c", "uid": uid_of(pvc(one))}
     put(one, volume("b", claimRef=reference))
@@ -274,6 +296,7 @@ def test_a_volume_loses_a_claim_that_is_bound_elsewhere() -> None:
 
 
 def test_a_host_path_outside_tmp_is_never_deleted() -> None:
+    """upstream: pkg/volume/hostpath: "host_path deleter only supports /tmp/.+ but received provided …"."""
     one = put(lab(), volume(persistentVolumeReclaimPolicy="Delete"), claim())
     one.client.delete("persistentvolumeclaims", "c", "default")
     one.run()
@@ -283,6 +306,7 @@ def test_a_host_path_outside_tmp_is_never_deleted() -> None:
 
 
 def test_a_volume_that_nobody_can_delete_fails_and_says_so() -> None:
+    """upstream: pv_controller.go: reclaimVolume, VolumeFailedDelete."""
     source = {"csi": {"driver": "a.example.com", "volumeHandle": "x"}, "hostPath": None}
     one = put(lab(), volume(persistentVolumeReclaimPolicy="Delete", **source), claim())
     one.client.delete("persistentvolumeclaims", "c", "default")
@@ -292,6 +316,7 @@ def test_a_volume_that_nobody_can_delete_fails_and_says_so() -> None:
 
 
 def test_recycling_warns_and_is_not_pretended() -> None:
+    """docs: persistent-volumes (Reclaiming: Recycle is deprecated)."""
     one = lab()
     one.client.create("persistentvolumes", volume(persistentVolumeReclaimPolicy="Recycle"))
     assert any("The Recycle reclaim policy is deprecated" in each for each in one.client.take_warnings())
@@ -306,6 +331,7 @@ def test_recycling_warns_and_is_not_pretended() -> None:
 
 
 def test_a_claim_of_an_unknown_class_waits_and_says_so_once() -> None:
+    """upstream: pv_controller.go: provisionClaim, ProvisioningFailed."""
     one = put(lab(), claim(storageClassName="nope"))
     assert one.events("ProvisioningFailed") == ['storageclass.storage.k8s.io "nope" not found']
     revision = one.store.revision
@@ -314,6 +340,7 @@ def test_a_claim_of_an_unknown_class_waits_and_says_so_once() -> None:
 
 
 def test_a_class_that_turns_up_later_serves_the_claims_that_wait(tmp_path: Path) -> None:
+    """upstream: pv_controller.go: a claim is looked at again until it is bound."""
     one = put(lab(HostPathProvisioner(str(tmp_path))), claim(storageClassName="standard"))
     assert phase(pvc(one)) == "Pending"
     one.client.create("storageclasses", STANDARD)
@@ -322,6 +349,7 @@ def test_a_class_that_turns_up_later_serves_the_claims_that_wait(tmp_path: Path)
 
 
 def test_a_claim_without_a_class_gets_the_default_one() -> None:
+    """docs: persistent-volumes (Class); concepts/storage/storage-classes (Default StorageClass)."""
     one = lab()
     one.client.create("storageclasses", default_class())
     put(one, claim("a"), claim("b", storageClassName=""))
@@ -330,6 +358,7 @@ def test_a_claim_without_a_class_gets_the_default_one() -> None:
 
 
 def test_the_newest_of_several_default_classes_counts() -> None:
+    """docs: storage-classes (Default StorageClass): the most recently created one."""
     one = lab()
     one.client.create("storageclasses", default_class("z-old"))
     one.wait(60)
@@ -348,6 +377,7 @@ def test_a_default_class_that_turns_up_later_is_given_to_claims_that_wait() -> N
 
 
 def test_a_class_that_makes_nothing_says_so() -> None:
+    """docs: storage-classes (Local): kubernetes.io/no-provisioner."""
     one = lab()
     one.client.create("storageclasses", storage_class("local", "kubernetes.io/no-provisioner"))
     put(one, claim(storageClassName="local"))
@@ -355,6 +385,7 @@ def test_a_class_that_makes_nothing_says_so() -> None:
 
 
 def test_a_claim_waits_for_its_first_consumer() -> None:
+    """docs: storage-classes (Volume binding mode): WaitForFirstConsumer."""
     one = lab()
     one.client.create("storageclasses", storage_class(volumeBindingMode="WaitForFirstConsumer"))
     put(one, volume(storageClassName="fast"), claim(storageClassName="fast"))
@@ -363,6 +394,7 @@ def test_a_claim_waits_for_its_first_consumer() -> None:
 
 
 def test_a_pod_that_finds_no_node_is_named_on_the_claim() -> None:
+    """upstream: pv_controller.go: WaitForPodScheduled."""
     one = lab()
     one.client.create("storageclasses", storage_class(volumeBindingMode="WaitForFirstConsumer"))
     put(one, claim(storageClassName="fast"))
@@ -409,6 +441,8 @@ def stocked(shelf: Shelf, **more: Any) -> Lab:
 
 
 def test_a_volume_is_made_for_a_claim() -> None:
+    """docs: concepts/storage/dynamic-provisioning; e2e: test/e2e/storage/volume_provisioning.go "should provision
+    storage with different parameters"."""
     one = stocked(Shelf(), parameters={"speed": "high"}, mountOptions=["ro"], reclaimPolicy="Retain")
     name = f"pvc-{uid_of(pvc(one))}"
     made = pv(one, name)
@@ -423,12 +457,14 @@ def test_a_volume_is_made_for_a_claim() -> None:
 
 
 def test_the_provisioner_is_told_the_parameters_of_the_class() -> None:
+    """docs: storage-classes (Parameters)."""
     shelf = Shelf()
     stocked(shelf, parameters={"speed": "high"})
     assert [wish.parameters for wish in shelf.wishes] == [{"speed": "high"}]
 
 
 def test_an_existing_volume_is_taken_before_a_new_one_is_made() -> None:
+    """docs: persistent-volumes (Provisioning: Dynamic): only when no static volume matches."""
     shelf = Shelf()
     one = lab(shelf)
     one.client.create("storageclasses", storage_class())
@@ -437,6 +473,7 @@ def test_an_existing_volume_is_taken_before_a_new_one_is_made() -> None:
 
 
 def test_a_volume_that_was_made_goes_with_its_claim() -> None:
+    """docs: persistent-volumes (Reclaiming: Delete)."""
     shelf = Shelf()
     one = stocked(shelf)
     name = volume_of(one)
@@ -447,6 +484,7 @@ def test_a_volume_that_was_made_goes_with_its_claim() -> None:
 
 
 def test_a_volume_of_a_class_that_retains_stays() -> None:
+    """docs: storage-classes (Reclaim policy)."""
     shelf = Shelf()
     one = stocked(shelf, reclaimPolicy="Retain")
     name = volume_of(one)
@@ -456,6 +494,7 @@ def test_a_volume_of_a_class_that_retains_stays() -> None:
 
 
 def test_a_claim_that_waits_is_provisioned_on_the_node_that_was_chosen() -> None:
+    """upstream: volume.kubernetes.io/selected-node, pv_controller.go: provisionClaim."""
     shelf = Shelf()
     one = stocked(shelf, volumeBindingMode="WaitForFirstConsumer")
     assert shelf.wishes == []
@@ -468,6 +507,7 @@ def test_a_claim_that_waits_is_provisioned_on_the_node_that_was_chosen() -> None
 
 
 def test_a_provisioner_that_fails_is_asked_again_with_growing_pauses() -> None:
+    """upstream: pv_controller.go: goroutinemap with exponential back-off."""
     shelf = Shelf()
     shelf.broken = "the shelf is full"
     one = stocked(shelf)
@@ -482,6 +522,7 @@ def test_a_provisioner_that_fails_is_asked_again_with_growing_pauses() -> None:
 
 
 def test_a_provisioner_that_was_mended_is_asked_at_once() -> None:
+    """k8snb: a provisioner that is replaced in a cell gets its chance."""
     shelf = Shelf()
     shelf.broken = "a typing error"
     one = stocked(shelf)
@@ -492,6 +533,7 @@ def test_a_provisioner_that_was_mended_is_asked_at_once() -> None:
 
 
 def test_a_volume_that_cannot_be_deleted_says_why_and_stays() -> None:
+    """upstream: pv_controller.go: deleteVolumeOperation, VolumeFailedDelete."""
     shelf = Shelf()
     one = stocked(shelf)
     shelf.broken = "the shelf is locked"
@@ -502,6 +544,7 @@ def test_a_volume_that_cannot_be_deleted_says_why_and_stays() -> None:
 
 
 def test_a_claim_that_wants_a_copy_is_refused_by_name() -> None:
+    """docs: concepts/storage/volume-pvc-datasource; k8snb: not implemented, and said."""
     one = lab(Shelf())
     one.client.create("storageclasses", storage_class())
     put(one, claim(storageClassName="fast", dataSource={"kind": "PersistentVolumeClaim", "name": "other"}))
@@ -509,6 +552,7 @@ def test_a_claim_that_wants_a_copy_is_refused_by_name() -> None:
 
 
 def test_the_built_in_provisioner_makes_and_removes_directories(tmp_path: Path) -> None:
+    """k8snb: what minikube's storage-provisioner does."""
     one = lab(HostPathProvisioner(str(tmp_path)))
     one.client.create("storageclasses", STANDARD)
     put(one, claim())
@@ -521,6 +565,7 @@ def test_the_built_in_provisioner_makes_and_removes_directories(tmp_path: Path) 
 
 
 def test_the_built_in_provisioner_touches_nothing_outside_its_directory(tmp_path: Path) -> None:
+    """k8snb: what minikube's storage-provisioner does, and no more."""
     mine = tmp_path / "mine"
     mine.mkdir()
     one = lab(HostPathProvisioner(str(tmp_path / "volumes")))
@@ -542,6 +587,7 @@ def grow(one: Lab, size: str = "2Gi") -> Lab:
 
 
 def test_a_claim_grows_where_its_class_lets_it() -> None:
+    """docs: persistent-volumes (Expanding Persistent Volumes Claims)."""
     shelf = Shelf()
     one = grow(stocked(shelf, allowVolumeExpansion=True))
     assert shelf.expanded == [(volume_of(one), "2Gi")]
@@ -552,6 +598,7 @@ def test_a_claim_grows_where_its_class_lets_it() -> None:
 
 
 def test_a_claim_that_cannot_grow_says_that_it_tries() -> None:
+    """upstream: pkg/controller/volume/expand: ExternalExpanding, Resizing."""
     shelf = Shelf()
     one = stocked(shelf, allowVolumeExpansion=True)
     shelf.broken = "no room"
@@ -566,6 +613,8 @@ def test_a_claim_that_cannot_grow_says_that_it_tries() -> None:
 
 
 def test_a_claim_in_use_stays_until_its_pod_has_gone() -> None:
+    """docs: persistent-volumes (Storage Object in Use Protection); e2e: test/e2e/storage/pvc_protection.go "Verify
+    that PVC in active use by a pod is not removed immediately"."""
     one = put(lab(), volume(), claim())
     one.node("n1")
     one.client.create("pods", using("c"))
@@ -581,6 +630,7 @@ def test_a_claim_in_use_stays_until_its_pod_has_gone() -> None:
 
 
 def test_a_pod_without_a_node_does_not_protect_a_claim() -> None:
+    """upstream: pkg/controller/volume/pvcprotection: podUsesPVC, only scheduled pods."""
     one = put(lab(), volume(), claim())
     one.client.create("pods", using("c"))
     one.client.delete("persistentvolumeclaims", "c", "default")
@@ -589,6 +639,8 @@ def test_a_pod_without_a_node_does_not_protect_a_claim() -> None:
 
 
 def test_a_bound_volume_stays_until_its_claim_has_gone() -> None:
+    """docs: persistent-volumes (Storage Object in Use Protection); e2e: test/e2e/storage/pv_protection.go "Verify
+    that PV bound to a PVC is not removed immediately"."""
     one = put(lab(), volume(), claim())
     one.client.delete("persistentvolumes", "v")
     one.run()
@@ -599,6 +651,7 @@ def test_a_bound_volume_stays_until_its_claim_has_gone() -> None:
 
 
 def test_objects_from_before_the_protection_get_it() -> None:
+    """upstream: pkg/controller/volume/pvprotection: addFinalizer."""
     one = put(lab(), volume(), claim())
     one.apply("persistentvolumes", "v", {"metadata": {"finalizers": None}}, "")
     one.apply("persistentvolumeclaims", "c", {"metadata": {"finalizers": None}})
@@ -616,6 +669,7 @@ def with_ephemeral(name: str = "p") -> Object:
 
 
 def test_a_pods_own_claim_is_made_and_goes_with_it() -> None:
+    """docs: concepts/storage/ephemeral-volumes (Lifecycle and PersistentVolumeClaim)."""
     one = lab(more=(GarbageCollector,))
     put(one, volume())
     one.client.create("pods", with_ephemeral())
@@ -630,6 +684,7 @@ def test_a_pods_own_claim_is_made_and_goes_with_it() -> None:
 
 
 def test_a_claim_of_somebody_else_is_not_taken_for_the_pods_own() -> None:
+    """docs: ephemeral-volumes (PersistentVolumeClaim naming)."""
     one = put(lab(), claim("p-scratch"))
     one.client.create("pods", with_ephemeral())
     one.run()
@@ -665,6 +720,7 @@ def say_attached(one: Lab, node: str = "n1", **status: Any) -> Lab:
 
 
 def test_a_volume_is_attached_to_the_node_whose_pod_uses_it() -> None:
+    """upstream: pkg/controller/volume/attachdetach/reconciler: attachDesiredVolumes."""
     one = say_attached(attaching())
     spec = one.client.items("volumeattachments")[0]["spec"]
     assert spec == {"attacher": "disk.example.com", "nodeName": "n1", "source": {"persistentVolumeName": "v"}}
@@ -674,6 +730,8 @@ def test_a_volume_is_attached_to_the_node_whose_pod_uses_it() -> None:
 
 
 def test_a_driver_that_need_not_attach_is_not_asked() -> None:
+    """API reference: CSIDriverSpec.attachRequired; e2e: test/e2e/storage/csimock "should not require VolumeAttach
+    for drivers without attachment"."""
     one = lab()
     one.client.create("csidrivers", {"metadata": {"name": "disk.example.com"}, "spec": {"attachRequired": False}})
     put(one, volume(**CSI), claim())
@@ -685,6 +743,7 @@ def test_a_driver_that_need_not_attach_is_not_asked() -> None:
 
 
 def test_a_driver_that_does_not_answer_is_told_of_after_two_minutes() -> None:
+    """upstream: pkg/volume/csi/csi_attacher.go: its timeout of two minutes."""
     one = attaching()
     assert one.events("FailedAttachVolume") == []
     one.wait(121)
@@ -695,11 +754,13 @@ def test_a_driver_that_does_not_answer_is_told_of_after_two_minutes() -> None:
 
 
 def test_a_drivers_complaint_is_told_on_the_pod() -> None:
+    """upstream: attachdetach: FailedAttachVolume."""
     one = say_attached(attaching(), attached=False, attachError={"message": "no such disk"})
     assert one.events("FailedAttachVolume") == ['AttachVolume.Attach failed for volume "v" : no such disk']
 
 
 def test_a_volume_is_detached_when_the_kubelet_has_let_go_of_it() -> None:
+    """upstream: attachdetach/reconciler: volumesInUse is waited for."""
     one = say_attached(attaching())
     in_use = ["kubernetes.io/csi/disk.example.com^vol-1"]
     one.client.patch("nodes", "n1", {"status": {"volumesInUse": in_use}}, subresource="status")
@@ -713,6 +774,7 @@ def test_a_volume_is_detached_when_the_kubelet_has_let_go_of_it() -> None:
 
 
 def test_a_volume_for_one_node_is_not_attached_to_two() -> None:
+    """upstream: attachdetach/reconciler: reportMultiAttachError, "Multi-Attach error for volume …"."""
     one = say_attached(attaching())
     one.client.create("pods", using("c", "q"))
     one.bind("q", "n2")
@@ -726,6 +788,7 @@ def test_a_volume_for_one_node_is_not_attached_to_two() -> None:
 
 
 def test_a_shared_volume_is_attached_to_several_nodes() -> None:
+    """docs: persistent-volumes (Access Modes)."""
     one = say_attached(attaching(modes=("ReadWriteMany",)))
     one.client.create("pods", using("c", "q"))
     one.bind("q", "n2")
@@ -734,6 +797,7 @@ def test_a_shared_volume_is_attached_to_several_nodes() -> None:
 
 
 def test_what_is_attached_is_not_reported_twice() -> None:
+    """upstream: attachdetach/statusupdater: UpdateNodeStatuses."""
     one = say_attached(attaching())
     revision = one.store.revision
     assert one.restart().store.revision == revision
@@ -769,6 +833,7 @@ def cluster() -> Iterator[Cluster]:
 
 
 def test_a_cluster_has_a_default_class_that_makes_volumes(cluster: Cluster) -> None:
+    """k8snb: what minikube's default-storageclass add-on gives."""
     settled(cluster, claim())
     place = place_of(cluster)
     assert place.is_dir()
@@ -777,6 +842,7 @@ def test_a_cluster_has_a_default_class_that_makes_volumes(cluster: Cluster) -> N
 
 
 def test_volumes_outlive_a_stop_of_the_cluster(cluster: Cluster) -> None:
+    """k8snb: a stop keeps the data."""
     settled(cluster, claim())
     (place_of(cluster) / "file").write_text("data")
     cluster.stop()
@@ -789,6 +855,7 @@ def test_volumes_outlive_a_stop_of_the_cluster(cluster: Cluster) -> None:
 
 
 def test_a_learners_provisioner_joins_a_running_cluster(cluster: Cluster) -> None:
+    """docs: storage-classes (Provisioner): an external provisioner may be anybody's."""
     settled(cluster, storage_class("ram", "example.com/ram"), claim(storageClassName="ram"))
     assert cluster.client.items("persistentvolumes") == []
     cluster.add_provisioner(Ram())
@@ -800,6 +867,7 @@ def test_a_learners_provisioner_joins_a_running_cluster(cluster: Cluster) -> Non
 
 
 def test_a_default_class_that_was_changed_stays_as_it_is(cluster: Cluster) -> None:
+    """k8snb: what a user changed is not put back."""
     off = {"metadata": {"annotations": {"storageclass.kubernetes.io/is-default-class": "false"}}}
     cluster.client.patch("storageclasses", "standard", off)
     cluster.stop()
@@ -809,7 +877,7 @@ def test_a_default_class_that_was_changed_stays_as_it_is(cluster: Cluster) -> No
 
 
 def test_the_controllers_may_do_what_they_do(cluster: Cluster) -> None:
-    """Each acts as its service account, with the rules of `rbac_defaults`."""
+    """upstream: Each acts as its service account, with the rules of `rbac_defaults`."""
     growing = storage_class("ram", "example.com/ram", allowVolumeExpansion=True)
     cluster.add_provisioner(Ram())
     settled(cluster, growing, claim(storageClassName="ram"))

@@ -67,35 +67,42 @@ def wanted(current: int, target: int, found: list[Object], *values: int) -> int:
     ],
 )
 def test_the_number_follows_the_ratio_of_use_to_target(target: int, values: tuple[int, ...], expected: int) -> None:
+    """docs: tasks/run-application/horizontal-pod-autoscale (Algorithm details)."""
     assert wanted(2, target, pods(2), *values) == expected
 
 
 def test_a_pod_without_metrics_uses_nothing_where_the_number_would_rise() -> None:
+    """docs: horizontal-pod-autoscale (Algorithm details): missing metrics."""
     assert wanted(3, 50, pods(3), 100, 100) == 4  # 200 of 300 requested: 66 %
 
 
 def test_a_pod_without_metrics_uses_all_that_it_requests_where_the_number_would_fall() -> None:
+    """docs: horizontal-pod-autoscale (Algorithm details): missing metrics."""
     assert wanted(3, 50, pods(3), 10, 10) == 3  # 120 of 300 requested: 40 %, and ceil(0.8 × 3) = 3
 
 
 def test_pods_that_are_not_ready_count_as_idle_where_the_number_would_rise() -> None:
+    """docs: horizontal-pod-autoscale (Algorithm details): not-yet-ready pods."""
     found = [*pods(2), pod("p2", ready=False)]
     fresh = by_utilization(3, 50, found, readings(100, 100, 900), resource="cpu", now=START + 60)
     assert fresh.replicas == 4
 
 
 def test_pods_that_end_or_have_failed_are_left_out() -> None:
+    """docs: horizontal-pod-autoscale (Algorithm details)."""
     found = [*pods(2), pod("p2", phase="Failed"), pod("p3", deletionTimestamp=timestamp(START))]
     groups = group(found, readings(1, 1, 1, 1), "cpu", LATER)
     assert (groups.ready, groups.ignored) == (2, {"p2", "p3"})
 
 
 def test_a_container_without_a_request_has_no_utilization() -> None:
+    """docs: horizontal-pod-autoscale (How does a HorizontalPodAutoscaler work?): utilization needs requests."""
     with pytest.raises(MetricError, match="missing request for cpu in container web of Pod p0"):
         wanted(1, 50, pods(1, request=None), 10)
 
 
 def test_an_average_value_needs_no_requests() -> None:
+    """API reference: MetricTarget.averageValue."""
     found = by_average(2, 50, pods(2, request=None), readings(100, 100), resource="cpu", now=LATER)
     assert (found.replicas, found.average) == (4, 100)
 
@@ -116,11 +123,14 @@ def rules(**more: Any) -> Object:
 
 
 def test_without_rules_a_number_doubles_at_most_and_small_ones_become_four() -> None:
+    """docs: horizontal-pod-autoscale (Default behavior)."""
     assert verdict(History(), 0, 1, 50) == (4, "ScaleUpLimit")
     assert verdict(History(), 0, 10, 50) == (20, "ScaleUpLimit")
 
 
 def test_a_number_falls_after_five_minutes_of_lower_wishes() -> None:
+    """docs: horizontal-pod-autoscale (Stabilization window); e2e:
+    test/e2e/autoscaling/horizontal_pod_autoscaling_behavior.go "with short downscale stabilization window"."""
     history = History()
     assert verdict(history, 0, 10, 10)[0] == 10
     assert verdict(history, 15, 10, 2)[0] == 10
@@ -129,6 +139,8 @@ def test_a_number_falls_after_five_minutes_of_lower_wishes() -> None:
 
 
 def test_a_policy_limits_what_is_added_in_its_period() -> None:
+    """docs: horizontal-pod-autoscale (Scaling policies); e2e: horizontal_pod_autoscaling_behavior.go "should scale
+    up no more than given number of Pods per minute"."""
     four = rules(up={"policies": [{"type": "Pods", "value": 4, "periodSeconds": 60}]})
     history = History()
     assert verdict(history, 0, 10, 50, four) == (14, "ScaleUpLimit")
@@ -138,11 +150,14 @@ def test_a_policy_limits_what_is_added_in_its_period() -> None:
 
 
 def test_a_direction_can_be_forbidden() -> None:
+    """docs: horizontal-pod-autoscale (Example: disable scale down); e2e: horizontal_pod_autoscaling_behavior.go
+    "shouldn't scale down"."""
     never = rules(down={"selectPolicy": "Disabled", "stabilizationWindowSeconds": 0})
     assert verdict(History(), 0, 10, 1, never) == (10, "ScaleDownLimit")
 
 
 def test_the_smallest_change_can_be_asked_for() -> None:
+    """docs: horizontal-pod-autoscale (Scaling policies): selectPolicy Min."""
     policies = [
         {"type": "Pods", "value": 1, "periodSeconds": 15},
         {"type": "Percent", "value": 50, "periodSeconds": 15},
@@ -188,6 +203,9 @@ def events(cluster: Cluster, reason: str) -> list[str]:
 
 
 def test_a_load_makes_pods_and_its_end_takes_them_away(cluster: Cluster) -> None:
+    """docs: tasks/run-application/horizontal-pod-autoscale-walkthrough; e2e:
+    test/e2e/autoscaling/horizontal_pod_autoscaling.go "should scale from 1 pod to 3 pods and then from 3 pods to
+    5 pods"."""
     deploy(cluster, "100m, 10m: 5m", replicas=1)
     cluster.client.create("horizontalpodautoscalers", scaler(maxReplicas=4), "default")
     cluster.run_for(300)
@@ -201,6 +219,7 @@ def test_a_load_makes_pods_and_its_end_takes_them_away(cluster: Cluster) -> None
 
 
 def test_conditions_say_how_far_it_is(cluster: Cluster) -> None:
+    """docs: horizontal-pod-autoscale-walkthrough (Appendix: Horizontal Pod Autoscaler Status Conditions)."""
     deploy(cluster, "50m")
     cluster.client.create("horizontalpodautoscalers", scaler(), "default")
     cluster.run_for(60)
@@ -217,6 +236,7 @@ def test_conditions_say_how_far_it_is(cluster: Cluster) -> None:
 
 
 def test_what_does_not_change_is_not_written_again(cluster: Cluster) -> None:
+    """upstream: pkg/controller/podautoscaler/horizontal.go: updateStatusIfNeeded."""
     deploy(cluster, "50m")
     cluster.client.create("horizontalpodautoscalers", scaler(), "default")
     cluster.run_for(120)
@@ -226,6 +246,7 @@ def test_what_does_not_change_is_not_written_again(cluster: Cluster) -> None:
 
 
 def test_without_requests_it_says_why_and_does_nothing(cluster: Cluster) -> None:
+    """upstream: pkg/controller/podautoscaler/replica_calculator.go: "missing request for cpu"."""
     deploy(cluster, "500m", request="0")
     patch = {"spec": {"template": {"spec": {"containers": [{"name": "web", "resources": {"requests": None}}]}}}}
     cluster.client.patch("deployments", "web", patch, "default")
@@ -240,6 +261,7 @@ def test_without_requests_it_says_why_and_does_nothing(cluster: Cluster) -> None
 
 
 def test_a_target_that_is_not_there_is_named(cluster: Cluster) -> None:
+    """upstream: horizontal.go: FailedGetScale."""
     cluster.client.create("horizontalpodautoscalers", scaler(), "default")
     cluster.run_for(30)
     able = condition(cluster.client.get("horizontalpodautoscalers", "web", "default"), "AbleToScale")
@@ -247,6 +269,7 @@ def test_a_target_that_is_not_there_is_named(cluster: Cluster) -> None:
 
 
 def test_metrics_that_nobody_serves_are_refused_by_name(cluster: Cluster) -> None:
+    """upstream: horizontal.go: FailedGetPodsMetric and its like."""
     deploy(cluster, "50m")
     target = {"type": "AverageValue", "averageValue": "10"}
     metric = {"type": "Pods", "pods": {"metric": {"name": "requests"}, "target": target}}
@@ -260,6 +283,7 @@ def test_metrics_that_nobody_serves_are_refused_by_name(cluster: Cluster) -> Non
 
 
 def test_a_target_at_zero_is_left_there(cluster: Cluster) -> None:
+    """docs: horizontal-pod-autoscale (Implicit maintenance-mode deactivation)."""
     deploy(cluster, "50m", replicas=0)
     cluster.client.create("horizontalpodautoscalers", scaler(), "default")
     cluster.run_for(60)
@@ -268,6 +292,7 @@ def test_a_target_at_zero_is_left_there(cluster: Cluster) -> None:
 
 
 def test_too_few_pods_are_made_more_without_a_metric(cluster: Cluster) -> None:
+    """upstream: horizontal.go: reconcileAutoscaler, below minReplicas."""
     deploy(cluster, "50m", replicas=1)
     cluster.client.create("horizontalpodautoscalers", scaler(minReplicas=3), "default")
     cluster.run_for(2)
@@ -281,6 +306,7 @@ def test_too_few_pods_are_made_more_without_a_metric(cluster: Cluster) -> None:
 
 
 def test_pods_and_nodes_are_measured(cluster: Cluster) -> None:
+    """docs: tasks/debug/debug-cluster/resource-metrics-pipeline."""
     deploy(cluster, "150m")
     cluster.run_for(40)
     measured = cluster.client.items(PODS, "default")
@@ -292,18 +318,21 @@ def test_pods_and_nodes_are_measured(cluster: Cluster) -> None:
 
 
 def test_what_nobody_has_measured_is_not_found(cluster: Cluster) -> None:
+    """upstream: sigs.k8s.io/metrics-server/pkg/api: NotFound."""
     with pytest.raises(ApiError) as caught:
         cluster.client.get(PODS, "nope", "default")
     assert (caught.value.code, caught.value.message) == (404, 'podmetrics.metrics.k8s.io "default/nope" not found')
 
 
 def test_metrics_cannot_be_written(cluster: Cluster) -> None:
+    """upstream: sigs.k8s.io/metrics-server/pkg/api: get and list only."""
     with pytest.raises(ApiError) as caught:
         cluster.client.create(PODS, {"metadata": {"name": "x"}}, "default")
     assert caught.value.code == 405
 
 
 def test_top_shows_what_is_used(cluster: Cluster) -> None:
+    """docs: reference/kubectl/generated/kubectl_top."""
     deploy(cluster, "150m", replicas=1)
     cluster.run_for(40)
     head, row = cluster.kubectl.run("top pods").text.splitlines()
@@ -313,6 +342,7 @@ def test_top_shows_what_is_used(cluster: Cluster) -> None:
 
 
 def test_top_before_the_first_measure_says_so() -> None:
+    """upstream: staging/src/k8s.io/kubectl/pkg/cmd/top: "metrics not available yet"."""
     young = Cluster("young", nodes=1, runtime="simulated", clock=VirtualClock())
     with young, pytest.raises(KubectlError, match="metrics not available yet"):
         young.kubectl.run("top nodes")
@@ -322,6 +352,7 @@ def test_top_before_the_first_measure_says_so() -> None:
 
 
 def test_autoscaling_v1_shows_the_processor_and_keeps_the_rest_in_annotations(cluster: Cluster) -> None:
+    """docs: horizontal-pod-autoscale (API Object); pkg/apis/autoscaling/v1/conversion.go."""
     deploy(cluster, "50m")
     memory = {"type": "Resource", "resource": {"name": "memory", "target": {"type": "AverageValue",
                                                                             "averageValue": "64Mi"}}}  # fmt: skip

@@ -47,7 +47,7 @@ def active(scaler: Object) -> tuple[str, str]:
 
 
 def test_a_metric_of_pods_is_averaged_over_them(cluster: Cluster) -> None:
-    """`GetMetricReplicas` in replica_calculator.go."""
+    """upstream: `GetMetricReplicas` in replica_calculator.go."""
     load = {"of": 30}
     cluster.add_metric("requests", lambda pod: load["of"])
     target = {"type": "AverageValue", "averageValue": "20"}
@@ -65,7 +65,7 @@ def test_a_metric_of_pods_is_averaged_over_them(cluster: Cluster) -> None:
 
 
 def test_a_metric_of_one_object_stands_for_all_pods(cluster: Cluster) -> None:
-    """`GetObjectMetricReplicas`, and `GetObjectPerPodMetricReplicas` for an average."""
+    """upstream: `GetObjectMetricReplicas`, and `GetObjectPerPodMetricReplicas` for an average."""
     cluster.client.create("services", {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}, "default")
     cluster.add_metric("hits", lambda obj: 900 if obj["kind"] == "Service" else None)
     about = {"apiVersion": "v1", "kind": "Service", "name": "web"}
@@ -78,6 +78,7 @@ def test_a_metric_of_one_object_stands_for_all_pods(cluster: Cluster) -> None:
 
 
 def test_a_value_is_held_by_as_many_pods_as_the_ratio_asks_for(cluster: Cluster) -> None:
+    """upstream: pkg/controller/podautoscaler/replica_calculator.go: GetObjectMetricReplicas."""
     cluster.add_metric("temperature", lambda obj: "1500m")
     about = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}
     target = {"type": "Value", "value": "1"}
@@ -88,7 +89,7 @@ def test_a_value_is_held_by_as_many_pods_as_the_ratio_asks_for(cluster: Cluster)
 
 
 def test_an_external_metric_is_asked_for_by_labels(cluster: Cluster) -> None:
-    """`GetExternalPerPodMetricReplicas`."""
+    """upstream: `GetExternalPerPodMetricReplicas`."""
     asked: list[dict[str, str]] = []
     cluster.add_metric("queue_length", lambda labels: asked.append(labels) or 25.0, external=True)
     metric = {"name": "queue_length", "selector": {"matchLabels": {"queue": "jobs"}}}
@@ -107,6 +108,7 @@ def test_an_external_metric_is_asked_for_by_labels(cluster: Cluster) -> None:
     ],
 )
 def test_what_a_source_gets_wrong_is_said_and_the_number_stays(cluster: Cluster, source: Any, words: str) -> None:
+    """upstream: horizontal.go: setCondition ScalingActive, FailedGetObjectMetric."""
     cluster.add_metric("requests", source)
     target = {"type": "AverageValue", "averageValue": "20"}
     reason, message = active(scale_by(cluster, "Pods", metric={"name": "requests"}, target=target))

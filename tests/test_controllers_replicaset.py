@@ -39,6 +39,7 @@ def scale(one: Lab, replicas: int, name: str = "web") -> None:
 
 
 def test_missing_pods_are_made_from_the_template() -> None:
+    """docs: concepts/workloads/controllers/replicaset (How a ReplicaSet works)."""
     one = with_three()
     made = one.pods()
     assert len(made) == 3
@@ -48,6 +49,7 @@ def test_missing_pods_are_made_from_the_template() -> None:
 
 
 def test_the_pods_of_a_template_share_their_containers() -> None:
+    """k8snb: what a template says is kept once."""
     specs = [each["spec"] for each in with_three().pods()]
     assert all(
         spec["containers"] is specs[0]["containers"] and spec["volumes"] is specs[0]["volumes"] for spec in specs
@@ -55,6 +57,7 @@ def test_the_pods_of_a_template_share_their_containers() -> None:
 
 
 def test_a_deleted_pod_is_replaced() -> None:
+    """docs: replicaset (How a ReplicaSet works)."""
     one = with_three()
     gone = one.names("pods")[0]
     one.client.delete("pods", gone, "default")
@@ -64,6 +67,7 @@ def test_a_deleted_pod_is_replaced() -> None:
 
 
 def test_a_failed_pod_is_replaced_and_stays_to_be_read() -> None:
+    """upstream: pkg/controller/controller_utils.go: IsPodActive."""
     one = with_three()
     one.set_ready(one.pods()[0], False, phase="Failed")
     one.run()
@@ -71,6 +75,7 @@ def test_a_failed_pod_is_replaced_and_stays_to_be_read() -> None:
 
 
 def test_a_pod_that_is_terminating_counts_no_more() -> None:
+    """upstream: pkg/controller/controller_utils.go: IsPodActive."""
     one = with_three()
     name = one.names("pods")[0]
     one.bind(name, "n1")
@@ -82,6 +87,7 @@ def test_a_pod_that_is_terminating_counts_no_more() -> None:
 
 
 def test_too_many_pods_are_deleted() -> None:
+    """docs: replicaset (Scaling a ReplicaSet)."""
     one = with_three()
     scale(one, 1)
     assert len(one.pods()) == 1
@@ -89,6 +95,8 @@ def test_too_many_pods_are_deleted() -> None:
 
 
 def test_a_matching_pod_without_controller_is_adopted() -> None:
+    """docs: replicaset (Non-Template Pod acquisitions); e2e: test/e2e/apps/replica_set.go "should adopt matching
+    pods on creation and release no longer matching pods"."""
     one = lab()
     one.client.create("pods", pod("stray"))
     one.client.create("replicasets", replica_set(replicas=2))
@@ -98,6 +106,7 @@ def test_a_matching_pod_without_controller_is_adopted() -> None:
 
 
 def test_an_adopted_pod_too_many_is_deleted() -> None:
+    """docs: replicaset (Non-Template Pod acquisitions)."""
     one = with_three()
     one.client.create("pods", pod("stray"))
     one.run()
@@ -105,6 +114,7 @@ def test_an_adopted_pod_too_many_is_deleted() -> None:
 
 
 def test_a_pod_of_another_controller_is_left_alone() -> None:
+    """upstream: pkg/controller/controller_ref_manager.go: ClaimObject."""
     one = with_three()
     one.client.create("replicasets", replica_set("other", 1, {"app": "web", "team": "b"}))
     one.run()
@@ -112,6 +122,8 @@ def test_a_pod_of_another_controller_is_left_alone() -> None:
 
 
 def test_a_pod_whose_labels_no_longer_match_is_released_and_replaced() -> None:
+    """docs: replicaset (Isolating Pods from a ReplicaSet); e2e: replica_set.go "should adopt matching pods … and
+    release"."""
     one = with_three()
     name = one.names("pods")[0]
     one.apply("pods", name, {"metadata": {"labels": {"app": "debug"}}})
@@ -121,6 +133,7 @@ def test_a_pod_whose_labels_no_longer_match_is_released_and_replaced() -> None:
 
 
 def test_a_released_pod_comes_back_when_its_labels_match_again() -> None:
+    """upstream: pkg/controller/controller_ref_manager.go: ClaimObject."""
     one = with_three()
     name = one.names("pods")[0]
     one.apply("pods", name, {"metadata": {"labels": {"app": "debug"}}})
@@ -131,6 +144,7 @@ def test_a_released_pod_comes_back_when_its_labels_match_again() -> None:
 
 
 def test_status_counts_ready_and_available_pods() -> None:
+    """upstream: pkg/controller/replicaset/replica_set_utils.go: calculateStatus."""
     one = with_three()
     one.set_ready(one.pods()[0])
     one.run()
@@ -145,6 +159,7 @@ def test_status_counts_ready_and_available_pods() -> None:
 
 
 def test_a_pod_is_available_only_after_min_ready_seconds() -> None:
+    """API reference: ReplicaSetSpec.minReadySeconds; pkg/api/v1/pod: IsPodAvailable."""
     one = lab()
     one.client.create("replicasets", replica_set(replicas=1, minReadySeconds=10))
     one.run()
@@ -156,6 +171,7 @@ def test_a_pod_is_available_only_after_min_ready_seconds() -> None:
 
 
 def test_a_refused_pod_shows_as_replica_failure_and_event_once() -> None:
+    """e2e: replica_set.go "should surface a failure condition on a common issue like exceeded quota"."""
     one = refused()
     (entry,) = one.get("replicasets", "web")["status"]["conditions"]
     assert (entry["type"], entry["reason"]) == ("ReplicaFailure", "FailedCreate")
@@ -164,6 +180,7 @@ def test_a_refused_pod_shows_as_replica_failure_and_event_once() -> None:
 
 
 def test_after_a_refusal_the_pods_come_when_the_cause_is_gone() -> None:
+    """e2e: replica_set.go "should surface a failure condition …", which ends with a smaller size."""
     one = refused()
     one.client.create("serviceaccounts", {"metadata": {"name": "robot"}}, "default")
     one.run()
@@ -172,6 +189,7 @@ def test_after_a_refusal_the_pods_come_when_the_cause_is_gone() -> None:
 
 
 def test_a_refusal_ends_the_slow_start_with_its_batch() -> None:
+    """upstream: pkg/controller/replicaset/replica_set.go: slowStartBatch."""
     tried = []
 
     def act() -> None:
@@ -185,6 +203,7 @@ def test_a_refusal_ends_the_slow_start_with_its_batch() -> None:
 
 
 def test_a_set_that_is_being_deleted_makes_no_pods() -> None:
+    """upstream: pkg/controller/replicaset/replica_set.go: syncReplicaSet."""
     one = lab()
     doomed = replica_set()
     doomed["metadata"]["finalizers"] = ["example.com/wait"]
@@ -195,6 +214,7 @@ def test_a_set_that_is_being_deleted_makes_no_pods() -> None:
 
 
 def test_a_restarted_controller_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = with_three().all_ready()
     revision = one.store.revision
     one.restart()
@@ -202,6 +222,7 @@ def test_a_restarted_controller_writes_nothing() -> None:
 
 
 def test_many_pods_are_made_in_bursts_and_exactly() -> None:
+    """upstream: pkg/controller/replicaset/replica_set.go: BurstReplicas and slowStartBatch."""
     one = lab()
     one.client.create("replicasets", replica_set(replicas=BURST + 1))
     one.run()
@@ -232,29 +253,36 @@ def order(*pods: dict) -> list[str]:
 
 
 def test_unassigned_pods_go_before_pending_before_unready_before_ready() -> None:
+    """docs: replicaset (Scaling a ReplicaSet): the order in which pods are deleted; controller_utils.go:
+    ActivePodsWithRanks."""
     assert order(
         made("a-ready", ready=LONG_AGO), made("b-unready"), made("c-pending", phase="Pending"), made("d-none", node="")
     ) == ["d-none", "c-pending", "b-unready", "a-ready"]
 
 
 def test_a_lower_deletion_cost_goes_first() -> None:
+    """docs: replicaset (Pod deletion cost)."""
     assert order(made("a", ready=LONG_AGO), made("b", ready=LONG_AGO, cost="-5")) == ["b", "a"]
 
 
 def test_pods_on_crowded_nodes_go_first() -> None:
+    """docs: replicaset (Scaling a ReplicaSet): nodes with more replicas first."""
     alone = made("a", ready=LONG_AGO, node="n2")
     assert order(alone, made("b", ready=LONG_AGO), made("c", ready=LONG_AGO))[-1] == "a"
 
 
 def test_pods_that_became_ready_lately_go_first() -> None:
+    """upstream: pkg/controller/controller_utils.go: ActivePodsWithRanks, by time of readiness."""
     assert order(made("a", ready=LONG_AGO), made("b", ready=LATELY, node="n2")) == ["b", "a"]
 
 
 def test_pods_that_restarted_more_go_first() -> None:
+    """upstream: pkg/controller/controller_utils.go: ActivePodsWithRanks, by restarts."""
     assert order(made("a", ready=LONG_AGO), made("b", ready=LONG_AGO, node="n2", restarts=3)) == ["b", "a"]
 
 
 def test_the_selector_decides_over_expressions_too() -> None:
+    """docs: concepts/overview/working-with-objects/labels (Resources that support set-based requirements)."""
     one = lab()
     wanted = replica_set(replicas=1)
     wanted = with_path(

@@ -25,6 +25,7 @@ def lab(wanted: Object) -> Lab:
 
 
 def test_too_few_are_added_and_too_many_deleted() -> None:
+    """docs: concepts/workloads/controllers/replicationcontroller (How a ReplicationController works)."""
     one = lab(controller(app="web"))
     assert len(one.pods()) == 2
     for replicas in (5, 1, 0):
@@ -34,12 +35,14 @@ def test_too_few_are_added_and_too_many_deleted() -> None:
 
 
 def test_without_a_selector_the_labels_of_the_template_select() -> None:
+    """docs: replicationcontroller (Pod Selector): it defaults to the template's labels."""
     one = lab(controller())
     assert len(one.pods()) == 2
     assert one.get("replicationcontrollers", "web")["spec"]["selector"] == {"app": "web"}
 
 
 def test_its_pods_are_not_those_of_a_replica_set_with_the_same_selector() -> None:
+    """upstream: pkg/controller/controller_ref_manager.go: the controller reference decides."""
     one = lab(controller(app="web"))
     one.client.create("replicasets", replica_set(replicas=3))
     one.run()
@@ -48,6 +51,7 @@ def test_its_pods_are_not_those_of_a_replica_set_with_the_same_selector() -> Non
 
 
 def test_it_adopts_a_matching_pod() -> None:
+    """e2e: test/e2e/apps/rc.go "should adopt matching pods on creation"."""
     one = Lab(ReplicationManager).start()
     one.client.create("pods", pod("stray"))
     one.client.create("replicationcontrollers", controller(1, app="web"))
@@ -56,6 +60,7 @@ def test_it_adopts_a_matching_pod() -> None:
 
 
 def test_status_counts_and_a_restart_writes_nothing() -> None:
+    """upstream: pkg/controller/replication: it is the ReplicaSet controller behind a conversion."""
     one = lab(controller(app="web")).all_ready()
     status = one.get("replicationcontrollers", "web")["status"]
     assert (status["replicas"], status["readyReplicas"], status["availableReplicas"]) == (2, 2, 2)

@@ -56,6 +56,7 @@ def names(objects: object) -> list[str]:
 
 
 def test_both_ways_agree_with_asking_everybody() -> None:
+    """k8snb: an index finds what a scan over all selectors finds."""
     for seed in range(10):
         one = world(random.Random(seed))
         sets, maps = one.informers.get("replicasets"), one.informers.get("configmaps")
@@ -80,6 +81,7 @@ def test_both_ways_agree_with_asking_everybody() -> None:
 
 
 def test_a_lookup_does_not_look_at_selectors_that_do_not_match() -> None:
+    """k8snb: the cost of a change grows with what it concerns."""
     one = Lab()
     informer = one.informers.get("services")
     looked_at: list[str] = []

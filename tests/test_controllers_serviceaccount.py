@@ -9,6 +9,7 @@ from k8snb.controllers.serviceaccount import ServiceAccountController
 
 
 def test_every_namespace_gets_one() -> None:
+    """docs: reference/access-authn-authz/service-accounts-admin (ServiceAccount controller)."""
     one = Lab(ServiceAccountController).start()
     one.client.create("namespaces", {"metadata": {"name": "team"}})
     one.run()
@@ -17,6 +18,7 @@ def test_every_namespace_gets_one() -> None:
 
 
 def test_a_deleted_one_comes_back() -> None:
+    """docs: service-accounts-admin (ServiceAccount controller)."""
     one = Lab(ServiceAccountController).start()
     one.client.delete("serviceaccounts", "default", "default")
     one.run()
@@ -24,6 +26,7 @@ def test_a_deleted_one_comes_back() -> None:
 
 
 def test_a_namespace_on_its_way_out_gets_none() -> None:
+    """upstream: pkg/controller/serviceaccount/serviceaccounts_controller.go: syncNamespace."""
     one = Lab(ServiceAccountController, NamespaceController).start()
     one.client.create("namespaces", {"metadata": {"name": "team"}})
     one.run()
@@ -34,6 +37,7 @@ def test_a_namespace_on_its_way_out_gets_none() -> None:
 
 
 def test_a_restarted_controller_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = Lab(ServiceAccountController).start()
     revision = one.store.revision
     assert one.restart().store.revision == revision

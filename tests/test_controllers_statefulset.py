@@ -151,6 +151,7 @@ def test_a_pod_knows_its_name_its_number_and_its_service() -> None:
 
 
 def test_the_pods_of_a_template_share_their_containers() -> None:
+    """k8snb: what a template says is kept once."""
     specs = [each["spec"] for each in up().pods()]
     assert all(spec["containers"] is specs[0]["containers"] for spec in specs)
 
@@ -206,6 +207,7 @@ def test_the_status_counts() -> None:
     ],
 )
 def test_a_second_sync_writes_nothing(spec: Object) -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = made(**spec)
     writes_nothing(one)
     one.roll_to_the_end()
@@ -313,7 +315,7 @@ def test_a_set_on_its_way_out_makes_no_pods() -> None:
 
 
 def test_a_refused_pod_is_told_and_tried_again() -> None:
-    """recordPodEvent: Failed… with the refusal's words."""
+    """upstream: recordPodEvent: Failed… with the refusal's words."""
     one = lab()
     wanted = stateful_set()
     wanted["spec"]["template"]["spec"]["serviceAccountName"] = "robot"
@@ -441,7 +443,7 @@ def test_a_policy_can_be_changed_later() -> None:
 
 
 def test_a_claim_of_another_controller_is_left_alone() -> None:
-    """isClaimOwnerUpToDate: a claim that somebody else controls."""
+    """upstream: isClaimOwnerUpToDate: a claim that somebody else controls."""
     one = lab()
     other = one.client.create(
         "configmaps", {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "o"}}, "default"
@@ -457,7 +459,7 @@ def test_a_claim_of_another_controller_is_left_alone() -> None:
 
 
 def test_a_pod_waits_for_the_end_of_a_claim_that_belongs_to_its_forerunner() -> None:
-    """PodClaimIsStale: scaled away and back before the garbage collector came."""
+    """upstream: PodClaimIsStale: scaled away and back before the garbage collector came."""
     policy = {"whenDeleted": "Retain", "whenScaled": "Delete"}
     one = up(2, PVCProtectionController, volumeClaimTemplates=[CLAIM], persistentVolumeClaimRetentionPolicy=policy)
     change(one, replicas=1)
@@ -470,7 +472,7 @@ def test_a_pod_waits_for_the_end_of_a_claim_that_belongs_to_its_forerunner() -> 
 
 
 def test_no_pod_is_made_on_a_claim_that_is_going() -> None:
-    """createPersistentVolumeClaims: "pvc … is being deleted"."""
+    """upstream: createPersistentVolumeClaims: "pvc … is being deleted"."""
     one = lab()
     going = {"name": "data-web-0", "labels": {"app": "web"}, "finalizers": ["example.com/wait"]}
     one.client.create(CLAIMS, {**CLAIM, "metadata": going}, "default")
@@ -485,7 +487,7 @@ def test_no_pod_is_made_on_a_claim_that_is_going() -> None:
 
 
 def test_a_refused_claim_is_told_twice_of_the_claim_and_of_the_pod() -> None:
-    """recordClaimEvent and recordPodEvent."""
+    """upstream: recordClaimEvent and recordPodEvent."""
     one = lab()
     bad = with_path(CLAIM, "metadata.name", "Data")
     owner = stateful_set(1, volumeClaimTemplates=[bad])
@@ -498,7 +500,7 @@ def test_a_refused_claim_is_told_twice_of_the_claim_and_of_the_pod() -> None:
 
 
 def test_a_pending_pod_gets_back_a_claim_that_was_deleted() -> None:
-    """createMissingPersistentVolumeClaims."""
+    """upstream: createMissingPersistentVolumeClaims."""
     one = made(1, PVCProtectionController, volumeClaimTemplates=[CLAIM])
     before = one.get(CLAIMS, "data-web-0")["metadata"]["uid"]
     one.client.delete(CLAIMS, "data-web-0", "default")
@@ -574,7 +576,7 @@ def test_several_pods_may_be_updated_at_once() -> None:
 
 @pytest.mark.parametrize(("amount", "replicas", "pods"), [(2, 5, 2), ("50%", 5, 2), ("10%", 5, 1), ("100%", 3, 3)])
 def test_a_percentage_is_rounded_down_but_never_to_nought(amount: int | str, replicas: int, pods: int) -> None:
-    """getStatefulSetMaxUnavailable."""
+    """upstream: getStatefulSetMaxUnavailable."""
     assert budget(amount, replicas) == pods
 
 
@@ -687,7 +689,7 @@ def test_a_set_takes_over_the_history_of_the_one_whose_pods_it_adopts() -> None:
 
 
 def test_a_revision_carries_the_annotations_of_the_set_as_it_was() -> None:
-    """newRevision copies them, so that `kubectl rollout history` shows the change cause."""
+    """upstream: newRevision copies them, so that `kubectl rollout history` shows the change cause."""
     one = lab()
     wanted = stateful_set(1)
     wanted["metadata"]["annotations"] = {"kubernetes.io/change-cause": "first"}
@@ -697,14 +699,14 @@ def test_a_revision_carries_the_annotations_of_the_set_as_it_was() -> None:
 
 
 def test_a_long_name_leaves_room_for_the_hash() -> None:
-    """ControllerRevisionName: 223 characters of the prefix."""
+    """upstream: ControllerRevisionName: 223 characters of the prefix."""
     owner = with_path(stateful_set(), "metadata.name", "a" * 240)
     owner["metadata"]["uid"] = "1"
     assert len(name_of(new_revision(owner, 1, HASH, "abc"))) == 227
 
 
 def test_a_foreign_pod_under_the_name_is_waited_for_without_a_word() -> None:
-    """CreateStatefulPod: "sink already exists errors"."""
+    """upstream: CreateStatefulPod: "sink already exists errors"."""
     one = lab()
     one.client.create("pods", pod("web-0", {"app": "other"}))
     one.client.create("statefulsets", stateful_set(1))

@@ -29,6 +29,7 @@ def plain(found: Object) -> dict[str, str]:
 
 
 def test_token_certificate_and_namespace_are_filled_in() -> None:
+    """docs: reference/access-authn-authz/service-accounts-admin (Token controller)."""
     one = lab()
     one.client.create("secrets", secret())
     one.run()
@@ -38,6 +39,7 @@ def test_token_certificate_and_namespace_are_filled_in() -> None:
 
 
 def test_other_secrets_are_left_alone() -> None:
+    """upstream: pkg/controller/serviceaccount/tokens_controller.go: only Secrets of type service-account-token."""
     one = lab()
     one.client.create("secrets", {"metadata": {"name": "mine", "namespace": "default"}, "stringData": {"a": "b"}})
     one.run()
@@ -45,6 +47,7 @@ def test_other_secrets_are_left_alone() -> None:
 
 
 def test_a_token_goes_with_its_account() -> None:
+    """docs: service-accounts-admin (Token controller): it watches for the deletion of ServiceAccounts."""
     one = lab()
     one.client.create("secrets", secret())
     one.run()
@@ -54,6 +57,7 @@ def test_a_token_goes_with_its_account() -> None:
 
 
 def test_a_token_for_nobody_is_deleted() -> None:
+    """docs: service-accounts-admin (Token controller)."""
     one = lab()
     one.client.create("secrets", secret("nobody"))
     one.run()
@@ -61,6 +65,7 @@ def test_a_token_for_nobody_is_deleted() -> None:
 
 
 def test_a_restarted_controller_writes_nothing() -> None:
+    """upstream: controllers are level-triggered (contributors/devel/sig-api-machinery/controllers.md)."""
     one = lab()
     one.client.create("secrets", secret())
     one.run()

@@ -36,6 +36,8 @@ def is_there(one: Lab) -> bool:
 
 
 def test_a_finished_job_goes_when_its_time_is_up_and_not_before() -> None:
+    """docs: concepts/workloads/controllers/ttlafterfinished; e2e: test/e2e/apps/ttl_after_finished.go "job should be
+    deleted once it finishes after TTL seconds"."""
     for sort in ("Complete", "Failed"):
         one = lab()
         end(one, sort)
@@ -46,6 +48,7 @@ def test_a_finished_job_goes_when_its_time_is_up_and_not_before() -> None:
 
 
 def test_a_job_that_runs_stays_however_long() -> None:
+    """docs: ttlafterfinished (Cleanup for finished Jobs)."""
     one = lab(ttl=0)
     one.wait(10**6)
     assert is_there(one)
@@ -54,6 +57,7 @@ def test_a_job_that_runs_stays_however_long() -> None:
 
 
 def test_a_job_without_a_time_to_live_stays() -> None:
+    """docs: ttlafterfinished (Cleanup for finished Jobs): the field is optional."""
     one = lab(ttl=None)
     end(one)
     one.wait(10**6)
@@ -61,6 +65,7 @@ def test_a_job_without_a_time_to_live_stays() -> None:
 
 
 def test_a_job_may_be_given_more_time() -> None:
+    """docs: ttlafterfinished (Updating TTL for finished Jobs)."""
     one = lab()
     end(one)
     one.wait(30)
@@ -72,7 +77,7 @@ def test_a_job_may_be_given_more_time() -> None:
 
 
 def test_a_cache_that_is_behind_deletes_no_job() -> None:
-    """processJob asks the apiserver once more before it deletes."""
+    """upstream: processJob asks the apiserver once more before it deletes."""
     one = lab()
     end(one)
     one.clock.advance_to(one.clock.monotonic() + 61)
@@ -82,7 +87,7 @@ def test_a_cache_that_is_behind_deletes_no_job() -> None:
 
 
 def test_the_pods_go_before_the_job() -> None:
-    """processJob deletes in the foreground."""
+    """upstream: processJob deletes in the foreground."""
     one = lab(JobController, GarbageCollector, ttl=5)
     (pod,) = one.pods()
     one.client.update_status("pods", {**pod, "status": {**pod["status"], "phase": "Succeeded"}})
@@ -94,6 +99,7 @@ def test_the_pods_go_before_the_job() -> None:
 
 
 def test_nobody_waits_for_a_job_to_expire() -> None:
+    """k8snb: settling waits for nobody's time to live."""
     one = lab(ttl=10**6)
     before = one.clock.now()
     end(one)
@@ -101,6 +107,7 @@ def test_nobody_waits_for_a_job_to_expire() -> None:
 
 
 def test_a_restarted_controller_writes_nothing_and_remembers_the_time() -> None:
+    """upstream: pkg/controller/ttlafterfinished: the time counts from the object alone."""
     one = lab()
     end(one)
     revision = one.store.revision
@@ -111,6 +118,7 @@ def test_a_restarted_controller_writes_nothing_and_remembers_the_time() -> None:
 
 
 def test_the_time_counts_from_the_condition() -> None:
+    """upstream: pkg/controller/ttlafterfinished: jobFinishTime."""
     entry = {"type": "Failed", "status": "True", "lastTransitionTime": "1970-01-01T00:01:00Z"}
     job = {"metadata": {}, "spec": {"ttlSecondsAfterFinished": 5}, "status": {"conditions": [entry]}}
     assert expires_at(job) == 65

@@ -46,6 +46,7 @@ def web(cluster: Cluster, **container: Any) -> None:
 
 
 def test_a_container_that_crashed_is_started_again(clusters: Clusters) -> None:
+    """docs: concepts/workloads/pods/pod-lifecycle (Container restart policy)."""
     web(clusters.current)
     assert run(clusters, "crash web") == "container/main of pod/web killed\n"
     clusters.current.run_for(30)
@@ -54,6 +55,7 @@ def test_a_container_that_crashed_is_started_again(clusters: Clusters) -> None:
 
 
 def test_one_that_hangs_is_noticed_by_its_liveness_probe_only(clusters: Clusters) -> None:
+    """docs: concepts/configuration/liveness-readiness-startup-probes (Liveness probe)."""
     cluster = clusters.current
     web(cluster)
     run(clusters, "hang pod/web")
@@ -69,6 +71,7 @@ def test_one_that_hangs_is_noticed_by_its_liveness_probe_only(clusters: Clusters
 
 
 def test_a_node_is_cut_off_and_reached_again(clusters: Clusters) -> None:
+    """e2e: test/e2e/apps/network_partition.go "All pods on the unreachable node should be marked as NotReady …"."""
     cluster = clusters.current
     assert run(clusters, "node partition node-1") == "node/node-1 is cut off\n"
     cluster.run_for(60)
@@ -79,6 +82,7 @@ def test_a_node_is_cut_off_and_reached_again(clusters: Clusters) -> None:
 
 
 def test_a_killed_node_loses_its_pods_and_a_drained_one_gives_them_away(clusters: Clusters) -> None:
+    """docs: concepts/architecture/nodes (Node controller); tasks/administer-cluster/safely-drain-node."""
     cluster = clusters.current
     cluster.kubectl.run("create deployment web --image=nginx --replicas=4")
     cluster.run_for(20)
@@ -91,6 +95,7 @@ def test_a_killed_node_loses_its_pods_and_a_drained_one_gives_them_away(clusters
 
 
 def test_faults_are_set_shown_and_stopped(clusters: Clusters) -> None:
+    """k8snb: the words of %kcluster faults."""
     cluster = clusters.current
     answer = run(clusters, "faults --refused=0.5 --delayed=0.25")
     assert [line.split()[:2] for line in answer.splitlines()[1:]] == [
@@ -118,12 +123,14 @@ def test_faults_are_set_shown_and_stopped(clusters: Clusters) -> None:
     ],
 )
 def test_what_cannot_be_disturbed_is_said_in_a_line(clusters: Clusters, line: str, words: str) -> None:
+    """k8snb: what cannot be done says so."""
     web(clusters.current)
     with pytest.raises(KubectlError, match=words):
         run(clusters, line)
 
 
 def test_a_container_that_does_not_run_cannot_crash(clusters: Clusters) -> None:
+    """k8snb: what cannot be done says so."""
     web(clusters.current, image="localhost:1/does-not-exist:1")
     with pytest.raises(ValueError, match="container main does not run"):
         disturbances.crash(clusters.current, "web")

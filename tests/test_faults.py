@@ -232,6 +232,7 @@ def check_rest(found: Cluster) -> None:
 )  # fmt: skip
 @given(seed=st.integers(0, 2**32 - 1), program=st.lists(STEPS, min_size=3, max_size=14))
 def test_after_any_faults_the_cluster_is_as_its_specs_say_and_rests(seed: int, program: Program) -> None:
+    """docs: concepts/architecture/controller (Desired versus current state)."""
     note(f"{seed=}, {program=}")
     with cluster(seed) as found:
         run(found, program)
@@ -255,6 +256,8 @@ WEB = {"metadata": {"name": "web"}, "spec": wanted("deployments", "web", 3)["spe
 
 
 def test_the_same_seed_gives_the_same_history() -> None:
+    """k8snb: a failing seed replays exactly."""
+
     def history() -> list[tuple[str, str]]:
         with cluster(7) as found:
             run(found, [("scale", "deployments", 3), ("roll", "deployments", 1), ("unplug", "", 1), ("kill", "", 4)])
@@ -264,6 +267,7 @@ def test_the_same_seed_gives_the_same_history() -> None:
 
 
 def test_without_rates_nothing_is_disturbed(found: Cluster) -> None:
+    """k8snb: the fault layer is off unless it is set."""
     found.client.create("deployments", WEB, "default")
     found.run_for(10)
     assert not found.faults.happened
@@ -272,6 +276,7 @@ def test_without_rates_nothing_is_disturbed(found: Cluster) -> None:
 
 @pytest.mark.parametrize("fault", Rates._fields)
 def test_each_fault_happens_alone_and_the_cluster_copes(found: Cluster, fault: str) -> None:
+    """docs: reference/using-api/api-concepts (Efficient detection of changes): a broken watch is followed by a list."""
     found.faults.rates = Rates(**{fault: 0.3})
     found.client.create("deployments", WEB, "default")
     found.run_for(60)
@@ -282,6 +287,7 @@ def test_each_fault_happens_alone_and_the_cluster_copes(found: Cluster, fault: s
 
 
 def test_what_is_refused_has_not_happened_and_what_is_unanswered_has(found: Cluster) -> None:
+    """k8snb: what a fault means."""
     robot = found.context.client("system:serviceaccount:kube-system:robot", "system:masters")
     found.faults.rates = Rates(refused=1.0)
     with pytest.raises(ApiError):
@@ -294,6 +300,7 @@ def test_what_is_refused_has_not_happened_and_what_is_unanswered_has(found: Clus
 
 
 def test_people_are_not_disturbed(found: Cluster) -> None:
+    """k8snb: faults are for components."""
     found.faults.rates = Rates(refused=1.0, unanswered=1.0)
     found.client.create("configmaps", {"metadata": {"name": "a"}}, "default")
 

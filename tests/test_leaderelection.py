@@ -49,6 +49,7 @@ def lease(lab: Lab) -> Object:
 
 
 def test_the_first_instance_leads_at_once_and_says_so() -> None:
+    """docs: concepts/architecture/leases (Leader election); client-go/tools/leaderelection: tryAcquireOrRenew."""
     lab = Lab().start()
     one = Voter(lab, "one")
     assert one.told == ["started"]
@@ -60,6 +61,7 @@ def test_the_first_instance_leads_at_once_and_says_so() -> None:
 
 
 def test_a_leader_renews_every_two_seconds() -> None:
+    """upstream: client-go/tools/leaderelection: retryPeriod."""
     lab = Lab().start()
     Voter(lab, "one")
     before = parse_timestamp(lease(lab)["renewTime"])
@@ -69,6 +71,7 @@ def test_a_leader_renews_every_two_seconds() -> None:
 
 
 def test_a_second_instance_stands_by_while_the_first_renews() -> None:
+    """upstream: client-go/tools/leaderelection: tryAcquireOrRenew."""
     lab = Lab().start()
     one, two = Voter(lab, "one"), Voter(lab, "two")
     lab.wait(300)
@@ -76,7 +79,7 @@ def test_a_second_instance_stands_by_while_the_first_renews() -> None:
 
 
 def test_a_lease_that_is_given_back_is_taken_over_at_the_next_try() -> None:
-    """Upstream's ReleaseOnCancel; a try is due after 2 to 4.4 seconds."""
+    """upstream: Upstream's ReleaseOnCancel; a try is due after 2 to 4.4 seconds."""
     lab = Lab().start()
     one, two = Voter(lab, "one"), Voter(lab, "two")
     one.elector.release()
@@ -87,7 +90,7 @@ def test_a_lease_that_is_given_back_is_taken_over_at_the_next_try() -> None:
 
 
 def test_who_cannot_renew_gives_up_before_another_takes_over() -> None:
-    """renewDeadline 10 s, leaseDuration 15 s: at no moment do two lead."""
+    """upstream: renewDeadline 10 s, leaseDuration 15 s: at no moment do two lead."""
     lab = Lab().start()
     one, two = Voter(lab, "one"), Voter(lab, "two")
     lab.wait(20)
@@ -101,7 +104,8 @@ def test_who_cannot_renew_gives_up_before_another_takes_over() -> None:
 
 
 def test_the_times_in_a_lease_are_compared_with_no_clock() -> None:
-    """A lease whose renewTime lies far back, by a clock that is wrong, is held until nobody has touched it for 15 s."""
+    """upstream: A lease whose renewTime lies far back, by a clock that is wrong, is held until nobody has touched it
+    for 15 s."""
     lab = Lab().start()
     long_ago = "2001-01-01T00:00:00.000000Z"
     spec = {"holderIdentity": "other", "leaseDurationSeconds": 15, "renewTime": long_ago, "acquireTime": long_ago}
@@ -114,7 +118,7 @@ def test_the_times_in_a_lease_are_compared_with_no_clock() -> None:
 
 
 def test_a_leader_whose_lease_somebody_edited_keeps_it() -> None:
-    """The short way meets a conflict; the long way reads the lease again in the same try."""
+    """upstream: The short way meets a conflict; the long way reads the lease again in the same try."""
     lab = Lab().start()
     one = Voter(lab, "one")
     lab.apply("leases", NAME, {"metadata": {"labels": {"seen": "yes"}}}, "kube-system")

@@ -44,5 +44,6 @@ def _delete(one: Lab, name: str) -> None:
 
 
 def test_an_event_costs_the_same_among_many_objects_as_among_few() -> None:
+    """k8snb: index instead of scanning."""
     few, many = calls_to_replace_a_pod(5), calls_to_replace_a_pod(150)
     assert many <= few * 1.1

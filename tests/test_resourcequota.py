@@ -73,6 +73,7 @@ def test_a_quota_is_counted_when_it_is_made(lab: Lab) -> None:
 
 
 def test_a_second_count_writes_nothing(lab: Lab) -> None:
+    """upstream: pkg/controller/resourcequota/resource_quota_controller.go: syncResourceQuota compares first."""
     quota(lab, pods="5")
     revision = lab.store.revision
     lab.restart()
@@ -91,7 +92,7 @@ def test_what_is_deleted_is_given_back(lab: Lab) -> None:
 
 
 def test_a_pod_that_has_ended_counts_no_more_but_as_an_object(lab: Lab) -> None:
-    """PodUsageFunc: `count/pods` are all pods in the store, `pods` those that have not ended."""
+    """upstream: PodUsageFunc: `count/pods` are all pods in the store, `pods` those that have not ended."""
     quota(lab, **{"pods": "1", "count/pods": "5"})
     lab.client.create("pods", pod("a"))
     ended = lab.get("pods", "a")
@@ -101,7 +102,7 @@ def test_a_pod_that_has_ended_counts_no_more_but_as_an_object(lab: Lab) -> None:
 
 
 def test_a_pod_that_should_long_be_gone_counts_no_more(lab: Lab) -> None:
-    """QuotaV1Pod: its node may never say that it has ended."""
+    """upstream: QuotaV1Pod: its node may never say that it has ended."""
     quota(lab, pods="1")
     lab.node("node-1")
     lab.client.create("pods", pod("a"))
@@ -113,6 +114,7 @@ def test_a_pod_that_should_long_be_gone_counts_no_more(lab: Lab) -> None:
 
 
 def test_the_end_of_many_pods_is_not_as_many_counts(lab: Lab) -> None:
+    """upstream: resource_quota_controller.go: the queue joins what happens meanwhile."""
     quota(lab, pods="500")
     for number in range(200):
         lab.client.create("pods", pod(f"p{number}"))
@@ -127,6 +129,8 @@ def test_the_end_of_many_pods_is_not_as_many_counts(lab: Lab) -> None:
 
 
 def test_a_changed_quota_is_counted_again(lab: Lab) -> None:
+    """upstream: resource_quota_controller.go: updateQuota; e2e: test/e2e/apimachinery/resource_quota.go "should be
+    able to update and delete ResourceQuota"."""
     quota(lab, pods="1")
     lab.client.create("pods", pod("a"))
     lab.apply("resourcequotas", "q", {"spec": {"hard": {"pods": "3", "configmaps": "4"}}})
@@ -139,6 +143,7 @@ def test_a_changed_quota_is_counted_again(lab: Lab) -> None:
 
 
 def test_what_exceeds_a_quota_is_refused_and_charged_nowhere(lab: Lab) -> None:
+    """docs: concepts/policy/resource-quotas (How Kubernetes ResourceQuotas work): 403 Forbidden."""
     quota(lab, pods="2", requests__cpu="1")
     lab.client.create("pods", asking("a", "700m"))
     assert refusal(lab.client.create, "pods", asking("b", "400m")) == (
@@ -154,7 +159,7 @@ def test_what_exceeds_a_quota_is_refused_and_charged_nowhere(lab: Lab) -> None:
 
 
 def test_a_quota_on_cpu_obliges_containers_to_name_it(lab: Lab) -> None:
-    """podEvaluator.Constraints: so for cpu and memory, and for nothing else."""
+    """upstream: podEvaluator.Constraints: so for cpu and memory, and for nothing else."""
     quota(lab, limits__cpu="2", requests__memory="1Gi", **{"requests.ephemeral-storage": "1Gi"})
     both = pod("a", containers=[container(), {**container(), "name": "side"}])
     assert refusal(lab.client.create, "pods", both) == (
@@ -163,7 +168,7 @@ def test_a_quota_on_cpu_obliges_containers_to_name_it(lab: Lab) -> None:
 
 
 def test_a_quota_that_has_not_been_counted_lets_nothing_pass() -> None:
-    """hasUsageStats. Before the controller has looked at it at all, a quota limits nothing."""
+    """upstream: hasUsageStats. Before the controller has looked at it at all, a quota limits nothing."""
     lab = Lab()
     made = {"metadata": {"name": "q"}, "spec": {"hard": {"pods": "1"}}}
     made = lab.client.create("resourcequotas", made, "default")
@@ -174,6 +179,7 @@ def test_a_quota_that_has_not_been_counted_lets_nothing_pass() -> None:
 
 
 def test_the_smallest_of_several_quotas_counts_and_all_are_charged(lab: Lab) -> None:
+    """upstream: staging/src/k8s.io/apiserver/pkg/admission/plugin/resourcequota/controller.go: checkRequest."""
     quota(lab, "large", pods="5")
     quota(lab, "small", pods="1")
     lab.client.create("pods", pod("a"))
@@ -183,7 +189,7 @@ def test_the_smallest_of_several_quotas_counts_and_all_are_charged(lab: Lab) -> 
 
 
 def test_writes_before_the_next_count_cannot_together_exceed_a_quota(lab: Lab) -> None:
-    """No controller runs between these writes, and none has seen what the last one made."""
+    """upstream: No controller runs between these writes, and none has seen what the last one made."""
     quota(lab, pods="3")
     for name in "abc":
         lab.client.create("pods", pod(name))
@@ -196,6 +202,7 @@ def test_writes_before_the_next_count_cannot_together_exceed_a_quota(lab: Lab) -
 
 
 def test_an_invalid_pod_is_charged_to_nobody(lab: Lab) -> None:
+    """upstream: the quota plug-in is the last of admission and runs after validation has seen the object."""
     quota(lab, pods="3")
     with pytest.raises(ApiError, match="is invalid"):
         lab.client.create("pods", pod("a", restartPolicy="Perhaps"))
@@ -206,6 +213,7 @@ def test_an_invalid_pod_is_charged_to_nobody(lab: Lab) -> None:
 
 
 def test_a_dry_run_is_refused_alike_and_charged_to_nobody(lab: Lab) -> None:
+    """docs: reference/using-api/api-concepts (Dry-run): admission runs, nothing is persisted."""
     quota(lab, pods="1")
     lab.client.create("pods", pod("a"), dryRun=True)
     assert used(lab) == {"pods": "0"}
@@ -214,6 +222,7 @@ def test_a_dry_run_is_refused_alike_and_charged_to_nobody(lab: Lab) -> None:
 
 
 def test_other_namespaces_are_not_concerned(lab: Lab) -> None:
+    """docs: resource-quotas: a quota is for a namespace."""
     lab.namespace("team")
     quota(lab, pods="0")
     elsewhere = pod("a")
@@ -236,7 +245,7 @@ def test_a_deployment_gets_as_many_pods_as_the_quota_lets_it(lab: Lab) -> None:
 
 
 def test_objects_of_any_kind_can_be_counted(lab: Lab) -> None:
-    """`count/RESOURCE.GROUP`, and for some of the core group the bare name."""
+    """upstream: `count/RESOURCE.GROUP`, and for some of the core group the bare name."""
     quota(lab, **{"count/configmaps": "1", "configmaps": "5", "count/deployments.apps": "0"})
     lab.client.create("configmaps", {"metadata": {"name": "a"}}, "default")
     assert used(lab) == {"configmaps": "1", "count/configmaps": "1", "count/deployments.apps": "0"}
@@ -268,7 +277,7 @@ def test_custom_resources_can_be_counted(lab: Lab) -> None:
 
 
 def test_services_count_with_their_node_ports_and_changes_count_too(lab: Lab) -> None:
-    """serviceEvaluator. The namespace default has one Service from the start."""
+    """upstream: serviceEvaluator. The namespace default has one Service from the start."""
     quota(lab, services="5", services__nodeports="1", services__loadbalancers="1")
     lab.client.create("services", service("a"))
     lab.apply("services", "a", {"spec": {"type": "LoadBalancer"}})
@@ -284,7 +293,7 @@ def test_services_count_with_their_node_ports_and_changes_count_too(lab: Lab) ->
 
 
 def test_claims_count_for_themselves_and_for_their_class(lab: Lab) -> None:
-    """pvcEvaluator: `CLASS.storageclass.storage.k8s.io/…`."""
+    """upstream: pvcEvaluator: `CLASS.storageclass.storage.k8s.io/…`."""
     of_gold = "gold.storageclass.storage.k8s.io/requests.storage"
     quota(lab, **{"requests.storage": "10Gi", of_gold: "1Gi", "persistentvolumeclaims": "9"})
 
@@ -317,7 +326,8 @@ def test_claims_count_for_themselves_and_for_their_class(lab: Lab) -> None:
     ],
 )  # fmt: skip
 def test_a_pod_counts_as_what_it_needs_as_a_whole(spec: Object, usage: str) -> None:
-    """component-helpers/resource/helpers.go: the containers, or any init container beside the sidecars before it."""
+    """upstream: component-helpers/resource/helpers.go: the containers, or any init container beside the sidecars
+    before it."""
     kind = find("pods")
     assert kind is not None
     rule = evaluator(kind)
@@ -378,6 +388,7 @@ def test_a_quota_may_be_for_some_priority_classes(
 
 
 def test_kubectl_makes_quotas_from_a_few_words_and_describes_them(lab: Lab) -> None:
+    """docs: resource-quotas (Viewing and Setting Quotas)."""
     kubectl = Kubectl(lab.client, wait=lambda until, seconds: until(), clock_now=lab.clock.now)
     made = "create quota small --hard=cpu=1500m,memory=2048Mi,pods=2 --scopes=NotBestEffort"
     wanted = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}, "spec": {
@@ -416,13 +427,14 @@ def test_kubectl_makes_quotas_from_a_few_words_and_describes_them(lab: Lab) -> N
     ],
 )  # fmt: skip
 def test_a_quota_that_nobody_could_hold_is_refused(lab: Lab, spec: Object, words: str) -> None:
+    """upstream: pkg/apis/core/validation: ValidateResourceQuota."""
     with pytest.raises(ApiError) as caught:
         lab.client.create("resourcequotas", {"metadata": {"name": "q"}, "spec": spec}, "default")
     assert caught.value.message == f'ResourceQuota "q" is invalid: {words}'
 
 
 def test_the_scopes_of_a_quota_stay(lab: Lab) -> None:
-    """ValidateResourceQuotaUpdate."""
+    """upstream: ValidateResourceQuotaUpdate."""
     quota(lab, scopes=["BestEffort"], pods="1")
     with pytest.raises(ApiError, match=r"spec\.scopes: Invalid value: .*field is immutable"):
         lab.apply("resourcequotas", "q", {"spec": {"scopes": ["NotBestEffort"]}})

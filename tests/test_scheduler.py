@@ -58,6 +58,7 @@ def why(one: Lab, name: str) -> str:
 
 
 def test_a_pod_gets_a_node_and_an_event() -> None:
+    """docs: concepts/scheduling-eviction/kube-scheduler (Node selection in kube-scheduler)."""
     one = lab()
     node = put(one, pod("a"))
     assert node in ("n0", "n1", "n2")
@@ -66,6 +67,7 @@ def test_a_pod_gets_a_node_and_an_event() -> None:
 
 
 def test_the_binding_names_the_pods_revision_as_its_cause() -> None:
+    """k8snb: every write names the revision that caused it."""
     one = lab()
     made = one.client.create("pods", pod("a"))
     one.run()
@@ -75,10 +77,12 @@ def test_the_binding_names_the_pods_revision_as_its_cause() -> None:
 
 
 def test_a_pod_for_another_scheduler_is_left_alone() -> None:
+    """docs: tasks/extend-kubernetes/configure-multiple-schedulers."""
     assert put(lab(), pod("a", schedulerName="mine")) == ""
 
 
 def test_a_gated_pod_is_not_even_looked_at() -> None:
+    """docs: concepts/scheduling-eviction/pod-scheduling-readiness."""
     one = lab()
     assert put(one, pod("a", schedulingGates=[{"name": "example.com/wait"}])) == ""
     assert one.controller.queue.place_of("default/a") == ""
@@ -86,6 +90,7 @@ def test_a_gated_pod_is_not_even_looked_at() -> None:
 
 
 def test_two_pods_never_get_the_same_last_place() -> None:
+    """upstream: pkg/scheduler/backend/cache: AssumePod."""
     one = lab(1, cpu="1")
     for name in ("a", "b"):
         one.client.create("pods", pod(name, containers=[asking("600m")]))
@@ -117,6 +122,8 @@ def test_two_pods_never_get_the_same_last_place() -> None:
     ],
 )
 def test_a_node_is_refused_for_a_reason(node: Object, spec: Object, reason: str) -> None:
+    """upstream: the words of each plug-in in pkg/scheduler/framework/plugins; e2e:
+    test/e2e/scheduling/predicates.go."""
     one = lab(1, **node)
     assert put(one, pod("a", **spec)) == ""
     helpful = "No preemption victims found for incoming pod"
@@ -128,6 +135,7 @@ def test_a_node_is_refused_for_a_reason(node: Object, spec: Object, reason: str)
 
 
 def test_reasons_are_counted_over_all_nodes() -> None:
+    """upstream: pkg/scheduler/framework/types.go: FitError.Error."""
     one = lab(3, cpu="1")
     one.node("cp", taints=[CONTROL_PLANE])
     one.run()
@@ -141,12 +149,15 @@ def test_reasons_are_counted_over_all_nodes() -> None:
 
 
 def test_without_nodes_it_says_so() -> None:
+    """upstream: pkg/scheduler/schedule_one.go: ErrNoNodesAvailable."""
     one = lab(0)
     put(one, pod("a"))
     assert why(one, "a") == "no nodes available to schedule pods"
 
 
 def test_a_host_port_can_be_had_once_per_node() -> None:
+    """e2e: predicates.go "validates that there is no conflict between pods with same hostPort but different hostIP
+    and protocol"."""
     one = lab(2)
     ports = [{"containerPort": 80, "hostPort": 8080}]
     got = [put(one, pod(name, containers=[container(ports=ports)])) for name in "abc"]
@@ -155,6 +166,7 @@ def test_a_host_port_can_be_had_once_per_node() -> None:
 
 
 def test_a_toleration_opens_a_tainted_node() -> None:
+    """e2e: predicates.go "validates that taints-tolerations is respected if matching"."""
     one = lab(0)
     one.node("cp", taints=[CONTROL_PLANE])
     toleration = {"key": CONTROL_PLANE["key"], "operator": "Exists"}
@@ -162,6 +174,7 @@ def test_a_toleration_opens_a_tainted_node() -> None:
 
 
 def test_required_affinity_joins_terms_by_or_and_expressions_by_and() -> None:
+    """docs: concepts/scheduling-eviction/assign-pod-node (Node affinity)."""
     one = lab(0)
     one.node("n0", labels={"zone": "a"})
     one.node("n1", labels={"zone": "b", "disk": "ssd"})
@@ -175,6 +188,7 @@ def test_required_affinity_joins_terms_by_or_and_expressions_by_and() -> None:
 
 
 def test_what_a_pod_asks_for_is_the_larger_of_containers_and_init_containers() -> None:
+    """docs: concepts/workloads/pods/init-containers (Resource sharing within containers)."""
     spec = {
         "containers": [asking("200m", "10Mi"), asking("300m", "10Mi")],
         "initContainers": [asking("100m", "10Mi", restartPolicy="Always"), asking("600m", "10Mi")],
@@ -185,6 +199,7 @@ def test_what_a_pod_asks_for_is_the_larger_of_containers_and_init_containers() -
 
 
 def test_a_container_without_requests_needs_nothing_and_still_weighs_something() -> None:
+    """upstream: pkg/scheduler/util: GetNonzeroRequests."""
     found = request_of(pod("a"))
     assert (found.needed, found.cpu, found.memory) == ({}, 100, 200 * 1024 * 1024)
 
@@ -193,6 +208,7 @@ def test_a_container_without_requests_needs_nothing_and_still_weighs_something()
 
 
 def test_pods_go_to_the_emptier_node() -> None:
+    """docs: reference/scheduling/config (NodeResourcesFit: LeastAllocated)."""
     one = lab(0)
     one.node("small", cpu="1")
     one.node("large", cpu="16")
@@ -200,12 +216,14 @@ def test_pods_go_to_the_emptier_node() -> None:
 
 
 def test_pods_of_one_controller_are_spread() -> None:
+    """docs: concepts/scheduling-eviction/topology-spread-constraints (Internal default constraints)."""
     one = lab(4)
     got = Counter(put(one, owned(f"p{number}")) for number in range(8))
     assert set(got.values()) == {2}
 
 
 def test_pods_of_one_controller_are_spread_over_zones() -> None:
+    """docs: topology-spread-constraints (Internal default constraints)."""
     one = lab(0)
     for number in range(4):
         one.node(f"a{number}", labels={"topology.kubernetes.io/zone": "a"})
@@ -215,6 +233,7 @@ def test_pods_of_one_controller_are_spread_over_zones() -> None:
 
 
 def test_preferred_affinity_prefers() -> None:
+    """docs: assign-pod-node (Node affinity weight)."""
     one = lab(3)
     one.node("best", labels={"disk": "ssd"})
     preference = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
@@ -224,6 +243,7 @@ def test_preferred_affinity_prefers() -> None:
 
 
 def test_a_mild_taint_is_avoided_and_does_not_forbid() -> None:
+    """docs: concepts/scheduling-eviction/taint-and-toleration: PreferNoSchedule."""
     mild = {"key": "old", "effect": "PreferNoSchedule"}
     one = lab(0)
     one.node("n0", taints=[mild])
@@ -234,6 +254,8 @@ def test_a_mild_taint_is_avoided_and_does_not_forbid() -> None:
 
 
 def test_the_same_seed_makes_the_same_choices() -> None:
+    """k8snb: chance comes from the cluster's seed alone."""
+
     def choices(seed: int) -> list[str]:
         one = Lab(Scheduler, seed=seed).start()
         for number in range(10):
@@ -245,6 +267,7 @@ def test_the_same_seed_makes_the_same_choices() -> None:
 
 
 def test_of_a_large_cluster_only_a_share_is_scored() -> None:
+    """docs: concepts/scheduling-eviction/scheduler-perf-tuning (Node scoring threshold)."""
     assert [feasible_to_find(nodes) for nodes in (5, 100, 200, 500, 5000, 20_000)] == [5, 100, 100, 230, 500, 1000]
 
 
@@ -252,6 +275,7 @@ def test_of_a_large_cluster_only_a_share_is_scored() -> None:
 
 
 def test_a_decision_tells_the_scores_of_every_node() -> None:
+    """k8snb: every decision is kept."""
     one = lab()
     node = put(one, owned("a"))
     decision = one.controller.why(one.get("pods", "a"))
@@ -262,6 +286,7 @@ def test_a_decision_tells_the_scores_of_every_node() -> None:
 
 
 def test_a_decision_tells_why_each_node_was_refused() -> None:
+    """k8snb: every decision is kept."""
     one = lab(2, cpu="1")
     put(one, pod("a", containers=[asking("5")]))
     decision = one.controller.why(one.get("pods", "a"))
@@ -269,6 +294,7 @@ def test_a_decision_tells_why_each_node_was_refused() -> None:
 
 
 def test_old_decisions_are_forgotten() -> None:
+    """k8snb: decisions are kept in bounded number."""
     kept = Decisions(limit=2)
     for name in "abc":
         kept.keep(Decision(name, name, 0.0))
@@ -279,6 +305,7 @@ def test_old_decisions_are_forgotten() -> None:
 
 
 def test_a_pod_that_waits_is_tried_again_when_a_node_comes() -> None:
+    """upstream: KEP-4247, QueueingHints; pkg/scheduler/eventhandlers.go: addNodeToCache."""
     one = lab(1, cpu="1")
     assert put(one, pod("a", containers=[asking("2")])) == ""
     one.node("big", cpu="8")
@@ -287,6 +314,7 @@ def test_a_pod_that_waits_is_tried_again_when_a_node_comes() -> None:
 
 
 def test_a_pod_that_waits_is_tried_again_when_room_is_made() -> None:
+    """upstream: pkg/scheduler/framework/plugins/noderesources/fit.go: EventsToRegister."""
     one = lab(1, cpu="1")
     put(one, pod("first", containers=[asking("800m")]))
     assert put(one, pod("second", containers=[asking("800m")])) == ""
@@ -296,6 +324,7 @@ def test_a_pod_that_waits_is_tried_again_when_room_is_made() -> None:
 
 
 def test_a_finished_pod_makes_room() -> None:
+    """upstream: pkg/scheduler/eventhandlers.go: assignedPod, terminal pods are not in the cache."""
     one = lab(1, cpu="1")
     put(one, pod("first", containers=[asking("800m")]))
     put(one, pod("second", containers=[asking("800m")]))
@@ -305,6 +334,7 @@ def test_a_finished_pod_makes_room() -> None:
 
 
 def test_an_uncordoned_node_is_tried_again() -> None:
+    """upstream: plugins/nodeunschedulable: EventsToRegister."""
     one = lab(1, unschedulable=True)
     assert put(one, pod("a")) == ""
     one.client.patch("nodes", "n0", {"spec": {"unschedulable": False}})
@@ -313,6 +343,7 @@ def test_an_uncordoned_node_is_tried_again() -> None:
 
 
 def test_what_does_not_matter_wakes_nobody() -> None:
+    """upstream: KEP-4247, QueueingHints."""
     one = lab(1, cpu="1")
     put(one, pod("a", containers=[asking("2")]))
     one.client.patch("nodes", "n0", {"metadata": {"labels": {"color": "blue"}}})
@@ -322,6 +353,7 @@ def test_what_does_not_matter_wakes_nobody() -> None:
 
 
 def test_after_five_minutes_a_waiting_pod_is_tried_anyway() -> None:
+    """upstream: pkg/scheduler/backend/queue: podMaxInUnschedulablePodsDuration."""
     one = lab(1, cpu="1")
     put(one, pod("a", containers=[asking("2")]))
     before = one.controller.why(one.get("pods", "a")).time
@@ -330,12 +362,14 @@ def test_after_five_minutes_a_waiting_pod_is_tried_anyway() -> None:
 
 
 def test_waiting_pods_do_not_hold_up_settling() -> None:
+    """k8snb: settling waits for nobody who cannot be helped."""
     one = lab(0)
     put(one, pod("a"))
     assert one.clock.now() < 1_700_000_000 + 5
 
 
 def test_a_pod_that_can_not_be_placed_is_written_about_once() -> None:
+    """upstream: pkg/scheduler/schedule_one.go: handleSchedulingFailure, updatePod."""
     one = lab(1, cpu="1")
     put(one, pod("a", containers=[asking("2")]))
     revision = one.get("pods", "a")["metadata"]["resourceVersion"]
@@ -344,6 +378,7 @@ def test_a_pod_that_can_not_be_placed_is_written_about_once() -> None:
 
 
 def test_a_restarted_scheduler_counts_what_runs_and_binds_nothing_twice() -> None:
+    """upstream: pkg/scheduler/eventhandlers.go: assigned pods fill the cache."""
     one = lab(1, cpu="1")
     put(one, pod("a", containers=[asking("800m")]))
     one.restart()
@@ -351,6 +386,7 @@ def test_a_restarted_scheduler_counts_what_runs_and_binds_nothing_twice() -> Non
 
 
 def test_what_is_not_implemented_is_said() -> None:
+    """k8snb: what is missing is named."""
     one = lab()
     assert put(one, pod("a", resourceClaims=[{"name": "gpu", "resourceClaimName": "gpu"}]))
     (message,) = one.events("NotImplemented")
@@ -358,6 +394,7 @@ def test_what_is_not_implemented_is_said() -> None:
 
 
 def test_old_news_of_a_pod_that_is_being_bound_is_ignored() -> None:
+    """upstream: pkg/scheduler/schedule_one.go: skipPodSchedule, assumed pods."""
     one = lab()
     waiting = one.client.create("pods", pod("a"))
     one.run()

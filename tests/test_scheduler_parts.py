@@ -40,6 +40,8 @@ def queued(name: str, priority: int = 0) -> Object:
 
 
 def test_higher_priority_first_then_the_older() -> None:
+    """docs: concepts/scheduling-eviction/pod-priority-preemption (Effect of Pod priority on scheduling order);
+    plugins/queuesort."""
     waiting, _ = queue()
     for name, priority in (("a", 0), ("b", 10), ("c", 0), ("d", 10)):
         waiting.add(queued(name, priority))
@@ -48,6 +50,7 @@ def test_higher_priority_first_then_the_older() -> None:
 
 
 def test_back_off_doubles_up_to_ten_seconds() -> None:
+    """upstream: pkg/scheduler/backend/queue: podInitialBackoffDuration, podMaxBackoffDuration."""
     waiting, clock = queue()
     waiting.add(queued("a"))
     pauses = []
@@ -69,6 +72,7 @@ def test_back_off_doubles_up_to_ten_seconds() -> None:
 
 
 def test_only_events_that_matter_to_the_refusing_plugin_wake_a_pod() -> None:
+    """upstream: KEP-4247, QueueingHints."""
     waiting, clock = queue()
     waiting.add(queued("a"))
     tried = waiting.pop()
@@ -80,6 +84,7 @@ def test_only_events_that_matter_to_the_refusing_plugin_wake_a_pod() -> None:
 
 
 def test_a_removed_pod_is_not_popped() -> None:
+    """upstream: pkg/scheduler/backend/queue: Delete."""
     waiting, _ = queue()
     waiting.add(queued("a"))
     waiting.remove("default/a")
@@ -94,6 +99,7 @@ def node_object(name: str, cpu: str = "4") -> Object:
 
 
 def test_the_cache_returns_to_nothing() -> None:
+    """upstream: pkg/scheduler/backend/cache: RemovePod, RemoveNode."""
     cache = Cache()
     cache.set_node(node_object("n0"))
     one = {**owned("a", containers=[asking()]), "metadata": {**owned("a")["metadata"], "uid": "a"}}
@@ -106,6 +112,7 @@ def test_the_cache_returns_to_nothing() -> None:
 
 
 def test_a_pod_on_a_node_that_comes_later_counts() -> None:
+    """upstream: pkg/scheduler/backend/cache: AddPod before AddNode."""
     cache = Cache()
     one = {**pod("a", containers=[asking()]), "metadata": {"name": "a", "namespace": "default", "uid": "a"}}
     cache.place("default/a", one, "n0")
@@ -127,6 +134,7 @@ class Odd(Plugin):
 
 
 def test_a_plugin_of_ones_own_is_a_class_with_one_method() -> None:
+    """docs: concepts/scheduling-eviction/scheduling-framework (Plugin API)."""
     cache = Cache()
     for number in range(4):
         cache.set_node(node_object(f"n{number}"))
@@ -138,6 +146,7 @@ def test_a_plugin_of_ones_own_is_a_class_with_one_method() -> None:
 
 
 def test_pods_of_one_template_share_answers_until_a_node_changes() -> None:
+    """k8snb: a verdict is asked for once; upstream: KEP-5598, opportunistic batching."""
     cache = Cache()
     for number in range(10):
         cache.set_node(node_object(f"n{number}"))

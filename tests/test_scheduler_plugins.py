@@ -79,6 +79,8 @@ class OddScore(Plugin):
 
 
 def test_a_score_of_ones_own_decides_by_its_weight() -> None:
+    """docs: concepts/scheduling-eviction/scheduling-framework (NormalizeScore); reference/scheduling/config
+    (weights)."""
     one = lab()
     one.controller.register(OddScore, weight=10)
     one.run()
@@ -88,7 +90,7 @@ def test_a_score_of_ones_own_decides_by_its_weight() -> None:
 
 
 def test_every_extension_point_is_asked_in_its_order() -> None:
-    """`scheduling_framework` page: PreEnqueue, Filter, Score, Reserve, Permit, PreBind, PostBind."""
+    """upstream: `scheduling_framework` page: PreEnqueue, Filter, Score, Reserve, Permit, PreBind, PostBind."""
     one = lab(1)
     own = Own()
     one.controller.register(own)
@@ -107,6 +109,7 @@ class ByName(Plugin):
 
 
 def test_a_plugin_may_tell_pods_of_one_controller_apart() -> None:
+    """docs: scheduling-framework (Plugin API)."""
     one = lab()
     one.controller.register(ByName)
     one.run()
@@ -132,6 +135,7 @@ def test_a_plugin_may_tell_pods_of_one_controller_apart() -> None:
     ],
 )
 def test_what_a_plugin_gets_wrong_is_said_and_harms_nobody_else(point: str, answer: Any, words: str) -> None:
+    """k8snb: a learner's plug-in may fail."""
     one = lab(1)
     own = Own(**{point: answer})
     one.controller.register(own)
@@ -148,6 +152,7 @@ def test_what_a_plugin_gets_wrong_is_said_and_harms_nobody_else(point: str, answ
 
 @pytest.mark.parametrize("point", ["post_bind", "unreserve"])
 def test_what_goes_wrong_too_late_is_said(point: str) -> None:
+    """docs: scheduling-framework (PostBind): informational only."""
     one = lab(1)
     own = Own(**{point: RuntimeError("late")}, **({"reserve": Rejected("full")} if point == "unreserve" else {}))
     one.controller.register(own)
@@ -158,7 +163,7 @@ def test_what_goes_wrong_too_late_is_said(point: str) -> None:
 
 
 def test_a_pod_that_cannot_be_scheduled_for_an_error_says_so() -> None:
-    """`handleSchedulingFailure`: the reason is SchedulerError where it is not the nodes' fault."""
+    """upstream: `handleSchedulingFailure`: the reason is SchedulerError where it is not the nodes' fault."""
     one = lab(1)
     one.controller.register(Own(filter=ValueError("oops")))
     one.run()
@@ -209,6 +214,7 @@ def test_a_pod_waits_for_leave() -> None:
 
 
 def test_a_pod_that_is_not_allowed_in_time_is_sent_back() -> None:
+    """docs: scheduling-framework (Permit): wait with a timeout."""
     one = lab(1)
     waiting = Waiting()
     one.controller.register(waiting)
@@ -220,6 +226,7 @@ def test_a_pod_that_is_not_allowed_in_time_is_sent_back() -> None:
 
 
 def test_a_waiting_pod_that_is_deleted_keeps_no_place() -> None:
+    """docs: scheduling-framework (Unreserve)."""
     one = lab(1)
     waiting = Waiting()
     one.controller.register(waiting)
@@ -249,7 +256,7 @@ class Binder(Plugin):
 
 
 def test_a_binder_of_ones_own_binds_what_it_wants_to() -> None:
-    """Bind: the first that does not skip; the default binder is the last."""
+    """upstream: Bind: the first that does not skip; the default binder is the last."""
     one = lab(1)
     one.controller.register(Binder)
     one.run()
@@ -258,6 +265,8 @@ def test_a_binder_of_ones_own_binds_what_it_wants_to() -> None:
 
 
 def test_a_plugin_without_a_name_is_refused() -> None:
+    """docs: scheduling-framework (Plugin API): a plug-in has a name."""
+
     class Nameless(Plugin):
         pass
 

@@ -63,7 +63,7 @@ def asking(cpu: str) -> list[Object]:
 
 
 def test_a_gated_pod_says_so_and_goes_on_when_the_gate_is_taken_away() -> None:
-    """`pod-scheduling-readiness`; the condition as `applySchedulingGatedCondition` writes it."""
+    """upstream: `pod-scheduling-readiness`; the condition as `applySchedulingGatedCondition` writes it."""
     one = lab()
     assert put(one, pod("a", schedulingGates=[{"name": "example.com/wait"}])) == ""
     entry = condition(one.get("pods", "a"), "PodScheduled") or {}
@@ -81,6 +81,7 @@ def test_a_gated_pod_says_so_and_goes_on_when_the_gate_is_taken_away() -> None:
 
 
 def test_a_pod_goes_into_the_zone_of_the_pods_it_wants_to_be_near() -> None:
+    """docs: concepts/scheduling-eviction/assign-pod-node (Inter-pod affinity and anti-affinity)."""
     one = lab()
     cache = put(one, pod("cache", {"app": "cache"}))
     got = {put(one, pod(f"w{number}", affinity=needs("podAffinity", term("cache")))) for number in range(4)}
@@ -88,6 +89,7 @@ def test_a_pod_goes_into_the_zone_of_the_pods_it_wants_to_be_near() -> None:
 
 
 def test_who_wants_to_be_near_nobody_that_is_there_waits_for_one() -> None:
+    """docs: assign-pod-node (Inter-pod affinity): required during scheduling."""
     one = lab(2)
     assert put(one, pod("a", affinity=needs("podAffinity", term("cache")))) == ""
     helpless = "preemption: 0/2 nodes are available: 2 Preemption is not helpful for scheduling."
@@ -99,11 +101,13 @@ def test_who_wants_to_be_near_nobody_that_is_there_waits_for_one() -> None:
 
 
 def test_the_first_of_pods_that_want_each_other_gets_a_node() -> None:
+    """docs: assign-pod-node (Scheduling Behavior); plugins/interpodaffinity/filtering.go: satisfyPodAffinity."""
     one = lab()
     assert put(one, pod("a", affinity=needs("podAffinity", term("web"))))
 
 
 def test_pods_that_keep_their_like_away_get_a_node_each() -> None:
+    """docs: assign-pod-node (More practical use-cases)."""
     one = lab(2)
     away = needs("podAntiAffinity", term("web", HOSTNAME))
     got = [put(one, pod(name, affinity=away)) for name in "abc"]
@@ -112,6 +116,7 @@ def test_pods_that_keep_their_like_away_get_a_node_each() -> None:
 
 
 def test_who_is_kept_away_stays_away_though_it_says_nothing_itself() -> None:
+    """upstream: plugins/interpodaffinity/filtering.go: satisfyExistingPodsAntiAffinity."""
     one = lab(2)
     put(one, pod("proud", {"app": "proud"}, affinity=needs("podAntiAffinity", term("web", HOSTNAME))))
     got = [put(one, pod(name)) for name in "ab"]
@@ -123,6 +128,7 @@ def test_who_is_kept_away_stays_away_though_it_says_nothing_itself() -> None:
 
 
 def test_terms_reach_into_the_namespaces_they_select() -> None:
+    """docs: assign-pod-node (Namespace selector)."""
     one = lab(2)
     one.namespace("other")
     one.client.patch("namespaces", "other", {"metadata": {"labels": {"team": "x"}}})
@@ -135,6 +141,7 @@ def test_terms_reach_into_the_namespaces_they_select() -> None:
 
 
 def test_mismatched_label_keys_keep_away_others_only() -> None:
+    """docs: assign-pod-node (mismatchLabelKeys)."""
     one = lab(2)
     away = needs("podAntiAffinity", {**term("web", HOSTNAME), "mismatchLabelKeys": ["tenant"]})
     got = [put(one, pod(name, {"app": "web", "tenant": tenant}, affinity=away))
@@ -143,6 +150,7 @@ def test_mismatched_label_keys_keep_away_others_only() -> None:
 
 
 def test_preferred_nearness_prefers() -> None:
+    """upstream: plugins/interpodaffinity/scoring.go."""
     one = lab()
     there = put(one, pod("cache", {"app": "cache"}))
     preferred = {"podAffinity": {PREFERRED: [{"weight": 100, "podAffinityTerm": term("cache", HOSTNAME)}]}}
@@ -153,6 +161,8 @@ def test_preferred_nearness_prefers() -> None:
 
 
 def test_zones_stay_even_by_a_rule() -> None:
+    """docs: concepts/scheduling-eviction/topology-spread-constraints (Example: one topology spread constraint); e2e:
+    predicates.go "validates 4 pods with MaxSkew=1 are evenly distributed into 2 nodes"."""
     one = lab(0)
     for name, zone in (("n0", "a"), ("n2", "a"), ("n4", "a"), ("n1", "b")):
         one.node(name, labels={ZONE: zone})
@@ -162,6 +172,7 @@ def test_zones_stay_even_by_a_rule() -> None:
 
 
 def test_a_pod_that_would_make_zones_uneven_waits_and_it_says_why() -> None:
+    """docs: topology-spread-constraints: whenUnsatisfiable DoNotSchedule."""
     one = lab(2)
     one.client.patch("nodes", "n1", {"spec": {"unschedulable": True}})
     one.run()
@@ -171,6 +182,7 @@ def test_a_pod_that_would_make_zones_uneven_waits_and_it_says_why() -> None:
 
 
 def test_too_few_domains_count_as_an_empty_one() -> None:
+    """docs: topology-spread-constraints: minDomains."""
     one = lab(2)
     rule = spread(minDomains=3)
     got = [put(one, pod(name, topologySpreadConstraints=[rule])) for name in "abc"]
@@ -178,6 +190,7 @@ def test_too_few_domains_count_as_an_empty_one() -> None:
 
 
 def test_a_node_without_the_label_is_refused() -> None:
+    """docs: topology-spread-constraints (Implicit conventions)."""
     one = lab(0)
     one.node("plain")
     assert put(one, pod("a", topologySpreadConstraints=[spread()])) == ""
@@ -186,6 +199,7 @@ def test_a_node_without_the_label_is_refused() -> None:
 
 @pytest.mark.parametrize(("policy", "node"), [("Honor", "n0"), ("Ignore", "")])
 def test_a_tainted_zone_counts_unless_the_policy_honors_taints(policy: str, node: str) -> None:
+    """docs: topology-spread-constraints: nodeTaintsPolicy."""
     one = lab(1)
     one.node("n1", labels={ZONE: "b"}, taints=[{"key": "x", "effect": "NoSchedule"}])
     one.run()
@@ -195,6 +209,7 @@ def test_a_tainted_zone_counts_unless_the_policy_honors_taints(policy: str, node
 
 
 def test_only_pods_of_the_same_revision_count_with_match_label_keys() -> None:
+    """docs: topology-spread-constraints: matchLabelKeys."""
     one = lab(1)
     one.node("n1", labels={ZONE: "b"}, unschedulable=True)
     one.run()
@@ -205,6 +220,7 @@ def test_only_pods_of_the_same_revision_count_with_match_label_keys() -> None:
 
 
 def test_a_wish_spreads_and_forbids_nothing() -> None:
+    """docs: topology-spread-constraints: ScheduleAnyway."""
     one = lab(4)
     wish = spread("ScheduleAnyway", HOSTNAME)
     got = Counter(put(one, pod(f"p{number}", topologySpreadConstraints=[wish])) for number in range(8))
@@ -212,7 +228,7 @@ def test_a_wish_spreads_and_forbids_nothing() -> None:
 
 
 def test_counts_by_shape_equal_counts_by_looking_at_every_pod() -> None:
-    """The index against brute force, over random placements, removals and changes of labels."""
+    """k8snb: the index against brute force, over random placements, removals and changes of labels."""
     dice, cache = random.Random(3), Cache()
     there: dict[str, tuple[Object, str]] = {}
     for _ in range(500):
@@ -256,6 +272,8 @@ def finish(one: Lab) -> None:
 
 
 def test_a_more_important_pod_takes_the_place_of_a_less_important_one() -> None:
+    """docs: concepts/scheduling-eviction/pod-priority-preemption (Preemption); e2e:
+    test/e2e/scheduling/preemption.go "validates basic preemption works"."""
     one = full()
     assert put(one, important("vip")) == ""
     vip, victim = one.get("pods", "vip"), one.get("pods", "victim0")
@@ -270,6 +288,7 @@ def test_a_more_important_pod_takes_the_place_of_a_less_important_one() -> None:
 
 
 def test_room_made_for_one_is_not_given_to_a_less_important_other() -> None:
+    """docs: pod-priority-preemption (User exposed information): nominatedNodeName."""
     one = full()
     put(one, important("vip"))
     one.client.create("pods", important("other", priority="low"))
@@ -279,6 +298,7 @@ def test_room_made_for_one_is_not_given_to_a_less_important_other() -> None:
 
 
 def test_who_never_preempts_waits() -> None:
+    """docs: pod-priority-preemption (Non-preempting PriorityClass)."""
     one = full()
     one.client.create("priorityclasses", {"metadata": {"name": "meek"}, "value": 999, "preemptionPolicy": "Never"})
     assert put(one, important("vip", priority="meek")) == ""
@@ -289,6 +309,7 @@ def test_who_never_preempts_waits() -> None:
 
 
 def test_equals_are_not_driven_out() -> None:
+    """docs: pod-priority-preemption (Preemption): lower priority only."""
     one = full()
     assert put(one, pod("equal", containers=asking("800m"))) == ""
     assert why(one, "equal").endswith(
@@ -297,6 +318,7 @@ def test_equals_are_not_driven_out() -> None:
 
 
 def test_pods_that_a_budget_protects_go_last() -> None:
+    """docs: pod-priority-preemption (PodDisruptionBudget is supported, but not guaranteed)."""
     one = full(2)
     one.client.patch("pods", "victim0", {"metadata": {"labels": {"app": "kept"}}}, "default")
     spec = {"minAvailable": 1, "selector": {"matchLabels": {"app": "kept"}}}
@@ -307,6 +329,7 @@ def test_pods_that_a_budget_protects_go_last() -> None:
 
 
 def test_a_decision_about_a_failed_attempt_has_the_words_about_preemption() -> None:
+    """upstream: pkg/scheduler/framework/preemption: "preemption: …" in the FitError."""
     one = full()
     put(one, pod("equal", containers=asking("800m")))
     assert "No preemption victims" in one.controller.why(one.get("pods", "equal")).message
@@ -323,6 +346,7 @@ class EvenNodes(Plugin):
 
 
 def test_a_plugin_of_ones_own_joins_by_one_call() -> None:
+    """docs: concepts/scheduling-eviction/scheduling-framework (Plugin configuration)."""
     one = lab(2)
     one.controller.register(EvenNodes)
     one.run()
@@ -332,6 +356,7 @@ def test_a_plugin_of_ones_own_joins_by_one_call() -> None:
 
 
 def test_a_pod_chooses_its_profile_by_name() -> None:
+    """docs: reference/scheduling/config (Multiple profiles)."""
     labels = [{"key": HOSTNAME, "operator": "In", "values": ["n1"]}]
     added = {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": labels}]}}
     only = Profile("only-n1", args={"NodeAffinity": {"added_affinity": added}})
@@ -344,11 +369,13 @@ def test_a_pod_chooses_its_profile_by_name() -> None:
 
 
 def test_arguments_for_a_plugin_that_there_is_not_are_refused() -> None:
+    """upstream: pkg/scheduler/apis/config/validation."""
     with pytest.raises(ValueError, match="there is no plug-in NodeAfinity"):
         Profile(args={"NodeAfinity": {}}).made()
 
 
 def test_a_decision_keeps_raw_normal_and_weighed_scores() -> None:
+    """k8snb: every decision is kept."""
     one = lab(2)
     node = put(one, pod("a"))
     decision = one.controller.decision(one.get("pods", "a"))

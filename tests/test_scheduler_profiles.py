@@ -37,7 +37,7 @@ def fit(scoring: Object, name: str = "packing") -> Object:
 
 
 def test_most_allocated_fills_one_node_after_the_other() -> None:
-    """ "Resource Bin Packing" page: MostAllocated."""
+    """upstream: "Resource Bin Packing" page: MostAllocated."""
     packing = profiles_of(configuration({"schedulerName": "default-scheduler"}, fit({"type": "MostAllocated"})))
     one = lab(*packing, nodes=3)
     first = put(one, "a", schedulerName="packing")
@@ -47,6 +47,7 @@ def test_most_allocated_fills_one_node_after_the_other() -> None:
 
 
 def test_least_allocated_keeps_nodes_even() -> None:
+    """docs: concepts/scheduling-eviction/resource-bin-packing; reference/scheduling/config (LeastAllocated)."""
     one = lab(nodes=3)
     assert {put(one, f"p{number}") for number in range(3)} == {"n0", "n1", "n2"}
 
@@ -75,11 +76,12 @@ def by_shape(shape: list[Object]) -> Object:
     ],
 )  # fmt: skip
 def test_a_strategy_scores_by_what_would_be_used(wanted: Object, parts: list[tuple[int, int, int]], score: int) -> None:
+    """docs: concepts/scheduling-eviction/resource-bin-packing (RequestedToCapacityRatio)."""
     assert strategy(wanted).score(parts) == score
 
 
 def test_an_extended_resource_counts_for_those_who_ask_for_it() -> None:
-    """`calculateResourceAllocatableRequest` in resource_allocation.go."""
+    """upstream: `calculateResourceAllocatableRequest` in resource_allocation.go."""
     scoring = {"type": "MostAllocated", "resources": [{"name": "example.com/gpu", "weight": 5}]}
     one = lab(*profiles_of(configuration(fit(scoring, "default-scheduler"))))
     for name, gpus in (("n0", "8"), ("n1", "2")):
@@ -93,6 +95,7 @@ def test_an_extended_resource_counts_for_those_who_ask_for_it() -> None:
 
 
 def test_a_plugin_that_is_switched_off_says_nothing() -> None:
+    """docs: reference/scheduling/config (Extension points): disabled."""
     plain = {"plugins": {"score": {"disabled": [{"name": "*"}], "enabled": [{"name": "NodeResourcesFit", "weight": 5}]},
                          "filter": {"disabled": [{"name": "TaintToleration"}]}}}  # fmt: skip
     one = lab(*profiles_of(configuration(plain)))
@@ -119,6 +122,7 @@ def test_a_plugin_that_is_switched_off_says_nothing() -> None:
     ],
 )  # fmt: skip
 def test_what_a_configuration_gets_wrong_is_refused_by_name(wrong: Object, words: str) -> None:
+    """upstream: pkg/scheduler/apis/config/validation."""
     with pytest.raises(ValueError, match=words):
         profiles_of(wrong)
 
@@ -133,7 +137,8 @@ def with_images(one: Lab, name: str, **sizes: int) -> None:
 
 
 def test_a_pod_goes_where_its_image_is() -> None:
-    """`imagelocality/image_locality.go`: an image counts by its size and by the share of nodes that have it."""
+    """upstream: `imagelocality/image_locality.go`: an image counts by its size and by the share of nodes that have
+    it."""
     one = lab()
     with_images(one, "n0", web=900, other=900)
     with_images(one, "n1", other=900)
@@ -145,6 +150,7 @@ def test_a_pod_goes_where_its_image_is() -> None:
 
 
 def test_a_small_image_makes_no_difference() -> None:
+    """upstream: plugins/imagelocality/image_locality.go: minThreshold."""
     one = lab()
     with_images(one, "n0", web=40)
     with_images(one, "n1")
@@ -154,6 +160,7 @@ def test_a_small_image_makes_no_difference() -> None:
 
 
 def test_an_image_that_comes_later_counts_for_the_next_pod_of_a_template() -> None:
+    """upstream: plugins/imagelocality reads each node's images anew."""
     one = lab(nodes=2)
     owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "s", "uid": "s", "controller": True}
 

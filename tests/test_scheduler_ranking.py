@@ -72,6 +72,7 @@ def slowly(algorithm: Algorithm, cache: Cache, pod: Object) -> Result:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_best_of_groups_is_the_best_of_all_nodes(seed: int) -> None:
+    """k8snb: an index finds what a scan over all nodes finds."""
     dice = random.Random(seed)
     cache = Cache()
     for number in range(40):
@@ -107,6 +108,7 @@ def _disturb(cache: Cache, dice: random.Random, placed: list[Object]) -> None:
 
 
 def test_a_pod_costs_as_much_as_there_are_changed_nodes() -> None:
+    """k8snb: the cost of a pod grows with what has changed."""
     dice = random.Random(1)
     cache = Cache()
     for number in range(200):

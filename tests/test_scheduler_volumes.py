@@ -99,11 +99,13 @@ def volume_of(one: Lab, name: str = "c") -> str:
 
 
 def test_a_pod_whose_claim_is_not_there_waits_for_it() -> None:
+    """upstream: plugins/volumebinding: "persistentvolumeclaim … not found"."""
     one = put(lab(), using("c"))
     assert why(one) == '0/3 nodes are available: persistentvolumeclaim "c" not found.'
 
 
 def test_a_pod_waits_until_its_claim_is_bound() -> None:
+    """upstream: plugins/volumebinding: ErrUnboundImmediatePVC, "pod has unbound immediate PersistentVolumeClaims"."""
     one = put(lab(*STORAGE), claim(), using("c"))
     assert why(one) == "0/3 nodes are available: pod has unbound immediate PersistentVolumeClaims."
     put(one, volume("v"))
@@ -111,6 +113,7 @@ def test_a_pod_waits_until_its_claim_is_bound() -> None:
 
 
 def test_a_claim_on_its_way_out_takes_no_more_pods() -> None:
+    """upstream: plugins/volumebinding: "persistentvolumeclaim … is being deleted"."""
     one = put(lab(*STORAGE), volume("v"), claim(), using("c", name="first"))
     one.client.delete("persistentvolumeclaims", "c", "default")
     one.run()
@@ -119,6 +122,7 @@ def test_a_claim_on_its_way_out_takes_no_more_pods() -> None:
 
 
 def test_a_claim_that_has_lost_its_volume_takes_no_pods() -> None:
+    """upstream: plugins/volumebinding: "persistentvolumeclaim … bound to non-existent persistentvolume …"."""
     one = put(lab(*STORAGE), volume("v"), claim())
     one.client.delete("persistentvolumes", "v")
     one.apply("persistentvolumes", "v", {"metadata": {"finalizers": None}}, "")
@@ -128,6 +132,8 @@ def test_a_claim_that_has_lost_its_volume_takes_no_pods() -> None:
 
 
 def test_a_pod_waits_for_its_own_claim_to_be_made() -> None:
+    """docs: concepts/storage/ephemeral-volumes; plugins/volumebinding: "waiting for ephemeral volume controller to
+    create the persistentvolumeclaim …"."""
     template = {"volumeClaimTemplate": {"spec": claim()["spec"]}}
     one = put(lab(), pod("p", volumes=[{"name": "scratch", "ephemeral": template}]))
     said = 'waiting for ephemeral volume controller to create the persistentvolumeclaim "p-scratch"'
@@ -135,6 +141,7 @@ def test_a_pod_waits_for_its_own_claim_to_be_made() -> None:
 
 
 def test_a_waiting_pod_costs_nothing_while_nothing_happens() -> None:
+    """k8snb: no hot loop."""
     one = put(lab(*STORAGE), claim(), using("c"))
     one.wait(700)
     revision = one.store.revision
@@ -147,11 +154,14 @@ def test_a_waiting_pod_costs_nothing_while_nothing_happens() -> None:
 
 
 def test_a_pod_goes_where_its_volume_is() -> None:
+    """docs: concepts/storage/persistent-volumes (Node Affinity); e2e: test/e2e/storage/persistent_volumes-local.go
+    "should fail scheduling due to different NodeAffinity"."""
     one = put(lab(*STORAGE), volume("v", **on("n2")), claim(), using("c"))
     assert node_of(one) == "n2"
 
 
 def test_a_pod_that_its_volume_cannot_follow_waits() -> None:
+    """upstream: plugins/volumebinding: ErrReasonNodeConflict, "node(s) had volume node affinity conflict"."""
     one = put(
         lab(*STORAGE), volume("v", **on("n2")), claim(), using("c", nodeSelector={"kubernetes.io/hostname": "n1"})
     )
@@ -162,11 +172,13 @@ def test_a_pod_that_its_volume_cannot_follow_waits() -> None:
 
 
 def test_a_volume_of_a_zone_draws_its_pod_there() -> None:
+    """upstream: plugins/volumezone."""
     one = put(lab(*STORAGE), volume("v", labels={"topology.kubernetes.io/zone": "zone-1__zone-7"}), claim(), using("c"))
     assert node_of(one) == "n1"
 
 
 def test_no_node_in_the_volumes_zone_is_said_so() -> None:
+    """upstream: plugins/volumezone: ErrReasonConflict, "node(s) had no available volume zone"."""
     one = put(lab(*STORAGE), volume("v", labels={"topology.kubernetes.io/zone": "moon"}), claim(), using("c"))
     assert why(one) == "0/3 nodes are available: 3 node(s) had no available volume zone."
 
@@ -175,6 +187,7 @@ def test_no_node_in_the_volumes_zone_is_said_so() -> None:
 
 
 def test_a_local_volume_is_bound_on_the_node_that_the_pod_gets() -> None:
+    """docs: concepts/storage/volumes (local); e2e: persistent_volumes-local.go "StatefulSet with pod affinity"."""
     one = put(lab(*STORAGE), storage_class("local", NO_PROVISIONER))
     for number in range(3):
         put(one, volume(f"v{number}", storageClassName="local", **on(f"n{number}")))
@@ -185,6 +198,7 @@ def test_a_local_volume_is_bound_on_the_node_that_the_pod_gets() -> None:
 
 
 def test_the_pod_is_bound_only_after_its_claims() -> None:
+    """upstream: plugins/volumebinding: PreBind."""
     one = put(lab(*STORAGE), storage_class("local", NO_PROVISIONER), volume("v", storageClassName="local", **on("n1")))
     put(one, claim(storageClassName="local"), using("c"))
     bound = next(
@@ -197,6 +211,8 @@ def test_the_pod_is_bound_only_after_its_claims() -> None:
 
 
 def test_nodes_without_a_volume_to_bind_are_passed_over() -> None:
+    """upstream: plugins/volumebinding: ErrReasonBindConflict, "node(s) didn't find available persistent volumes to
+    bind"."""
     one = put(lab(*STORAGE), storage_class("local", NO_PROVISIONER), volume("v", storageClassName="local", **on("n9")))
     put(one, claim(storageClassName="local"), using("c"))
     assert why(one) == "0/3 nodes are available: 3 node(s) didn't find available persistent volumes to bind."
@@ -205,6 +221,7 @@ def test_nodes_without_a_volume_to_bind_are_passed_over() -> None:
 
 
 def test_two_pods_do_not_get_one_volume() -> None:
+    """upstream: plugins/volumebinding/assume_cache.go."""
     one = put(lab(*STORAGE), storage_class("local", NO_PROVISIONER))
     for number in range(2):
         put(one, volume(f"v{number}", storageClassName="local", **on(f"n{number}")))
@@ -217,6 +234,7 @@ def test_two_pods_do_not_get_one_volume() -> None:
 
 
 def test_all_claims_of_a_pod_are_met_on_one_node() -> None:
+    """upstream: plugins/volumebinding/binder.go: FindPodVolumes."""
     one = put(lab(*STORAGE), storage_class("local", NO_PROVISIONER))
     for name, size, node in (("a0", "1Gi", "n0"), ("a1", "1Gi", "n1"), ("b1", "5Gi", "n1"), ("b2", "5Gi", "n2")):
         put(one, volume(name, size, storageClassName="local", **on(node)))
@@ -226,6 +244,7 @@ def test_all_claims_of_a_pod_are_met_on_one_node() -> None:
 
 
 def test_two_claims_of_a_pod_do_not_get_one_volume() -> None:
+    """upstream: plugins/volumebinding/binder.go: findMatchingVolumes, chosenPVs."""
     one = put(lab(*STORAGE), storage_class("local", NO_PROVISIONER))
     for name in ("v", "w"):
         put(one, volume(name, storageClassName="local", **on("n1")))
@@ -235,6 +254,7 @@ def test_two_claims_of_a_pod_do_not_get_one_volume() -> None:
 
 
 def test_a_volume_that_was_reserved_for_the_claim_is_used_or_none() -> None:
+    """docs: concepts/storage/persistent-volumes (Reserving a PersistentVolume)."""
     one = put(lab(*STORAGE), storage_class("local", NO_PROVISIONER))
     put(one, volume("free", storageClassName="local", **on("n1")))
     reserved = {"claimRef": {"namespace": "default", "name": "c"}}
@@ -245,7 +265,7 @@ def test_a_volume_that_was_reserved_for_the_claim_is_used_or_none() -> None:
 
 
 def test_a_reservation_that_cannot_be_reached_means_that_nothing_fits() -> None:
-    """`FindMatchingVolume` in component-helpers/storage/volume/pv_helpers.go."""
+    """upstream: `FindMatchingVolume` in component-helpers/storage/volume/pv_helpers.go."""
     asked = claim()
     asked["metadata"]["uid"] = "1"
     free = {**volume("free"), "status": {"phase": "Available"}}
@@ -255,6 +275,7 @@ def test_a_reservation_that_cannot_be_reached_means_that_nothing_fits() -> None:
 
 
 def test_a_volume_is_made_for_the_node_that_the_pod_gets() -> None:
+    """docs: concepts/storage/storage-classes (Volume binding mode)."""
     one = put(lab(*STORAGE), storage_class("cloud", Cloud.name), claim(storageClassName="cloud"))
     put(one, using("c", nodeSelector={"kubernetes.io/hostname": "n2"}))
     assert node_of(one) == "n2"
@@ -264,6 +285,7 @@ def test_a_volume_is_made_for_the_node_that_the_pod_gets() -> None:
 
 
 def test_a_class_that_does_not_reach_a_node_is_not_used_there() -> None:
+    """docs: storage-classes (Allowed topologies)."""
     expression = {"key": "topology.kubernetes.io/zone", "values": ["zone-1"]}
     topologies = {"allowedTopologies": [{"matchLabelExpressions": [expression]}]}
     one = put(lab(*STORAGE), storage_class("cloud", Cloud.name, **topologies), claim(storageClassName="cloud"))
@@ -271,6 +293,7 @@ def test_a_class_that_does_not_reach_a_node_is_not_used_there() -> None:
 
 
 def test_a_pod_whose_volume_is_not_made_in_ten_minutes_is_tried_again() -> None:
+    """docs: reference/scheduling/config (VolumeBindingArgs.bindTimeoutSeconds)."""
     cloud = Cloud()
     cloud.broken = "out of disks"
     one = put(
@@ -285,6 +308,7 @@ def test_a_pod_whose_volume_is_not_made_in_ten_minutes_is_tried_again() -> None:
 
 
 def test_a_provisioner_that_gives_a_node_back_sends_the_pod_elsewhere() -> None:
+    """upstream: plugins/volumebinding/binder.go: checkBindings, the selected-node annotation was removed."""
     cloud = Cloud()
     cloud.broken = "not on this node"
     one = put(
@@ -299,6 +323,7 @@ def test_a_provisioner_that_gives_a_node_back_sends_the_pod_elsewhere() -> None:
 
 
 def test_a_pod_that_goes_while_it_waits_for_its_volume_takes_no_room() -> None:
+    """upstream: plugins/volumebinding: Unreserve."""
     cloud = Cloud()
     cloud.broken = "wait"
     big = {"containers": [container(resources={"requests": {"cpu": "3"}})]}
@@ -311,6 +336,7 @@ def test_a_pod_that_goes_while_it_waits_for_its_volume_takes_no_room() -> None:
 
 
 def test_a_pod_of_the_same_name_starts_anew() -> None:
+    """upstream: pkg/scheduler/eventhandlers.go: a pod is known by its UID."""
     cloud = Cloud()
     cloud.broken = "wait"
     one = put(lab(*STORAGE, cloud=cloud), storage_class("cloud", Cloud.name))
@@ -325,6 +351,8 @@ def test_a_pod_of_the_same_name_starts_anew() -> None:
 
 
 def test_other_pods_are_scheduled_while_one_waits_for_its_volume() -> None:
+    """docs: concepts/scheduling-eviction/scheduling-framework (Scheduling cycle & binding cycle): binding cycles may
+    run concurrently."""
     cloud = Cloud()
     cloud.broken = "wait"
     one = put(
@@ -350,6 +378,7 @@ def test_published_capacity_is_heeded() -> None:
 
 
 def test_a_claim_for_one_pod_has_one_pod_in_the_whole_cluster() -> None:
+    """docs: persistent-volumes (Access Modes): ReadWriteOncePod; plugins/volumerestrictions."""
     one = put(lab(*STORAGE), volume("v", accessModes=["ReadWriteOncePod"]), claim(mode="ReadWriteOncePod"))
     one.client.create("pods", using("c", name="first"))
     put(one, using("c", name="second"))
@@ -364,6 +393,7 @@ def test_a_claim_for_one_pod_has_one_pod_in_the_whole_cluster() -> None:
 
 
 def test_a_node_takes_no_more_volumes_than_its_driver_allows() -> None:
+    """docs: concepts/storage/storage-limits; plugins/nodevolumelimits."""
     one = put(lab(*STORAGE, nodes=1), storage_class("cloud", Cloud.name))
     drivers = [{"name": Cloud.name, "nodeID": "n0", "topologyKeys": [], "allocatable": {"count": 2}}]
     one.client.create("csinodes", {"metadata": {"name": "n0"}, "spec": {"drivers": drivers}})
@@ -377,6 +407,7 @@ def test_a_node_takes_no_more_volumes_than_its_driver_allows() -> None:
 
 
 def test_a_volume_counts_once_however_many_pods_use_it() -> None:
+    """upstream: plugins/nodevolumelimits/csi.go: unique volume names."""
     one = put(lab(*STORAGE, nodes=1), storage_class("cloud", Cloud.name), claim(storageClassName="cloud"))
     drivers = [{"name": Cloud.name, "nodeID": "n0", "topologyKeys": [], "allocatable": {"count": 1}}]
     one.client.create("csinodes", {"metadata": {"name": "n0"}, "spec": {"drivers": drivers}})
@@ -385,6 +416,7 @@ def test_a_volume_counts_once_however_many_pods_use_it() -> None:
 
 
 def test_what_is_on_the_node_already_is_no_more_to_carry() -> None:
+    """upstream: plugins/nodevolumelimits/csi.go: attachedVolumes."""
     one = put(lab(*STORAGE, nodes=1), storage_class("cloud", Cloud.name))
     for each in ("a", "b"):
         put(one, claim(each, storageClassName="cloud"), using(each, name=each))
@@ -395,6 +427,7 @@ def test_what_is_on_the_node_already_is_no_more_to_carry() -> None:
 
 
 def test_the_verdicts_are_kept() -> None:
+    """k8snb: every decision is kept."""
     one = put(lab(*STORAGE), volume("v", **on("n9")), claim(), using("c"))
     decision = one.controller.why(one.get("pods", "p"))
     assert decision.refusals["n0"] == ("VolumeBinding", "node(s) had volume node affinity conflict")

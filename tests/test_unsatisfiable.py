@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import yaml
+from cluster_lab import boot
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import BY_GVK
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 
 Object = dict[str, Any]
@@ -167,16 +167,9 @@ spec: {minAvailable: 9, selector: {matchLabels: {app: web}}}
 
 @pytest.fixture
 def found() -> Iterator[Cluster]:
-    cluster = Cluster(nodes=2, runtime="simulated", clock=VirtualClock(), seed=1)
-    cluster.pump.on_failure = _fail
-    cluster.start(wait=0)
-    cluster.settle()
+    cluster = boot()
     yield cluster
     cluster.delete()
-
-
-def _fail(component: str, details: str) -> None:
-    raise AssertionError(f"{component}: {details}")
 
 
 def look_up(obj: Any, path: str) -> Any:
@@ -187,6 +180,7 @@ def look_up(obj: Any, path: str) -> Any:
 
 @pytest.mark.parametrize("name", CASES)
 def test_what_cannot_come_true_is_told_and_costs_next_to_nothing(found: Cluster, name: str) -> None:
+    """upstream: each case names its own source."""
     case = CASES[name]
     made = [
         found.client.create(BY_GVK[obj["apiVersion"], obj["kind"]], obj, "default") for obj in _read(case.manifests)

@@ -15,12 +15,15 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
+from k8snb.apimachinery import bootstrap_token
+from k8snb.apimachinery.bootstrap_token import NAMESPACE, lets_in
 from k8snb.apimachinery.errors import ApiError, internal
 from k8snb.apimachinery.kinds import Kind, find
 from k8snb.apimachinery.meta import Object, uid_of
 from k8snb.apiserver.identity import ISSUER, Identity
 from k8snb.apiserver.rbac import Attributes
 from k8snb.client import ADMIN, User
+from k8snb.clock import Clock
 from k8snb.etcd import Store
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ class Server(Protocol):
     """What the authenticator may ask the apiserver for."""
 
     store: Store
+    clock: Clock
     authorizer: Authorizer
 
 
@@ -73,10 +77,20 @@ class Authenticator:
         """The user, and which of the audiences the token is for. Raises ValueError with the reason."""
         if self._admin_token and hmac.compare_digest(token.encode(), self._admin_token.encode()):
             return complete(ADMIN), list(audiences)
+        if parts := bootstrap_token.SHAPE.fullmatch(token):
+            return self._bootstrapping(*parts.groups()), list(audiences)
         claims = self._identity.verify(token, audiences or (ISSUER,))
         self._check_bound(claims["kubernetes.io"])
         wanted = audiences or (ISSUER,)
         return _account(claims), [audience for audience in wanted if audience in claims["aud"]]
+
+    def _bootstrapping(self, identifier: str, secret: str) -> User:
+        """The user of a bootstrap token, if a Secret of `kube-system` says that it may be used so."""
+        record = self._server.store.get(_kind("secrets").key(NAMESPACE, bootstrap_token.secret_name(identifier)))
+        good = record is not None and lets_in(record.value, identifier, secret, self._server.clock.now())
+        if record is None or not good:
+            raise ValueError("invalid bearer token")
+        return complete(User(f"system:bootstrap:{identifier}", bootstrap_token.groups_of(record.value) or ()))
 
     def _check_bound(self, private: Object) -> None:
         """The account, and the Secret or Pod that a token is bound to, are there and are still the same ones."""

@@ -295,6 +295,12 @@ CONTROLLER_ROLES: dict[str, tuple[Rule, ...]] = {
         may(f"create delete update {READ}", "endpointslices", "discovery.k8s.io"),
         EVENTS,
     ),
+    "endpointslicemirroring-controller": (
+        may(READ, "endpoints services"),
+        may("update", "endpoints/finalizers services/finalizers"),
+        may(f"create delete update {READ}", "endpointslices", "discovery.k8s.io"),
+        EVENTS,
+    ),
     "service-controller": (
         may(READ, "services"),
         may("patch update", "services services/status"),
@@ -341,6 +347,8 @@ CONTROLLER_ROLES: dict[str, tuple[Rule, ...]] = {
         may("delete get update", "secrets"),
         EVENTS,
     ),
+    "bootstrap-signer": (may(READ, "secrets"), may("get update", "configmaps", names="cluster-info"), EVENTS),
+    "token-cleaner": (may(f"delete {READ}", "secrets"), EVENTS),
     "clusterrole-aggregation-controller": (may(f"escalate patch update {READ}", "clusterroles", GROUP),),
     "certificate-controller": (
         may(f"delete {READ}", "certificatesigningrequests", "certificates.k8s.io"),

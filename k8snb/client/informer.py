@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from k8snb.apimachinery.errors import ApiError, Postponed
 from k8snb.apimachinery.meta import Object, key_of, namespace_of, revision_of
@@ -63,7 +63,7 @@ class Informer:
             return list(objects)
         return [obj for obj in objects if selector.matches(obj["metadata"].get("labels") or {})]
 
-    def by_index(self, index: str, value: str) -> Iterable[Object]:
+    def by_index(self, index: str, value: str) -> Collection[Object]:
         """The objects for which an index function gave this value."""
         return self._indices[index].get(value, {}).values()
 

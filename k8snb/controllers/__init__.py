@@ -4,7 +4,9 @@ Interface: `CONTROLLERS`: name → class, made as `make(context, informers)` and
 run; `identity_controllers(…)`: those that need the cluster's certificate or signing key besides.
 The rule not to break: controllers do not know each other; what one does, another sees through the apiserver.
 Source: `cmd/kube-controller-manager/names` in the kubernetes repository: the names here are those of its
-`--controllers` flag.
+`--controllers` flag. Of upstream's, these are not implemented by k8snb: ttl (a hint for kubelets how long to keep
+Secrets), legacy-serviceaccount-token-cleaner, resourceclaim, service-cidr, storageversion-garbage-collector and
+storage-version-migrator.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from k8snb.client.context import Context
 from k8snb.client.controller import Controller
 from k8snb.client.informer import Informers
 from k8snb.controllers.attachdetach import AttachDetachController
+from k8snb.controllers.bootstrap import BootstrapSigner, TokenCleaner
 from k8snb.controllers.certificates import CSRApprovingController, CSRSigningController, SignRequest
+from k8snb.controllers.certificates_cleaner import CSRCleanerController
 from k8snb.controllers.clusterroleaggregation import ClusterRoleAggregationController
 from k8snb.controllers.cronjob import CronJobController
 from k8snb.controllers.daemonset import DaemonSetController
@@ -24,6 +28,7 @@ from k8snb.controllers.deployment import DeploymentController
 from k8snb.controllers.disruption import DisruptionController
 from k8snb.controllers.endpoints import EndpointsController
 from k8snb.controllers.endpointslice import EndpointSliceController
+from k8snb.controllers.endpointslicemirroring import EndpointSliceMirroringController
 from k8snb.controllers.ephemeral import EphemeralVolumeController
 from k8snb.controllers.expand import ExpandController
 from k8snb.controllers.garbagecollector import GarbageCollector
@@ -65,8 +70,12 @@ CONTROLLERS: dict[str, Make] = {
     "ttl-after-finished-controller": TTLAfterFinishedController,
     "endpoints-controller": EndpointsController,
     "endpointslice-controller": EndpointSliceController,
+    "endpointslice-mirroring-controller": EndpointSliceMirroringController,
     "clusterrole-aggregation-controller": ClusterRoleAggregationController,
     "certificatesigningrequest-approving-controller": CSRApprovingController,
+    "certificatesigningrequest-cleaner-controller": CSRCleanerController,
+    "bootstrap-signer-controller": BootstrapSigner,
+    "token-cleaner-controller": TokenCleaner,
     "persistentvolume-binder-controller": PersistentVolumeController,
     "persistentvolume-attach-detach-controller": AttachDetachController,
     "persistentvolume-expander-controller": ExpandController,

@@ -4,8 +4,8 @@ Interface: `NodeLifecycleController`. A node's life signs are its Lease in `kube
 status.
 The rule not to break: silence is measured on this controller's own clock from when it heard the node last; what a
 node's clock says is compared with nothing.
-Source: `pkg/controller/nodelifecycle` in the kubernetes repository. Upstream also slows down when a whole zone falls
-silent, for then the network is more likely to be broken than all nodes.
+Source: `pkg/controller/nodelifecycle` in the kubernetes repository. How fast nodes lose their pods when many fall
+silent is in `nodelifecycle_zones.py`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from k8snb.apimachinery.meta import (
     is_true,
     name_of,
     namespace_of,
+    revision_of,
     uid_of,
     with_condition,
     with_path,
@@ -29,6 +30,7 @@ from k8snb.client.controller import Controller
 from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
+from k8snb.controllers.nodelifecycle_zones import Zones
 from k8snb.controllers.pods import NODE, is_ready, nodes_of
 
 GRACE, STARTUP_GRACE = 40.0, 60.0  # seconds; the first is 50 in upstream since 1.32
@@ -47,6 +49,7 @@ TAINTS = {
     ("PIDPressure", "True"): ("node.kubernetes.io/pid-pressure", (NO_SCHEDULE,)),
     ("NetworkUnavailable", "True"): ("node.kubernetes.io/network-unavailable", (NO_SCHEDULE,)),
 }
+EVICTING = {(NOT_READY, NO_EXECUTE), (UNREACHABLE, NO_EXECUTE)}
 OURS = {(key, effect) for key, effects in TAINTS.values() for effect in effects} | {(UNSCHEDULABLE, NO_SCHEDULE)}
 
 
@@ -62,6 +65,7 @@ class NodeLifecycleController(Controller):
         self.leases = informers.get("leases")
         self.leases.on_change(self._lease_changed)
         self.nodes = informers.get("nodes")
+        self.zones = Zones(self.nodes, self.clock)
         self.nodes.on_change(self._node_changed)
 
     # life signs
@@ -71,6 +75,8 @@ class NodeLifecycleController(Controller):
             self._heard[name_of(new)] = self.clock.monotonic()
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
+        for name in self.zones.moved(old, new):
+            self.queue.add(name, revision_of(new or old or {"metadata": {}}))
         if new is None:
             self._lost(old or {"metadata": {}})
             return
@@ -131,11 +137,26 @@ class NodeLifecycleController(Controller):
 
     def _set_taints(self, key: str, node: Object) -> None:
         taints = get_path(node, "spec.taints") or []
-        wanted = taints_for(node, timestamp(self.clock.now()))
+        wanted = self._patiently(key, node, taints_for(node, timestamp(self.clock.now())))
         if wanted != taints:
             exactly = {"resourceVersion": node["metadata"]["resourceVersion"]}
             patch = {"metadata": exactly, "spec": {"taints": wanted or None}}
             self.wrote(key, self.nodes, self.client.patch("nodes", key, patch, content_type=MERGE))
+
+    def _patiently(self, key: str, node: Object, wanted: list[Object]) -> list[Object]:
+        """The wanted taints without those that would drive pods out before it is the node's turn."""
+        evicting = [taint for taint in wanted if _id(taint) in EVICTING]
+        if not evicting:
+            return wanted
+        staying = [taint for taint in wanted if taint not in evicting]
+        if self.zones.all_are_silent:
+            return staying
+        if any(_id(taint) in EVICTING for taint in get_path(node, "spec.taints") or ()):
+            return wanted
+        wait = self.zones.wait_for(node)
+        if wait:
+            self.queue.add_after(key, wait)
+        return wanted if wait == 0 else staying
 
     def _mark_pods(self, node: Object) -> None:
         """Pods on a node that is not ready get no traffic."""

@@ -1,0 +1,95 @@
+"""node-lifecycle-controller's patience: how fast nodes of a zone may lose their pods, when many of them are silent.
+
+Interface: `Zones(nodes, clock)`: `wait_for(node)` says how long a node's NoExecute taint has to wait, None for as long
+as it is so with its zone; `moved(old, new)` says which nodes are worth another look.
+The rule not to break: where no node at all is ready, none loses its pods, for then the network is more likely to be
+broken than every machine.
+Source: https://kubernetes.io/docs/concepts/architecture/nodes/#rate-limits-on-eviction, and
+`pkg/controller/nodelifecycle` in the kubernetes repository.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from k8snb.apimachinery.meta import Object, is_true, labels_of, name_of
+from k8snb.client.informer import Informer
+from k8snb.clock import Clock
+
+RATE, SLOW_RATE = 0.1, 0.01  # nodes a second
+UNHEALTHY = 0.55  # the share of silent nodes at which a zone is partially disrupted
+LARGE = 50  # nodes, above which a partially disrupted zone still goes on, slowly
+FEW = 2  # so many silent nodes never make a disruption
+READINESS = "zone and readiness"
+NORMAL, PARTIAL, FULL = "Normal", "PartialDisruption", "FullDisruption"
+REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
+READY, SILENT = "ready", "silent"
+
+
+class Zones:
+    """The state of each zone, from an index of the nodes; nothing is counted again that has not changed."""
+
+    def __init__(self, nodes: Informer, clock: Clock) -> None:
+        self._nodes = nodes
+        self._clock = clock
+        self._free_at: dict[str, float] = {}  # zone → when the next of its nodes may be emptied
+        self._states: dict[str, str] = {}
+        nodes.add_index(READINESS, _places)
+
+    def wait_for(self, node: Object) -> float | None:
+        """Seconds until the node may lose its pods; None while nothing says when. A node that may has had its turn."""
+        rate = self._rate(zone_of(node))
+        if rate == 0:
+            return None
+        now = self._clock.monotonic()
+        left = self._free_at.get(zone_of(node), now) - now
+        if left <= 0:
+            self._free_at[zone_of(node)] = now + 1 / rate
+        return max(left, 0.0)
+
+    def moved(self, old: Object | None, new: Object | None) -> Iterable[str]:
+        """The silent nodes, by name, whose patience a change of one node has changed."""
+        if old is not None and new is not None and _places(old) == _places(new):
+            return ()
+        zones = {zone_of(node) for node in (old, new) if node is not None}
+        before = {zone: self._states.get(zone) for zone in zones} | {"": self._states.get("")}
+        self._states.update({zone: self.state(zone) for zone in zones}, **{"": self._whole()})
+        if before[""] != self._states[""]:
+            return [name_of(node) for node in self._nodes.by_index(READINESS, SILENT)]
+        changed = [zone for zone in zones if before[zone] != self._states[zone]]
+        return [name_of(node) for zone in changed for node in self._nodes.by_index(READINESS, f"{zone} {SILENT}")]
+
+    @property
+    def all_are_silent(self) -> bool:
+        return self._whole() == FULL
+
+    def state(self, zone: str) -> str:
+        ready, silent = self._count(f"{zone} {READY}"), self._count(f"{zone} {SILENT}")
+        if silent and not ready:
+            return FULL
+        return PARTIAL if silent > FEW and silent / (silent + ready) >= UNHEALTHY else NORMAL
+
+    def _whole(self) -> str:
+        return FULL if self._count(SILENT) and not self._count(READY) else NORMAL
+
+    def _rate(self, zone: str) -> float:
+        if self.all_are_silent:
+            return 0.0
+        if self.state(zone) != PARTIAL:
+            return RATE
+        size = self._count(f"{zone} {READY}") + self._count(f"{zone} {SILENT}")
+        return SLOW_RATE if size > LARGE else 0.0
+
+    def _count(self, place: str) -> int:
+        return len(self._nodes.by_index(READINESS, place))
+
+
+def zone_of(node: Object) -> str:
+    """Region and zone of a node; nodes without either are a zone of their own."""
+    return "/".join(labels_of(node).get(label, "") for label in (REGION, ZONE))
+
+
+def _places(node: Object) -> list[str]:
+    """Index function: whether the node is ready, in the cluster and in its zone."""
+    word = READY if is_true(node, "Ready") else SILENT
+    return [word, f"{zone_of(node)} {word}"]
