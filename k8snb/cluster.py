@@ -446,6 +446,7 @@ class Cluster:
         with self.pump.lock:
             made.store = fork(self.store, then.revision)
         made.why, made.identity = f"forked from {self.name} at revision {then.revision}", self.identity.fork(clock)
+        made.pump.on_failure = self.pump.on_failure
         made.forked = Forked(self.name, then.revision, then.moment.time)
         revival.give_back_leases(made.store, then.moment.time)
         restored = Restored(revival.awake(nodes), revival.known_times(then.history))

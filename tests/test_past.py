@@ -5,16 +5,17 @@ Nothing upstream does this; what is read has to be what was there, which the tes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
+from cluster_lab import boot
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import find
 from k8snb.client import User
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook import kat, kdiff, krewind
@@ -40,7 +41,7 @@ class Story:
     """A cluster with a history: `notes` are what kubectl printed at revisions of it."""
 
     def __init__(self) -> None:
-        self.cluster = made()
+        self.cluster = boot(cpus="4", memory="8Gi")
         self.notes: dict[int, dict[str, str]] = {}
         self.cluster.run_for(30)
         self.do("create deployment web --image=nginx --replicas=2", 60)
@@ -59,13 +60,6 @@ class Story:
             self.notes[self.cluster.store.revision] = {line: self.cluster.kubectl.run(line).text for line in LINES}
 
 
-def made(**more: Any) -> Cluster:
-    cluster = Cluster(nodes=2, runtime="simulated", clock=VirtualClock(), seed=1, cpus="4", memory="8Gi", **more)
-    cluster.start(wait=0)
-    cluster.settle()
-    return cluster
-
-
 @pytest.fixture(scope="module")
 def story() -> Iterator[Story]:
     told = Story()
@@ -80,7 +74,7 @@ def cluster(story: Story) -> Cluster:
 
 @pytest.fixture
 def fresh() -> Iterator[Cluster]:
-    cluster = made()
+    cluster = boot(cpus="4", memory="8Gi")
     yield cluster
     cluster.delete()
 
@@ -148,8 +142,6 @@ def test_a_moment_is_not_changed_by_what_comes_after_it(fresh: Cluster) -> None:
 
 
 def without_ages(text: str) -> list[str]:
-    import re
-
     return [re.sub(r"\b(\d+[dhms])+\b|<unknown>", "AGE", " ".join(line.split())) for line in text.splitlines()]
 
 
