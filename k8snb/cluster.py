@@ -474,12 +474,10 @@ class Cluster:
         self, other: Cluster, *, namespace: str = "", kinds: Sequence[Kind] = (),
         sides: tuple[Then, Then] | None = None,
     ) -> tuple[list[Unlike], list[Count]]:  # fmt: skip
-        """What is unlike in this cluster and another, and how many pods each had since one was forked, as they are now
+        """What is unlike in this cluster and another, and how many pods each had since they were one: as they are now,
         or at the `sides` that `side_by_side` has found."""
         left, right = sides or self.side_by_side(other)
-        began = max((each.forked for each in (self, other) if each.forked), key=lambda each: each.time, default=None)
-        since, shared = (began.time, began.revision) if began else (left.moment.time, 0)
-        return unlike(left, right, namespace, kinds), counts(left, right, since, namespace, revision=shared)
+        return unlike(left, right, namespace, kinds), counts(left, right, namespace)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""

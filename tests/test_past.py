@@ -19,6 +19,7 @@ from k8snb.client import User
 from k8snb.cluster import Cluster
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook import kat, kdiff, krewind
+from k8snb.story.futures import shared
 from k8snb.story.moments import NoMomentError
 from k8snb.story.scenes import scenes
 from k8snb.story.then import Then
@@ -462,6 +463,28 @@ def test_two_futures_are_put_side_by_side(fresh: Cluster) -> None:
         assert (counts[-1].left, counts[-1].right) == ((5, 5), (2, 2))
     finally:
         other.delete()
+
+
+def test_forks_of_one_cluster_are_compared_from_where_they_parted(fresh: Cluster) -> None:
+    fresh.kubectl.run("create deployment web --image=nginx --replicas=2")
+    fresh.settle()
+    moment = fresh.at("now").moment
+    fresh.run_for(30)
+    one, two = (fresh.fork(moment, name) for name in ("one", "two"))
+    third = two.fork("now", "third")
+    try:
+        third.kubectl.run("scale deployment web --replicas=3")
+        third.run_for(30)
+        assert shared(one.history, two.history) == moment.revision < shared(two.history, third.history)
+        assert shared(fresh.history, third.history) == moment.revision
+        assert one.compare(third)[1][-1][1:] == ((2, 2), (3, 3))
+        other = boot(nodes=1)
+        assert shared(fresh.history, other.history) == 0
+        assert other.compare(one)[0]
+        other.delete()
+    finally:
+        for each in (one, two, third):
+            each.delete()
 
 
 @pytest.mark.process

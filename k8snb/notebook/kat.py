@@ -1,7 +1,7 @@
 """%kat: any answer of `get`, `describe`, `events`, `draw` and the story, as of a moment that is past.
 
 Interface: `COMMAND`, a row as kubectl has them; `run(cluster, words)`, `complete(cluster, words)`;
-`moment(cluster, words)`, the cluster as it was then.
+`moment(cluster, words)`, the cluster as it was then; `must_have_been(…)`, for what never was.
 The rule not to break: a line means the same as it does today, read from the history; what cannot be known of then is
 refused by name.
 Real kubectl knows the present alone.
@@ -32,6 +32,7 @@ from k8snb.story.trace import NOISE, summary
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from k8snb.apimachinery.kinds import Kind
     from k8snb.apiserver.history import Change
     from k8snb.cluster import Cluster
 
@@ -109,7 +110,7 @@ def _answer(cluster: Cluster, then: Then, line: list[str]) -> Any:
     if verb in NOT_KEPT:
         raise KubectlError(f"error: %kat {verb}: {NOT_KEPT[verb]}")
     if verb not in VERBS:
-        raise KubectlError(f"error: %kat {verb}: what is past can be read and not changed: {', '.join(VERBS)}; "
+        raise KubectlError(f"error: %kat {verb}: what is past can be read, by {', '.join(VERBS)}, and not be changed; "
                            f"%kfork {then.revision} goes on from there on simulated nodes")  # fmt: skip
     if any(word in ("-w", "--watch", "--watch-only") for word in rest):
         raise KubectlError(
@@ -151,6 +152,15 @@ def _drawn(then: Then, words: Sequence[str]) -> Picture:
     picture = kdraw.draw(cast("Cluster", then), words)
     picture.diagram = replace(picture.diagram, title=f"{picture.diagram.title}, as of {then.moment.words}")
     return picture
+
+
+def must_have_been(cluster: Cluster, asked: Sequence[tuple[Kind, str]], namespace: str) -> None:
+    """Raises KubectlError for an object that has never been there; without a namespace, objects of none are meant."""
+    for kind, name in asked:
+        place = namespace if kind.namespaced else ""
+        if name and (place or not kind.namespaced) and not cluster.history.of(kind, place, name):
+            raise KubectlError(f'error: {kind.qualified} "{name}": there is none, and there has never been one as far '
+                               "back as the history goes")  # fmt: skip
 
 
 def caption(then: Then) -> str:

@@ -18,7 +18,7 @@ from k8snb.kubectl import completion, flags, grammar, help
 from k8snb.kubectl.commands import COMMANDS as KUBECTL
 from k8snb.kubectl.grammar import Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
-from k8snb.notebook.kat import moment
+from k8snb.notebook.kat import moment, must_have_been
 from k8snb.notebook.kdraw import asked_for
 from k8snb.notebook.results import Result, body, page
 from k8snb.story.compared import OTHER, Compared, compare, without_noise
@@ -91,21 +91,12 @@ def _picked(cluster: Cluster, args: Arguments, found: list[Compared]) -> tuple[l
         and (selector.matches(labels_of(each.before or each.obj)) or selector.matches(labels_of(each.obj)))
     ]  # fmt: skip
     if asked and not chosen:
-        _must_have_been(cluster, asked, namespace)
+        must_have_been(cluster, asked, namespace)
     return (chosen, {}) if asked else without_noise(chosen)
 
 
 def _is_asked(each: Compared, kind: Kind, name: str) -> bool:
     return each.kind.qualified == kind.qualified and name in ("", name_of(each.obj))
-
-
-def _must_have_been(cluster: Cluster, asked: Sequence[tuple[Kind, str]], namespace: str) -> None:
-    """Raises KubectlError for an object that has never been there."""
-    for kind, name in asked:
-        place = namespace if kind.namespaced else ""
-        if name and (place or not kind.namespaced) and not cluster.history.of(kind, place, name):
-            raise KubectlError(f'error: {kind.qualified} "{name}": there is none, and there has never been one as far '
-                               "back as the history goes")  # fmt: skip
 
 
 def _output(found: Sequence[Compared], left: dict[str, int], before: Then, after: Then) -> Output:

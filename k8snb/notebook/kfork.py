@@ -86,12 +86,15 @@ def run(clusters: Clusters, name: str, words: Sequence[str]) -> Result:
         args = grammar.parse([name, *_guarded(words)], COMMANDS)
     except KubectlError as error:
         raise KubectlError(error.message.replace(f"kubectl {name}", f"%k{name}")) from None
+    if args.seconds("for") < 0:
+        raise KubectlError("error: --for lets time pass, and time does not go back: %kfork has a moment for that")
     return Result(Output(text=about(name))) if args.on("help") else _RUN[name](clusters, args)
 
 
 def _guarded(words: Sequence[str]) -> list[str]:
-    """`-30s` is a moment and no flag."""
-    return [f"{word[1:]} ago" if word[:1] == "-" and word[1:2].isdigit() else word for word in words]
+    """`-30s` is a moment and no flag, where it comes first."""
+    first = words[0] if words else ""
+    return [f"{first[1:]} ago", *words[1:]] if first[:1] == "-" and first[1:2].isdigit() else list(words)
 
 
 def _moment(words: Sequence[str]) -> str:

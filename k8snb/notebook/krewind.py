@@ -19,7 +19,8 @@ from k8snb.kubectl import completion, flags, grammar, help
 from k8snb.kubectl.grammar import INT, Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.notebook.draw import NoGraphvizError
-from k8snb.notebook.kat import moment
+from k8snb.notebook.kat import moment, must_have_been
+from k8snb.notebook.kdraw import asked_for
 from k8snb.notebook.results import Result, body, page
 from k8snb.printers import duration
 from k8snb.story.actors import YOU, actor_of
@@ -209,6 +210,8 @@ def run(cluster: Cluster, words: Sequence[str]) -> Rewind | Result:
         raise KubectlError(f"error: --from is revision {first.revision}, which comes after --to, {last.revision}")
     if args.number("frames") < 2:
         raise KubectlError("error: --frames wants 2 at least: how it began, and how it ended")
+    namespace = "" if args.on("all-namespaces") else args.text("namespace") or cluster.kubectl.namespace
+    must_have_been(cluster, asked_for(cluster.client, args.words), namespace)
     return Rewind(cluster, _drawn(args), span=(first, last), frames=args.number("frames"))
 
 
@@ -221,7 +224,7 @@ def _drawn(args: Arguments) -> list[str]:
 def _before_you(cluster: Cluster) -> Then:
     """The moment before the first thing that somebody did, or where the history begins."""
     history = cluster.history
-    first = next((change.revision for change in history.since(0) if actor_of(change.actor) == YOU), history.newest)
+    first = next((change.revision for change in history.since(0) if actor_of(change.actor) == YOU), history.oldest)
     return moment(cluster, str(max(first - 1, history.oldest)))
 
 

@@ -1,6 +1,6 @@
 """Futures: two clusters at one moment, side by side: what is unlike, and how many pods each had on the way.
 
-Interface: `unlike(a, b, …) -> [Unlike]`, `counts(a, b, since, …) -> [Count]`; each side is a `Then`.
+Interface: `unlike(a, b, …) -> [Unlike]`, `counts(a, b, …) -> [Count]`; each side is a `Then`.
 The rule not to break: both sides are read at the same moment of their time; uids, times and names made by chance are no
 difference: pods that only one side has are counted by what owns them.
 """
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from k8snb.apimachinery.differences import Difference, differences
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, controller_of, get_path, is_deleting, is_true, name_of, namespace_of
+from k8snb.apiserver.history import Change, History
 from k8snb.printers.pods import status as pod_status
 from k8snb.story.moments import Moment
 from k8snb.story.scenes import UNTOLD
@@ -138,9 +139,28 @@ def _counted(states: Counter[str]) -> str:
 # on the way
 
 
-def counts(left: Then, right: Then, since: float, namespace: str, *, revision: int = 0) -> list[Count]:
-    """The pods of both sides at the moments at which one of them changed, from `since` (seconds since the epoch) on;
-    `revision` is the last that both have in common, 0 for none."""
+def shared(left: History, right: History) -> int:
+    """The newest revision that two histories have in common, 0 for none: one is a fork of the other, or both are of a
+    third."""
+    low, high = max(left.oldest, right.oldest) - 1, min(left.newest, right.newest)
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _same(left.at(middle), right.at(middle)):
+            low = middle
+        else:
+            high = middle - 1
+    return low if low >= max(left.oldest, right.oldest) else 0
+
+
+def _same(one: Change | None, other: Change | None) -> bool:
+    """Forks share the objects themselves, so that no two need to be compared."""
+    return (one is None and other is None) or (one is not None and other is not None and one.obj is other.obj)
+
+
+def counts(left: Then, right: Then, namespace: str) -> list[Count]:
+    """The pods of both sides at the moments at which one of them changed, from the last that they have in common on."""
+    revision = shared(left.history, right.history)
+    since = left.history.time_of(revision) if revision else left.moment.time
     moments = _spread(sorted({since, *_changes(left, since), *_changes(right, since), left.moment.time}))
     found = [
         Count(moment - since, *(_pods(side, moment, namespace, revision * (moment == since)) for side in (left, right)))

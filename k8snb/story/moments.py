@@ -22,7 +22,7 @@ from k8snb.story.trace import NOISE
 FORMS = "a revision (120), a time ago (-30s), last, ^, an event's reason (Killing), or: before web deleted"
 SIDES = ("before", "after", "when", "at")
 _OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
-_BACK = re.compile(r"(?P<base>\d+|last)?(?P<marks>\^+)(?P<count>\d*)")
+_BACK = re.compile(r"(?P<base>\d+|last)?(?P<marks>\^+)(?P<count>(?!0)\d*)")
 ONE_COMMAND = 0.1  # seconds between two of its writes
 SHOWN = 8  # words that an error names
 
