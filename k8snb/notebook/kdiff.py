@@ -100,8 +100,7 @@ def _is_asked(each: Compared, kind: Kind, name: str) -> bool:
 
 
 def _output(found: Sequence[Compared], left: dict[str, int], before: Then, after: Then) -> Output:
-    rows = tuple(Row((each.word, each.sort, each.what, ", ".join(each.actors), _revisions(each)), each.obj)
-                 for each in found)  # fmt: skip
+    rows = tuple(Row((each.word, each.sort, each.what, _who(each), _revisions(each)), each.obj) for each in found)
     table = Table(columns=COLUMNS, rows=rows)
     span = f"from {before.moment.words}, to {after.moment.words}"
     hints = [span]
@@ -112,6 +111,12 @@ def _output(found: Sequence[Compared], left: dict[str, int], before: Then, after
         return Output(text=f"Nothing changed {span}.\n", hints=hints[1:])
     text = "\n".join([table.text, *(each.diff for each in found[:MOST] if each.diff)])
     return Output(text=text, tables=[table], objects=[each.obj for each in found], hints=hints)
+
+
+def _who(each: Compared) -> str:
+    """`you, deployment-controller`; of more than two, how many more."""
+    first, more = each.actors[:2], len(each.actors) - 2
+    return ", ".join([*first, *([f"{more} more"] if more > 0 else [])])
 
 
 def _revisions(each: Compared) -> str:

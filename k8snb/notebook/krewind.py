@@ -56,7 +56,7 @@ _FILM = """<style>
 .k8snb-film svg,.k8snb-moment svg{max-width:100%;height:auto;max-height:300px}
 .k8snb-moment{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start}
 .k8snb-moment>div{min-width:0;max-width:100%;flex:1 1 560px}
-.k8snb-moment svg{max-height:420px}
+.k8snb-moment svg{max-height:320px}
 </style>"""
 
 
