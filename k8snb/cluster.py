@@ -436,26 +436,31 @@ class Cluster:
             raise ValueError(f'the nodes of "{self.name}" are real ({self.runtime_name}): their containers cannot be '
                              f"set back to revision {then.revision}. A fork needs simulated nodes: "
                              "%kcluster start -p sim --runtime simulated")  # fmt: skip
+        made = self._forked(then, old, name, self._seed or 0 if seed is None else seed)
+        made.start(wait=0)
+        made.run_for(0.0)
+        made.machines.restored = None
+        return made
+
+    def _forked(self, then: Then, old: hosts.Simulation, name: str, seed: int) -> Cluster:
+        """A cluster with what there was then, which has not been started."""
         clock, nodes = VirtualClock(then.moment.time), then.client.items("nodes")
         made = Cluster(
             name or f"{self.name}-{then.revision}", nodes=0, runtime=revival.runtime_for(nodes, old, clock),
-            clock=clock, seed=self._seed or 0 if seed is None else seed, profiles=self._profiles,
-            apiservers=len(self.apiservers.all), controller_managers=self._counts[0], schedulers=self._counts[1],
-            cloud=self.cloud is not None, cluster_cidr=self._cluster_cidr,
+            clock=clock, seed=seed, profiles=self._profiles, apiservers=len(self.apiservers.all),
+            controller_managers=self._counts[0], schedulers=self._counts[1], cloud=self.cloud is not None,
+            cluster_cidr=self._cluster_cidr,
         )  # fmt: skip
+        made.why, made.identity = f"forked from {self.name} at revision {then.revision}", self.identity.fork(clock)
+        made.forked = Forked(self.name, then.revision, then.moment.time)
+        made.pump.on_failure = self.pump.on_failure
         with self.pump.lock:
             made.store = fork(self.store, then.revision)
-        made.why, made.identity = f"forked from {self.name} at revision {then.revision}", self.identity.fork(clock)
-        made.pump.on_failure = self.pump.on_failure
-        made.forked = Forked(self.name, then.revision, then.moment.time)
         revival.give_back_leases(made.store, then.moment.time)
         restored = Restored(revival.awake(nodes), revival.known_times(then.history))
         made.machines.fork(self.machines, revival.specs_for(nodes, self.machines.specs), restored)
         for status in self.addons.status():
             (made.addons.enable if status.enabled else made.addons.disable)(status.row.name)
-        made.start(wait=0)
-        made.run_for(0.0)
-        made.machines.restored = None
         return made
 
     def side_by_side(self, other: Cluster, *, ahead: float = 0.0) -> tuple[Then, Then]:

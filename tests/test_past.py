@@ -451,12 +451,15 @@ def test_two_futures_are_put_side_by_side(fresh: Cluster) -> None:
         fresh.kubectl.run("scale deployment web --replicas=5")
         fresh.run_for(60)
         other.kubectl.run("set image deployment/web nginx=nginx:2")
+        fresh.kubectl.run("create configmap a --from-literal=uid=1")
+        other.kubectl.run("create configmap a --from-literal=uid=2")
         unlike, counts = fresh.compare(other, namespace="default")
         assert other.clock.now() == fresh.clock.now()
         rows = {row.word: row for row in unlike}
         deployment = rows["deployment/web"]
         assert (deployment.left, deployment.right) == ("5/5 ready", "2/2 ready")
         assert "spec.replicas: 5 | 2" in deployment.what and "nginx | nginx:2" in deployment.what
+        assert rows["configmap/a"].what == "data.uid: 1 | 2"
         alone = [row for word, row in rows.items() if word.startswith("pods of replicaset/web-")]
         assert sorted((row.left, row.right) for row in alone) == [("5 Running", "—"), ("—", "2 Running")]
         assert counts[0].left == counts[0].right == (2, 2) and counts[0].seconds == 0

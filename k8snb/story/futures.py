@@ -25,8 +25,8 @@ from k8snb.story.trace import tell_difference
 BESIDE = ("Node", "ConfigMap", "Secret", "PersistentVolumeClaim", "Ingress", "Namespace", "ResourceQuota", "LimitRange",
           "NetworkPolicy", "PodDisruptionBudget")  # fmt: skip
 CHANCE = re.compile(
-    r"uid|resourceVersion|Time$|Timestamp$|generation|Generation|podIP|clusterIP|containerID|nodePort"
-    r"|deployment\.kubernetes\.io/"
+    r"[.\]](uid|resourceVersion|generation|observedGeneration|containerID|podIPs?|clusterIPs?|nodePort)\b"
+    r"|Time$|Timestamp$|deployment\.kubernetes\.io/"
 )
 SHOWN = 3  # differences of one object
 ROWS = 12  # moments of a count
@@ -86,12 +86,17 @@ def _row(kind: Kind, a: Object | None, b: Object | None) -> Unlike | None:
         return Unlike(word, state(a), state(b), "only on one side")
     if a is b:
         return None
-    told = [each for each in differences(a, b) if not CHANCE.search(each.path) and tell_difference(each)]
+    told = [each for each in differences(a, b) if _matters(each)]
     if not told:
         return None
     lines = [each.path if kind.builtin == "secrets" else _side_by_side(each) for each in told[:SHOWN]]
     more = [f"{len(told) - SHOWN} more"] if len(told) > SHOWN else []
     return Unlike(word, state(a), state(b), ", ".join([*lines, *more]))
+
+
+def _matters(found: Difference) -> bool:
+    """Data are what somebody wrote, whatever they are called."""
+    return found.path.startswith("data") or (not CHANCE.search(found.path) and bool(tell_difference(found)))
 
 
 def _side_by_side(found: Difference) -> str:

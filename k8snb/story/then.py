@@ -21,6 +21,7 @@ from k8snb.clock import Clock, VirtualClock
 from k8snb.kubectl import Kubectl
 from k8snb.pump import Pump
 from k8snb.story.moments import Moment
+from k8snb.story.why import Scene
 
 if TYPE_CHECKING:
     from k8snb.kubectl.output import Output
@@ -84,6 +85,10 @@ class Then:
     def scheduler(self) -> SimpleNamespace:
         """Its decisions of then are in the events alone."""
         return SimpleNamespace(decisions={})
+
+    def story_scene(self) -> Scene:
+        """What a diagnosis may look at: what the API tells, and nothing of the machines behind it."""
+        return Scene(self.client, lambda uid: None)
 
     def get(self, *words: str, **flags: Any) -> Output:
         """`kubectl get`, as of then."""
