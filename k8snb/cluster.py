@@ -432,9 +432,9 @@ class Cluster:
         are real, NoMomentError, which is one too, for a moment that is none.
         """
         then, old = self.at(moment), self.runtime
-        if not isinstance(old, hosts.Simulation):
-            raise ValueError(f'the nodes of "{self.name}" are real ({self.runtime_name}): their containers cannot be '
-                             f"set back to revision {then.revision}. A fork needs simulated nodes: "
+        if not isinstance(old, hosts.Simulation) or old.name != hosts.SIMULATED:
+            raise ValueError(f'the nodes of "{self.name}" are real ones ({self.runtime_name}): their containers cannot '
+                             f"be set back to revision {then.revision}. A fork needs simulated nodes: "
                              "%kcluster start -p sim --runtime simulated")  # fmt: skip
         made = self._forked(then, old, name, self._seed or 0 if seed is None else seed)
         made.start(wait=0)
@@ -442,7 +442,7 @@ class Cluster:
         made.machines.restored = None
         return made
 
-    def _forked(self, then: Then, old: hosts.Simulation, name: str, seed: int) -> Cluster:
+    def _forked(self, then: Then, old: Runtime, name: str, seed: int) -> Cluster:
         """A cluster with what there was then, which has not been started."""
         clock, nodes = VirtualClock(then.moment.time), then.client.items("nodes")
         made = Cluster(

@@ -83,7 +83,6 @@ class Simulation(Runtime, Protocol):
 
     clock: Clock
     network: VirtualNetwork
-    cluster_cidr: str
 
     def take_elapsed(self) -> float: ...
     def join(self, post: Callable[[Callable[[], None]], None]) -> None: ...

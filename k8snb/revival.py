@@ -15,10 +15,9 @@ from k8snb.apimachinery.meta import Object, condition, get_path, name_of, with_p
 from k8snb.apiserver.history import History
 from k8snb.client.leaderelection import NAMESPACE
 from k8snb.clock import Clock
-from k8snb.cri import Network
+from k8snb.cri import Network, RangeTaker, Runtime
 from k8snb.cri.simulated_restore import RestoredRuntime
 from k8snb.etcd import Store
-from k8snb.hosts import Simulation
 from k8snb.kubelet.actions import STATUSES
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.restoring import Times
@@ -27,9 +26,10 @@ from k8snb.trace import Origin
 LEASE = BY_GVK["coordination.k8s.io/v1", "Lease"]
 
 
-def runtime_for(nodes: Iterable[Object], old: Simulation, clock: Clock) -> RestoredRuntime:
+def runtime_for(nodes: Iterable[Object], old: Runtime, clock: Clock) -> RestoredRuntime:
     """A runtime on a clock of its own, with these nodes and their addresses."""
-    made = RestoredRuntime(clock, pod_cidr=old.cluster_cidr, service_cidr=old.service_cidr)
+    ranges = {"pod_cidr": old.cluster_cidr} if isinstance(old, RangeTaker) else {}
+    made = RestoredRuntime(clock, service_cidr=old.service_cidr, **ranges)
     for node in nodes:
         addresses = {each["type"]: each["address"] for each in get_path(node, "status.addresses") or ()}
         if "InternalIP" in addresses and get_path(node, "spec.podCIDR"):

@@ -16,6 +16,34 @@ from k8snb.notebook.draw import Picture
 from k8snb.notebook.kdiff import Differences
 from k8snb.notebook.krewind import Rewind
 
+REFUSED = (
+    ("%kat get pods", "error: %kat wants a moment first: %kat -30s get pods"),
+    ("%kat ^ delete pods --all", "error: %kat delete: what is past can be read, by get, describe,"),
+    ("%kat ^ logs web", "error: %kat logs: the past has objects and events;"),
+    ("%kat ^ top pods", "error: %kat top: what pods and nodes used then, nobody has kept;"),
+    ("%kat ^ get pods -w", "error: %kat get -w: nothing changes any more in what is past;"),
+    ("%kat ^ why pod/web", "error: %kat why: which nodes refused a pod is kept for the present alone"),
+    ("%kat soon get pods", 'error: there is no moment "soon": say a revision'),
+    ("%kat -9h get pods", "error: -9h is before the history begins"),
+    ("%kat ^ get deployment other", 'Error from server (NotFound): deployments.apps "other" not found\n(there has'),
+    ("%kdiff --from soon", 'error: there is no moment "soon"'),
+    ("%kdiff --to ^", "error: --from says since when"),
+    ("%kdiff --from ^ -l 'a in'", "error: "),
+    ("%krewind --from last --to ^", "error: --from is revision"),
+    ("%krewind --frames 1", "error: --frames wants 2 at least"),
+    ("%krewind --fast", "error: unknown flag: --fast"),
+    ("%krewind pod/none", 'error: pods "none": there is none, and there has never been one'),
+    ("%krewind nosuch", 'error: the server doesn\'t have a resource type "nosuch"'),
+    ("%kat ^0 get pods", 'error: there is no moment "^0"'),
+    ("%kfork ^ z --for -5s", "error: --for lets time pass, and time does not go back"),
+    ("%kfork 999999", "error: revision 999999 has not happened yet"),
+    ("%kfork ^ a b", "error: %kfork wants a moment and a name, and not b as well"),
+    ("%kfork ^ k8snb", 'error: there is a cluster "k8snb" already'),
+    ("%kcompare", "error: %kcompare wants another cluster's name: there is none yet: %kfork ^ other makes one"),
+    ("%kcompare nobody", 'error: %kcompare wants another cluster\'s name: there is no cluster "nobody"'),
+    ("%kcompare k8snb k8snb", "error: %kcompare k8snb k8snb: a cluster is always like itself"),
+)
+
 
 @pytest.fixture
 def shell(tmp_path: Path) -> Iterator[InteractiveShell]:
@@ -56,38 +84,9 @@ def test_a_picture_is_drawn_as_of_then(notebook: Notebook) -> None:
     assert sum(box.kind == "Pod" for box in picture.diagram.boxes) == 2
 
 
-@pytest.mark.parametrize(
-    ("cell", "why"),
-    [
-        ("%kat get pods", "error: %kat wants a moment first: %kat -30s get pods"),
-        ("%kat ^ delete pods --all", "error: %kat delete: what is past can be read, by get, describe,"),
-        ("%kat ^ logs web", "error: %kat logs: the past has objects and events;"),
-        ("%kat ^ top pods", "error: %kat top: what pods and nodes used then, nobody has kept;"),
-        ("%kat ^ get pods -w", "error: %kat get -w: nothing changes any more in what is past;"),
-        ("%kat ^ why pod/web", "error: %kat why: which nodes refused a pod is kept for the present alone"),
-        ("%kat soon get pods", 'error: there is no moment "soon": say a revision'),
-        ("%kat -9h get pods", "error: -9h is before the history begins"),
-        ("%kat ^ get deployment other", 'Error from server (NotFound): deployments.apps "other" not found\n(there has'),
-        ("%kdiff --from soon", 'error: there is no moment "soon"'),
-        ("%kdiff --to ^", "error: --from says since when"),
-        ("%kdiff --from ^ -l 'a in'", "error: "),
-        ("%krewind --from last --to ^", "error: --from is revision"),
-        ("%krewind --frames 1", "error: --frames wants 2 at least"),
-        ("%krewind --fast", "error: unknown flag: --fast"),
-        ("%krewind pod/none", 'error: pods "none": there is none, and there has never been one'),
-        ("%krewind nosuch", 'error: the server doesn\'t have a resource type "nosuch"'),
-        ("%kat ^0 get pods", 'error: there is no moment "^0"'),
-        ("%kfork ^ z --for -5s", "error: --for lets time pass, and time does not go back"),
-        ("%kfork 999999", "error: revision 999999 has not happened yet"),
-        ("%kfork ^ a b", "error: %kfork wants a moment and a name, and not b as well"),
-        ("%kfork ^ k8snb", 'error: there is a cluster "k8snb" already'),
-        ("%kcompare", "error: %kcompare wants another cluster's name: there is none yet: %kfork ^ other makes one"),
-        ("%kcompare nobody", 'error: %kcompare wants another cluster\'s name: there is no cluster "nobody"'),
-        ("%kcompare k8snb k8snb", "error: %kcompare k8snb k8snb: a cluster is always like itself"),
-    ],
-)
-def test_what_cannot_be_had_is_a_sentence(notebook: Notebook, cell: str, why: str) -> None:
-    assert notebook.error(cell).startswith(why)
+def test_what_cannot_be_had_is_a_sentence(notebook: Notebook) -> None:
+    for cell, why in REFUSED:
+        assert notebook.error(cell).startswith(why)
 
 
 def test_a_comparison_is_a_table_with_differences(notebook: Notebook) -> None:

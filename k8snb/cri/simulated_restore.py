@@ -42,8 +42,8 @@ class _Alone:
 class RestoredRuntime(SimulatedRuntime):
     """Restore nodes, then pods, then containers, before a kubelet asks."""
 
-    def __init__(self, clock: Clock, *, pod_cidr: str, service_cidr: str) -> None:
-        super().__init__(clock, pod_cidr=pod_cidr, service_cidr=service_cidr)
+    def __init__(self, clock: Clock, **ranges: str) -> None:
+        super().__init__(clock, **ranges)
         self._highest = 0
 
     def restore_node(self, node: str, network: Network) -> None:
