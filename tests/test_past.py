@@ -310,6 +310,7 @@ def test_the_slider_shows_the_moment_its_change_and_its_events(cluster: Cluster)
     assert film.slider.value == scaled
     shown = film.box.children[1].value
     assert f"revision {scaled}," in shown and "spec.replicas 2 → 4" in shown and "Started container" in shown
+    assert "<summary>deployment/web changed</summary>" in shown
     film.box.children[0].children[0].click()
     assert film.slider.value == film.stop_before(scaled) < scaled
     assert film.stop_before(film.first.revision) == film.first.revision

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 from k8snb.kubectl import help
@@ -58,6 +58,7 @@ NOT_KEPT: Mapping[str, str] = {
     "diff": "%kdiff --from MOMENT --to MOMENT compares two moments",
 }
 NOTHING_SAID = ["get", "all"]
+RECENT = 5_000  # writes among which completion looks for events
 KNOWN = {*VERBS, *NOT_KEPT}
 _ALL = {*KNOWN, *(name for name in KUBECTL if name and " " not in name)}
 _NOT_FOUND = re.compile(r'(?P<kind>[\w.-]+) "(?P<name>[^"]+)" not found')
@@ -186,7 +187,10 @@ def complete(cluster: Cluster, words: Sequence[str]) -> list[str]:
     if said and said[0] in SIDES:
         offered += HAPPENINGS
     if not said:
-        offered += sorted({each.obj["reason"] for each in cluster.history.since(0) if each.obj.get("reason")})
+        newest = islice(cluster.history.backwards(), RECENT)
+        offered += sorted(
+            {each.obj["reason"] for each in newest if each.kind.kind == "Event" and each.obj.get("reason")}
+        )
     return [each for each in offered if each.startswith(words[-1]) and each != words[-1]]
 
 

@@ -1,6 +1,7 @@
 """%kdiff --from MOMENT --to MOMENT: what changed between two moments, object by object.
 
-Interface: `COMMAND`, a row as kubectl has them; `asks(words)`, `run(cluster, words)`, `complete(cluster, words)`.
+Interface: `COMMAND`, a row as kubectl has them; `asks(words)`, `run(cluster, words)`, `complete(cluster, words)`;
+`folded(compared)`, one object's difference for a page.
 The rule not to break: the flags --from and --to are k8snb's own; without them the line is kubectl's diff.
 Real kubectl compares manifests with what is there now.
 """
@@ -53,7 +54,7 @@ class Differences(Result):
 
     def _repr_html_(self) -> str:
         changed = [each for each in self.changes if each.sort == OTHER and each.kind.plural not in UNTOLD][:OPEN]
-        parts = [_folded(each, opened=each in changed) for each in self.changes[:MOST]]
+        parts = [folded(each, opened=each in changed) for each in self.changes[:MOST]]
         return page(body(self.output) + "".join(parts))
 
 
@@ -125,7 +126,8 @@ def _revisions(each: Compared) -> str:
     return str(first) if first == last else f"{first}…{last} ({len(each.changes)})"
 
 
-def _folded(each: Compared, *, opened: bool) -> str:
+def folded(each: Compared, *, opened: bool = False) -> str:
+    """An object's difference, to be unfolded; "" where there is none to show."""
     text = body(Output(text=each.diff, format="diff"))
     if not text:
         return ""

@@ -20,6 +20,7 @@ from k8snb.kubectl.grammar import INT, Arguments, Command, Flag
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.notebook.draw import NoGraphvizError
 from k8snb.notebook.kat import moment, must_have_been
+from k8snb.notebook.kdiff import folded
 from k8snb.notebook.kdraw import asked_for
 from k8snb.notebook.results import Result, body, page
 from k8snb.printers import duration
@@ -146,25 +147,24 @@ class Rewind:
     def moment_html(self, revision: int) -> str:
         """One moment: the diagram, what changed since the step before, and the events of then."""
         then = self.at(revision)
-        parts = [
-            f"<div>{self._picture(revision)}</div>",
-            f"<div>{body(self._changes(revision))}{body(_events(then))}</div>",
-        ]
+        told = f"{self._changed(revision)}{body(_events(then))}"
         head = f'<div class="k8snb-note"><b>{escape(then.moment.words)}</b></div>'
-        return page(f'{_FILM}{head}<div class="k8snb-moment">{"".join(parts)}</div>')
+        shown = f"<div>{self._picture(revision)}</div><div>{told}</div>"
+        return page(f'{_FILM}{head}<div class="k8snb-moment">{shown}</div>')
 
-    def _changes(self, revision: int) -> Output:
-        """What changed since the step before."""
+    def _changed(self, revision: int) -> str:
+        """What changed since the step before, as a table, and each object's difference to be unfolded."""
         before = self.stop_before(revision)
         if before >= revision:
-            return Output(text="The history is shown from here on.")
+            return body(Output(text="The history is shown from here on."))
         found, _ = without_noise(compare(self._cluster.history, before, revision))
-        rows = tuple(Row((each.word, each.sort, each.what, ", ".join(each.actors)), each.obj)
-                     for each in found[:CHANGES])  # fmt: skip
-        if not rows:
-            return Output(text=f"Nothing but heartbeats and reports since revision {before}.")
+        if not found:
+            return body(Output(text=f"Nothing but heartbeats and reports since revision {before}."))
+        shown = found[:CHANGES]
+        rows = tuple(Row((each.word, each.sort, each.what, ", ".join(each.actors)), each.obj) for each in shown)
         columns = (f"SINCE REVISION {before}", "CHANGE", "WHAT", "WHO")
-        return Output(tables=[Table(columns=tuple(map(Column, columns)), rows=rows)])
+        table = body(Output(tables=[Table(columns=tuple(map(Column, columns)), rows=rows)]))
+        return table + "".join(map(folded, shown))
 
     def _ipython_display_(self) -> None:
         """The filmstrip as an output of its own, so that it stays; then the slider, where somebody can move it."""
