@@ -1,6 +1,7 @@
 """Defaults: what the apiserver fills in where a manifest says nothing.
 
-Interface: `apply_defaults(kind, object)`; the object has passed `schema.Schema.decode`.
+Interface: `apply_defaults(kind, object)`, and `apply_status_defaults` for one with another status; the object has
+passed `schema.Schema.decode`.
 The rule not to break: a default is a row of `VALUES` or a function in `RULES`, by the type it belongs to; where that
 type occurs, the schema knows. Applying defaults twice changes nothing the second time.
 Real Kubernetes has the `SetDefaults_*` functions of `pkg/apis/*/v1/defaults.go`, and a few more in `pkg/registry`.
@@ -409,3 +410,14 @@ def apply_defaults(kind: Kind, obj: Object) -> Object:
     """The object with everything filled in that it left open; the object itself where it left nothing open."""
     rule = _defaulter().rule(kind.api_version, kind.kind)
     return rule(obj) if rule is not None else obj
+
+
+# the kinds whose status has defaults
+WITH_STATUS = frozenset(
+    {"customresourcedefinitions", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes", "services"}
+)
+
+
+def apply_status_defaults(kind: Kind, obj: Object) -> Object:
+    """The same for one of which only the status is new: the rest was filled in when it was written."""
+    return apply_defaults(kind, obj) if kind.builtin in WITH_STATUS else obj

@@ -11,12 +11,13 @@ import base64
 import builtins
 import json
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from k8snb.apimachinery import errors
-from k8snb.apimachinery.defaults import apply_defaults
+from k8snb.apimachinery.defaults import apply_defaults, apply_status_defaults
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.managed_fields import Managers, encode
 from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, revision_of, uid_of, with_metadata
@@ -186,7 +187,8 @@ class Registry:
         kind = request.kind
         self._check_preconditions(kind, new, old)
         prepare = strategy.PREPARE.get(request.subresource, strategy.prepare_for_update)
-        prepared = prepare(kind, apply_defaults(kind, new), old)
+        fill_in = apply_status_defaults if request.subresource == "status" else apply_defaults
+        prepared = prepare(kind, fill_in(kind, new), old)
         if "managedFields" in new["metadata"]:
             managed = self.fields.given(request, new, prepared, old, timestamp(self._clock.now()))
         admitted = self._admit(request, prepared, old)
@@ -356,7 +358,7 @@ class Registry:
             raise errors.invalid(kind, name_of(obj), found)
 
     def _origin(self, request: Request, sent: Object | None = None, managed: Managers | None = None) -> Origin:
-        verb = f"{request.verb} {request.subresource}" if request.subresource else request.verb
+        verb = sys.intern(f"{request.verb} {request.subresource}") if request.subresource else request.verb
         manager = request.options.get("fieldManager") or ""
         return Origin(request.user.name, verb, request.cause, self._clock.now(), manager, sent, managed)
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from . import api, control_plane, kubectl, startup
+from . import api, control_plane, draw, kubectl, node, startup, story
 
-BENCHMARKS = {"api": api.main, "control-plane": control_plane.main, "kubectl": kubectl.main, "startup": startup.main}
+BENCHMARKS = {
+    "api": api.main,
+    "control-plane": control_plane.main,
+    "draw": draw.main,
+    "kubectl": kubectl.main,
+    "node": node.main,
+    "startup": startup.main,
+    "story": story.main,
+}
 
 
 def main() -> int:
