@@ -20,7 +20,7 @@ from k8snb.cluster import Cluster
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook import kat, kdiff, krewind
 from k8snb.story.futures import shared
-from k8snb.story.moments import NoMomentError
+from k8snb.story.moments import HAPPENINGS, NoMomentError
 from k8snb.story.scenes import scenes
 from k8snb.story.then import Then
 
@@ -362,6 +362,21 @@ def test_a_fork_waits_as_long_after_a_crash_as_its_origin(fresh: Cluster) -> Non
         one, two = (each.client.get("pods", "crash", "default")["status"] for each in (fresh, other))
         counts = [status["containerStatuses"][0]["restartCount"] for status in (one, two)]
         assert counts[0] == counts[1] > 4
+    finally:
+        other.delete()
+
+
+def test_a_program_that_ends_at_that_moment_has_ended_in_the_fork(fresh: Cluster) -> None:
+    """Between the end of a container and the write that tells of it there is a revision, too."""
+    for name in ("a", "b", "c"):
+        fresh.kubectl.run(f"run {name} --image=busybox --restart=Never --command -- sleep 20")
+    fresh.run_for(60)
+    told = [change for change in fresh.history.since(0) if HAPPENINGS["succeeded"](change)]
+    assert len({change.time for change in told}) < len(told)
+    other = fresh.fork(told[0].revision)
+    other.run_for(1)
+    try:
+        assert {pod["status"]["phase"] for pod in other.client.items("pods", "default")} == {"Succeeded"}
     finally:
         other.delete()
 

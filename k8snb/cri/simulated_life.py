@@ -20,6 +20,7 @@ from k8snb.cri.simulated_machine import Container, Pod, Process, World, command_
 from k8snb.cri.simulated_shell import Streams
 
 WAITED_FOR = 30.0  # seconds after a container's start
+UNTOLD = 1.0  # seconds in which an end may not have been told to anybody
 KILLED = 137  # the exit code after SIGKILL
 
 
@@ -38,11 +39,15 @@ class Life:
 
     def resume(self, container: Container, world: World, outside: World, *, moves: int) -> bool:
         """Run a program that has been running since `started_at` up to now, at once: until then it reaches `world`, and
-        what is `outside` from now on. False, and nothing under way, where it would have ended or takes more moves.
+        what is `outside` from now on. False, and nothing under way, where it would have ended before, or takes more
+        moves.
         """
         process, now = self._begin(container, world, container.started_at), self._now()
         for _ in range(moves):
             wait = process.advance()
+            if wait is None and now - process.at < UNTOLD:
+                self._finish(container, process.at, process.code or 0)
+                return True
             if wait is None:
                 break
             if wait == math.inf or process.at + wait > now:
