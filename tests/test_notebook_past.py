@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +117,13 @@ def test_a_film_shows_without_a_kernel(notebook: Notebook) -> None:
     saved = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("%krewind", outputs=[output])])
     page, _ = HTMLExporter().from_notebook_node(saved)
     assert page.count("<figure>") == 3 and "you: patch scale deployment/web spec.replicas 2 → 4" in page
+
+
+def test_pictures_on_one_page_agree_on_their_colours(notebook: Notebook) -> None:
+    """A film has many pictures, each with a sheet of its own, and the last sheet counts for all."""
+    page = notebook.run("%krewind --frames 4")._repr_html_()
+    named = {(name, light) for light, name in re.findall(r'="(#\w+)"\]\{\w+:var\((--k\d+),', page)}
+    assert named and len({name for name, _ in named}) == len(named)
 
 
 def test_a_fork_is_spoken_to_and_goes_on(notebook: Notebook) -> None:
