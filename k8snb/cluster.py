@@ -13,12 +13,13 @@ import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from k8snb import hosts, journal
+from k8snb import hosts, journal, revival
 from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
+from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, is_true, key_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
 from k8snb.apiserver import ApiServer, Identity
@@ -28,7 +29,7 @@ from k8snb.client import ADMIN, Client, User
 from k8snb.client.context import Context
 from k8snb.client.informer import Informers
 from k8snb.client.instances import RUNNING, STOPPED
-from k8snb.clock import Clock, RealClock
+from k8snb.clock import Clock, RealClock, VirtualClock
 from k8snb.cloud import Provider
 from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
@@ -40,6 +41,7 @@ from k8snb.data_directory import DataDirectory, Noted
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
+from k8snb.etcd.past import fork
 from k8snb.faults import Faults
 from k8snb.hooks import Hooks
 from k8snb.journal import Entry
@@ -48,14 +50,19 @@ from k8snb.kube_proxy.rules import service_keys
 from k8snb.kube_proxy.view import RuleRow, rule_rows
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
-from k8snb.machines import Machines, Node, runtime_of
+from k8snb.machines import Machines, Node, Restored, runtime_of
 from k8snb.networkpolicy.policies import Peer, Policy, on_host, peer_of, policy_of
 from k8snb.pump import Pump
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.scheduler.decision import Decision
 from k8snb.serve import Door
-from k8snb.story import stage
+from k8snb.story import moments, stage
+from k8snb.story.compared import Compared, compare
+from k8snb.story.futures import Count, Unlike, counts, unlike
+from k8snb.story.moments import Moment
+from k8snb.story.scenes import MOST, Scene, scenes
 from k8snb.story.steps import Stepper, ToldStep
+from k8snb.story.then import Then
 
 if TYPE_CHECKING:
     from k8snb.client.https import HttpsTransport
@@ -66,6 +73,14 @@ if TYPE_CHECKING:
 
 SLOWEST, FASTEST = 0.01, 1000.0  # speeds of a real clock
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
+
+
+class Forked(NamedTuple):
+    """Where a fork comes from: a cluster's name, the revision and its time in seconds since the epoch."""
+
+    name: str
+    revision: int
+    time: float
 
 
 class Cluster:
@@ -136,6 +151,7 @@ class Cluster:
             lambda: self.context.client("system:apiserver", "system:masters"), self.clock
         )
         self.running = False
+        self.forked: Forked | None = None
         self._awaited = ""  # the node that was last found not to be Ready
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
@@ -480,6 +496,87 @@ class Cluster:
     def history(self) -> History:
         """What was written here, by whom and because of what."""
         return History(self.store, self.apiserver.kinds)
+
+    def at(self, moment: int | str | Moment) -> Then:
+        """The cluster as it was: `cluster.at(120).get("pods")`, `cluster.at("-30s").draw()`. See `story.moments` for
+        what a moment can be called. Raises NoMomentError, a ValueError, for one that is none."""
+        self._must_run()
+        if isinstance(moment, Moment):
+            return Then(self, moment)
+        with self.pump.lock:
+            return Then(self, moments.find(self.history, moment, self.clock.now()))
+
+    def changes(self, since: int | str, until: int | str = "now") -> list[Compared]:
+        """The objects that differ between two moments, each as it was and as it became. Raises NoMomentError."""
+        before, after = self.at(since), self.at(until)
+        return compare(self.history, before.revision, after.revision)
+
+    def scenes(self, since: int | str = "", until: int | str = "now", most: int = MOST) -> list[Scene]:
+        """The moments between two that show what happened; from the beginning where `since` is "". Raises
+        NoMomentError."""
+        began = self.at(since or self.history.oldest)
+        return scenes(self.history, began.revision, self.at(until).revision, most)
+
+    def fork(self, moment: int | str | Moment = "now", name: str = "", *, seed: int | None = None) -> Cluster:
+        """Another cluster that goes on from a moment of this one, on simulated nodes and a virtual clock of its own.
+
+        What was there then is there: objects, history, and the pods that ran, on nodes with the same addresses; it runs
+        as its clock is let run (`settle`, `run_for`). With one seed, the same commands have the same future. Files that
+        containers wrote, and what components only remember, begin anew. Raises ValueError where the nodes
+        are real, NoMomentError, which is one too, for a moment that is none.
+        """
+        then, old = self.at(moment), self.runtime
+        if not isinstance(old, hosts.Simulation) or old.name != hosts.SIMULATED:
+            raise ValueError(f'the nodes of "{self.name}" are real ones ({self.runtime_name}): their containers cannot '
+                             f"be set back to revision {then.revision}. A fork needs simulated nodes: "
+                             "%kcluster start -p sim --runtime simulated")  # fmt: skip
+        made = self._forked(then, old, name, self._seed or 0 if seed is None else seed)
+        made.start(wait=0)
+        made.run_for(0.0)
+        made.machines.restored = None
+        return made
+
+    def _forked(self, then: Then, old: Runtime, name: str, seed: int) -> Cluster:
+        """A cluster with what there was then, which has not been started."""
+        clock, nodes = VirtualClock(then.moment.time), then.client.items("nodes")
+        made = Cluster(
+            name or f"{self.name}-{then.revision}", nodes=0, runtime=revival.runtime_for(nodes, old, clock),
+            clock=clock, seed=seed, profiles=self._profiles, apiservers=len(self.apiservers.all),
+            controller_managers=self._counts[0], schedulers=self._counts[1], cloud=self.cloud is not None,
+            cluster_cidr=self._cluster_cidr,
+        )  # fmt: skip
+        made.why, made.identity = f"forked from {self.name} at revision {then.revision}", self.identity.fork(clock)
+        made.forked = Forked(self.name, then.revision, then.moment.time)
+        made.pump.on_failure = self.pump.on_failure
+        with self.pump.lock:
+            made.store = fork(self.store, then.revision)
+        revival.give_back_leases(made.store, then.moment.time)
+        restored = Restored(revival.awake(nodes), revival.known_times(then.history))
+        made.machines.fork(self.machines, revival.specs_for(nodes, self.machines.specs), restored)
+        for status in self.addons.status():
+            (made.addons.enable if status.enabled else made.addons.disable)(status.row.name)
+        return made
+
+    def side_by_side(self, other: Cluster, *, ahead: float = 0.0) -> tuple[Then, Then]:
+        """This cluster and another at the newest moment that both have reached. One whose time is virtual goes on until
+        then, and `ahead` seconds more. Raises NoMomentError where one of them was not there yet."""
+        both = (self, other)
+        goal = max(each.clock.now() for each in both) + ahead
+        for each in both:
+            if each.clock.virtual:
+                each.run_for(goal - each.clock.now())
+        shared = min(each.clock.now() for each in both)
+        found = [Then(each, moments.at_time(each.history, shared, each.clock.now())) for each in both]
+        return found[0], found[1]
+
+    def compare(
+        self, other: Cluster, *, namespace: str = "", kinds: Sequence[Kind] = (),
+        sides: tuple[Then, Then] | None = None,
+    ) -> tuple[list[Unlike], list[Count]]:  # fmt: skip
+        """What is unlike in this cluster and another, and how many pods each had since they were one: as they are now,
+        or at the `sides` that `side_by_side` has found."""
+        left, right = sides or self.side_by_side(other)
+        return unlike(left, right, namespace, kinds), counts(left, right, namespace)
 
     def lookup(self, name: str, namespace: str = "default") -> list[str]:
         """The addresses behind a name, as a pod of the namespace would resolve it. Raises ValueError without DNS."""

@@ -22,11 +22,15 @@ from k8snb.kubectl.proxy import Proxy
 from k8snb.notebook import (
     bookkeeping,
     contexts,
+    kat,
     kclock,
     kcluster,
+    kdiff,
     kdraw,
+    kfork,
     klogs,
     kproxy,
+    krewind,
     kstory,
     ktimeline,
     live,
@@ -59,6 +63,10 @@ class KubernetesMagics(Magics):
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
         made |= {"kclock": self._kclock(), "kstep": self._kstep(), "ktimeline": self._ktimeline()}
+        made |= {f"k{name}": self._future(name) for name in kfork.COMMANDS}
+        made |= {"kdiff": self._magic(self._diff, kdiff.about())}
+        made |= {"krewind": self._magic(lambda words, cell: krewind.run(self.clusters.current, words), krewind.about())}
+        made |= {"kat": self._magic(lambda words, cell: kat.run(self.clusters.current, words), kat.about())}
         made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
         self.magics = {"line": made, "cell": dict(made)}
 
@@ -95,6 +103,12 @@ class KubernetesMagics(Magics):
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
         return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
+
+    def _future(self, name: str) -> Magic:
+        return self._magic(lambda words, cell: kfork.run(self.clusters, name, words), kfork.about(name))
+
+    def _diff(self, words: list[str], cell: str | None) -> Any:
+        return kdiff.run(self.clusters.current, words) if kdiff.asks(words) else self.kubectl(["diff", *words], cell)
 
     def _own(self, name: str) -> Magic:
         acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
@@ -206,6 +220,11 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kclock": lambda clusters, words: kclock.complete(clusters.current, words),
     "kstep": lambda clusters, words: kclock.complete_cell(clusters.current, words),
     "ktimeline": lambda clusters, words: ktimeline.complete(clusters.current, words),
+    "kat": lambda clusters, words: kat.complete(clusters.current, words),
+    "kdiff": lambda clusters, words: kdiff.complete(clusters.current, words),
+    "krewind": lambda clusters, words: krewind.complete(clusters.current, words),
+    "kfork": lambda clusters, words: kfork.complete(clusters, "fork", words),
+    "kcompare": lambda clusters, words: kfork.complete(clusters, "compare", words),
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),

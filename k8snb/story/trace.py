@@ -166,7 +166,7 @@ def summary(change: Change) -> str:
     deleted = next((each for each in found if each.path == "metadata.deletionTimestamp"), None)
     if deleted is not None and deleted.old is None:
         return "marked for deletion"
-    told = sorted(filter(None, map(_tell, found)), key=_interest)
+    told = sorted(filter(None, map(tell_difference, found)), key=_interest)
     if not told:
         return ", ".join(each.path.rpartition(".")[2] for each in found[:1])
     more = f", {len(told) - MOST} more" if len(told) > MOST else ""
@@ -185,7 +185,7 @@ def _created(obj: Object) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _tell(found: Difference) -> str:
+def tell_difference(found: Difference) -> str:
     """One difference; "" for one that only repeats another: times, and the parts of a condition beside its status."""
     name = found.path.rpartition(".")[2]
     if name.endswith(("Time", "Timestamp", "observedGeneration")) or (
