@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
+    from k8snb.notebook.draw import Picture
 
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
 
@@ -69,7 +70,8 @@ class Cluster:
     makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
     `schedulers` one leads and the others stand by. `cloud` is who the machines are rented from, False for nobody; the
     notebook's own cloud has them in `zones` in turn. Nodes get the ranges of their pods from `cluster_cidr`, "" = as
-    the runtime has it, and a `network` plug-in chooses their addresses.
+    the runtime has it, and a `network` plug-in chooses their addresses. `allow_privileged` says whether containers may
+    ask to be privileged: where they would really be, on Docker, only if it is True.
     Raises ValueError for a runtime that is none.
     """
 
@@ -79,6 +81,7 @@ class Cluster:
         store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
         apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1, cloud: Provider | bool = True,
         zones: Sequence[str] = (ZONE,), cluster_cidr: str = "", network: NetworkPlugin | None = None,
+        allow_privileged: bool | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -104,6 +107,7 @@ class Cluster:
         )  # fmt: skip
         self.cloud = NotebookCloud(name, self.machines.machine) if cloud is True else cloud or None
         self._cluster_cidr, self._network = cluster_cidr, network
+        self._allow_privileged = self.runtime_name != "docker" if allow_privileged is None else allow_privileged
         self.provisioners = Provisioners()
         self.addons = Addons(self)
         self.resolver = ""
@@ -114,6 +118,7 @@ class Cluster:
             lambda: self.context.client("system:apiserver", "system:masters"), self.clock
         )
         self.running = False
+        self._awaited = ""  # the node that was last found not to be Ready
         self.apiservers = ApiServers(self, apiservers, self._revision)
 
     # life
@@ -154,6 +159,7 @@ class Cluster:
         )  # fmt: skip
         for server in self.apiservers.all:
             server.custom_metrics = self._custom_metrics.answer
+            server.allow_privileged = self._allow_privileged
         self._plane.start()
         self.running = True
         self.addons.start()
@@ -244,10 +250,17 @@ class Cluster:
             (self._custom_metrics.add_external if external else self._custom_metrics.add)(name, source)
 
     def is_ready(self) -> bool:
-        """Whether every node that is switched on is Ready."""
-        on = [name for name, node in self.nodes.items() if node.on]
-        found = [self.store.get(f"/registry/nodes/{name}") for name in on]
-        return all(record is not None and _is_schedulable(record.value) for record in found)
+        """Whether every node that is switched on is Ready. Who asks again is told by the node that was not: after each
+        step of a boot a look at all of them takes longer than the boot."""
+        if self._keeps_waiting(self._awaited):
+            return False
+        self._awaited = next(filter(self._keeps_waiting, reversed(self.nodes)), "")
+        return not self._awaited
+
+    def _keeps_waiting(self, name: str) -> bool:
+        node = self.nodes.get(name)
+        record = self.store.get(f"/registry/nodes/{name}")
+        return node is not None and node.on and (record is None or not _is_schedulable(record.value))
 
     # talking to it
 
@@ -452,6 +465,17 @@ class Cluster:
             scheme = "https" if "https" in (port.get("name") or "") or port["port"] == 443 else "http"
             urls.append(f"{scheme}://{ip}:{number}")
         return urls
+
+    def draw(self, *words: str, **options: Any) -> Picture:
+        """A picture, as %kdraw makes it: `draw("svc/web")`, `draw("network", all_namespaces=True)`, `draw(diff=120)`.
+
+        Raises KubectlError.
+        """
+        from k8snb.notebook import kdraw
+
+        given = {name.replace("_", "-"): value for name, value in options.items() if value not in (None, False)}
+        return kdraw.draw(self, [*words, *(f"--{name}={str(value).lower() if value is True else value}"
+                                           for name, value in given.items())])  # fmt: skip
 
     def visit(self, url: str) -> tuple[int, str]:
         """A GET from outside the cluster: status and text. Raises OSError where nobody answers.

@@ -3,14 +3,15 @@
 Interface: `Collector`: `relax()`, `restore()`.
 The rule not to break: what was set before is set again; where somebody has chosen longer pauses already, they stay.
 The store and the caches hold some hundred objects of Python's for each pod, without cycles; to go through all of them
-again and again takes a quarter of the time in which a large Deployment comes up. Go's collector works in parallel.
+again and again takes a quarter of the time in which a large Deployment comes up. What has survived a first look has
+come to stay, so that second looks are rare. Go's collector works in parallel.
 """
 
 from __future__ import annotations
 
 import gc
 
-PAUSES = (20_000, 100, 20)  # new objects before a first look, first looks before a second, second before a look at all
+PAUSES = (10_000, 1_000, 20)  # new objects before a first look, first looks before a second, second before a third
 
 
 class Collector:

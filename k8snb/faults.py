@@ -47,7 +47,7 @@ class Faults:
         self.clock = clock
         self.dice = random.Random(seed)
         self._transport = transport
-        self._lines: list[_Line] = []
+        self._lines: dict[Watch, _Line] = {}
         self._cut: set[str] = set()
 
     @property
@@ -65,7 +65,7 @@ class Faults:
     def _lay_hands_on(self) -> None:
         """Carry events as long as something may happen to them; without faults the lines cost nothing."""
         calm = self._is_calm()
-        for line in self._lines:
+        for line in self._lines.values():
             line.watch.carry = None if calm and line.is_idle else line.carry
 
     def handle(self, request: Request) -> Any:
@@ -74,8 +74,7 @@ class Faults:
             self._before(request)
         answer = self._transport.handle(request)
         if isinstance(answer, Watch):
-            self._lines = [line for line in self._lines if not line.watch.stopped]
-            self._lines.append(_Line(self, answer, request.user.name))
+            self._lay(answer, request.user.name)
             if not self._is_calm():
                 self._lay_hands_on()
         elif request.verb in WRITES and self.falls("unanswered"):
@@ -94,7 +93,7 @@ class Faults:
     def mend(self, user: str) -> None:
         """The line works again; what broke meanwhile is noticed now."""
         self._cut.discard(user)
-        for line in self._lines:
+        for line in tuple(self._lines.values()):
             if line.user == user:
                 line.end()
         self._lay_hands_on()
@@ -107,6 +106,17 @@ class Faults:
 
     def is_cut(self, user: str) -> bool:
         return user in self._cut
+
+    def _lay(self, watch: Watch, user: str) -> None:
+        """A line to a watcher, until the watch stops."""
+        stop = watch.on_stop
+
+        def stopped() -> None:
+            self._lines.pop(watch, None)
+            stop()
+
+        self._lines[watch] = _Line(self, watch, user)
+        watch.on_stop = stopped
 
     def _before(self, request: Request) -> None:
         if request.user.name in self._cut:

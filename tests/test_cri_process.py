@@ -223,7 +223,7 @@ def test_tail_since_and_timestamps_choose_and_mark_lines(tmp_path: Path) -> None
 
 
 def test_a_follower_sees_every_line_once_although_the_file_is_turned_over(tmp_path: Path) -> None:
-    log = ContainerLog(tmp_path / "0.log", time.time, max_size=400)
+    log = ContainerLog(tmp_path / "0.log", time.time, max_size=400, max_files=2)
     log.append("stdout", b"first\n")
     seen: list[bytes] = []
     begun = threading.Event()
@@ -934,9 +934,9 @@ def test_an_image_without_a_shell_has_no_host_commands(lab: Lab) -> None:
 
 @pytest.mark.process
 def test_what_is_not_carried_out_is_said(lab: Lab) -> None:
-    container = lab.create("busybox", *FOREVER, run_as_user=1000, privileged=True, read_only_root=True, cpu_limit=0.5)
+    container = lab.create("busybox", *FOREVER, cpu_limit=0.5)
     notes = "\n".join(lab.runtime.container_status(container).notes)
-    for word in ("stand-in", "/bin of the host", "runAsUser", "privileged", "readOnlyRootFilesystem", "CPU limit"):
+    for word in ("stand-in", "/bin of the host", "CPU limit"):
         assert word in notes
 
 

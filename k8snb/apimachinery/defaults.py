@@ -409,3 +409,12 @@ def apply_defaults(kind: Kind, obj: Object) -> Object:
     """The object with everything filled in that it left open; the object itself where it left nothing open."""
     rule = _defaulter().rule(kind.api_version, kind.kind)
     return rule(obj) if rule is not None else obj
+
+
+# the kinds whose status has defaults
+WITH_STATUS = frozenset({"namespaces", "nodes", "persistentvolumes", "persistentvolumeclaims", "services"})
+
+
+def apply_status_defaults(kind: Kind, obj: Object) -> Object:
+    """The same for one of which only the status is new: the rest was filled in when it was written."""
+    return apply_defaults(kind, obj) if kind.builtin in WITH_STATUS else obj

@@ -7,6 +7,7 @@ Source: `apimachinery/pkg/apis/meta/v1` in the kubernetes repository.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 Object = dict[str, Any]
@@ -81,11 +82,16 @@ def controller_reference(owner: Mapping[str, Any]) -> Object:
 
 def get_path(obj: Any, path: str | Iterable[str], default: Any = None) -> Any:
     """What lies at a dotted path (`spec.template.metadata.labels`), or `default` where the path ends early."""
-    for part in path.split(".") if isinstance(path, str) else path:
+    for part in _parts(path) if isinstance(path, str) else path:
         if (type(obj) is not dict and not isinstance(obj, Mapping)) or part not in obj:
             return default
         obj = obj[part]
     return obj
+
+
+@lru_cache(maxsize=1024)
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(path.split("."))
 
 
 def with_path(obj: Mapping[str, Any], path: str | Iterable[str], value: Any) -> Object:

@@ -1,7 +1,8 @@
 """kube-apiserver's admission chain: what may still change, or refuse, a write that is otherwise in order.
 
 Interface: `PLUGINS`, what may change an object, and `VALIDATORS`, what sees it afterwards, when it is valid, and may
-only refuse it; both in their order. A plug-in is called as `plugin(server, request, obj, old)` and returns the object.
+only refuse it; both in their order; `CONCERNS`, which kinds each looks at. A plug-in is called as
+`plugin(server, request, obj, old)` and returns the object.
 The rule not to break: a plug-in builds a new dict and decides by what is in the store; only the last row of
 `VALIDATORS` writes, for what it has counted has to be let in.
 Source: `pkg/kubeapiserver/options/plugins.go` (the order), `plugin/pkg/admission/*`.
@@ -9,7 +10,8 @@ Source: `pkg/kubeapiserver/options/plugins.go` (the order), `plugin/pkg/admissio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from k8snb.apimachinery.errors import ApiError, bad_request, forbidden, not_found
@@ -19,12 +21,18 @@ from k8snb.apiserver import webhooks
 from k8snb.apiserver.admission_ingressclass import default_ingress_class
 from k8snb.apiserver.admission_limitranger import limit_defaults, limit_ranger
 from k8snb.apiserver.admission_plugin import Plugin, Server, creates, find_object, kind_of
-from k8snb.apiserver.admission_podsecurity import pod_security
+from k8snb.apiserver.admission_podsecurity import TEMPLATES, pod_security
 from k8snb.apiserver.admission_priority import one_default, priority
+from k8snb.apiserver.admission_privileged import privileged
 from k8snb.apiserver.admission_resourcequota import resource_quota
 from k8snb.apiserver.admission_runtimeclass import overhead_matches, runtime_class
 from k8snb.apiserver.admission_serviceaccount import service_account
-from k8snb.apiserver.admission_storage import claim_resize, default_storage_class, storage_object_in_use_protection
+from k8snb.apiserver.admission_storage import (
+    PROTECTION,
+    claim_resize,
+    default_storage_class,
+    storage_object_in_use_protection,
+)
 from k8snb.apiserver.certificates import signing_requests
 from k8snb.apiserver.node_restriction import node_restriction
 from k8snb.apiserver.policies import validating_policies
@@ -89,7 +97,27 @@ PLUGINS: tuple[Plugin, ...] = (
     default_ingress_class,
 )
 
+# the built-in kinds that a plug-in looks at; one that is not here looks at every request
+CONCERNS: Mapping[Plugin, frozenset[str]] = {
+    limit_defaults: frozenset({"pods"}),
+    service_account: frozenset({"pods"}),
+    taint_nodes_by_condition: frozenset({"nodes"}),
+    priority: frozenset({"pods"}),
+    default_toleration_seconds: frozenset({"pods"}),
+    default_storage_class: frozenset({"persistentvolumeclaims"}),
+    storage_object_in_use_protection: frozenset(PROTECTION),
+    runtime_class: frozenset({"pods"}),
+    signing_requests: frozenset({"certificatesigningrequests"}),
+    default_ingress_class: frozenset({"ingresses"}),
+    limit_ranger: frozenset({"pods", "persistentvolumeclaims"}),
+    pod_security: frozenset({"namespaces", "pods", *TEMPLATES}),
+    one_default: frozenset({"priorityclasses"}),
+    claim_resize: frozenset({"persistentvolumeclaims"}),
+    overhead_matches: frozenset({"pods"}),
+}
+
 VALIDATORS: tuple[Plugin, ...] = (
+    privileged,
     limit_ranger,
     pod_security,
     one_default,
@@ -118,9 +146,9 @@ def check(server: webhooks.Server, request: Request, obj: Object, old: Object | 
     return _run(VALIDATORS, server, request, obj, old)
 
 
-def _run(plugins: Iterable[Plugin], server: Any, request: Request, obj: Object, old: Object | None) -> Object:
+def _run(plugins: tuple[Plugin, ...], server: Any, request: Request, obj: Object, old: Object | None) -> Object:
     """Run a chain. A plug-in that breaks refuses the request instead of the cluster."""
-    for plugin in plugins:
+    for plugin in _concerned(plugins, request.kind.builtin):
         try:
             obj = plugin(server, request, obj, old)
         except ApiError:
@@ -128,3 +156,9 @@ def _run(plugins: Iterable[Plugin], server: Any, request: Request, obj: Object, 
         except Exception as error:
             raise bad_request(f"admission plug-in {plugin.__name__} failed: {error!r}") from error
     return obj
+
+
+@lru_cache(maxsize=512)
+def _concerned(plugins: tuple[Plugin, ...], builtin: str) -> tuple[Plugin, ...]:
+    """Those of a chain that look at a kind; `builtin` is "" for a custom one."""
+    return tuple(plugin for plugin in plugins if builtin in CONCERNS.get(plugin, (builtin,)))

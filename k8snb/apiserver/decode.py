@@ -9,6 +9,7 @@ Source: `apiserver/pkg/endpoints/handlers/{create,update}.go`, `runtime/serializ
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 from k8snb.apimachinery import schema
@@ -106,8 +107,13 @@ def _check_shape(request: Request, obj: Object, old: Object | None) -> Object:
 
 def _with_spec(kind: Kind, obj: Object) -> Object:
     """An object whose kind has a spec has one, be it empty, as Go's structs are."""
-    type_ = schema.load().definition(kind.api_version, kind.kind) if kind.custom is None else None
-    return {**obj, "spec": {}} if type_ is not None and "spec" in type_.row["f"] else obj
+    return {**obj, "spec": {}} if kind.custom is None and _has_spec(kind.api_version, kind.kind) else obj
+
+
+@lru_cache(maxsize=256)
+def _has_spec(api_version: str, kind: str) -> bool:
+    type_ = schema.load().definition(api_version, kind)
+    return type_ is not None and "spec" in type_.row["f"]
 
 
 def _shape_error(kind: Kind, obj: Object, errors: list[Any]) -> ApiError:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from k8snb.apimachinery import errors
-from k8snb.apimachinery.defaults import apply_defaults
+from k8snb.apimachinery.defaults import apply_defaults, apply_status_defaults
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.managed_fields import Managers, encode
 from k8snb.apimachinery.meta import Object, is_deleting, name_of, namespace_of, revision_of, uid_of, with_metadata
@@ -186,7 +186,8 @@ class Registry:
         kind = request.kind
         self._check_preconditions(kind, new, old)
         prepare = strategy.PREPARE.get(request.subresource, strategy.prepare_for_update)
-        prepared = prepare(kind, apply_defaults(kind, new), old)
+        fill_in = apply_status_defaults if request.subresource == "status" else apply_defaults
+        prepared = prepare(kind, fill_in(kind, new), old)
         if "managedFields" in new["metadata"]:
             managed = self.fields.given(request, new, prepared, old, timestamp(self._clock.now()))
         admitted = self._admit(request, prepared, old)

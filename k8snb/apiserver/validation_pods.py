@@ -7,6 +7,7 @@ Source: `ValidatePodSpec`, `ValidatePodUpdate` in pkg/apis/core/validation/valid
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,9 @@ DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
+FIELD_PATHS = ("metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "spec.serviceAccountName",
+               "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs")  # fmt: skip
+SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['[^']+'\]")
 PROBE_ACTIONS = ("exec", "httpGet", "tcpSocket", "grpc")
 
 
@@ -117,6 +121,9 @@ def _variable(variable: Object, path: str) -> Errors:
     if source is not None and len(source) != 1:
         one = "must specify exactly one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
         yield FieldError(f"{path}.valueFrom", INVALID, "", one)
+    field = ((source or {}).get("fieldRef") or {}).get("fieldPath")
+    if field is not None and field not in FIELD_PATHS and not SUBSCRIPT.fullmatch(field):
+        yield FieldError(f"{path}.valueFrom.fieldRef.fieldPath", NOT_SUPPORTED, field, _supported(FIELD_PATHS))
 
 
 def _resources(resources: Object, path: str) -> Errors:

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from k8snb.apimachinery.errors import ApiError, Postponed
-from k8snb.apimachinery.meta import Object, key_of, namespace_of, revision_of
+from k8snb.apimachinery.meta import Object, controller_of, key_of, namespace_of, revision_of
 from k8snb.apimachinery.selectors import Selector
 from k8snb.client.client import Client, Event, Watch
 from k8snb.client.context import Context
@@ -37,9 +37,10 @@ class Informer:
         self._context = context
         self._options = {"fieldSelector": field_selector} if field_selector else {}
         self._objects: dict[str, Object] = {}
-        self._handlers: list[Handler] = []
+        self._handlers: list[tuple[Handler, str]] = []  # whom to tell, and of what owners' objects: "" = of all
+        self._concerned: dict[str, tuple[Handler, ...]] = {}  # the kind of a controller → whom its objects concern
         self._index_functions: dict[str, IndexFunction] = {NAMESPACE: lambda obj: (namespace_of(obj),)}
-        self._indices: dict[str, dict[str, dict[str, Object]]] = {NAMESPACE: {}}
+        self._indices: dict[str, dict[str, dict[str, None]]] = {NAMESPACE: {}}  # index → value → keys
         self._watch: Watch | None = None
         self._awaited: list[tuple[int, int, Callable[[], None]]] = []  # a heap: revision, order, whom to tell
         self._order = itertools.count()
@@ -63,9 +64,9 @@ class Informer:
             return list(objects)
         return [obj for obj in objects if selector.matches(obj["metadata"].get("labels") or {})]
 
-    def by_index(self, index: str, value: str) -> Collection[Object]:
+    def by_index(self, index: str, value: str) -> Iterable[Object]:
         """The objects for which an index function gave this value."""
-        return self._indices[index].get(value, {}).values()
+        return map(self._objects.__getitem__, self._indices[index].get(value, ()))
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -76,21 +77,27 @@ class Informer:
     # setting up
 
     def add_index(self, name: str, function: IndexFunction) -> None:
-        """Keep an index under a name. Adding one twice under the same name changes nothing."""
+        """Keep an index under a name. Adding one twice under the same name changes nothing.
+
+        `function` looks at anything but the status: who changes that alone changes no index.
+        """
         if name not in self._index_functions:
             self._index_functions[name] = function
             self._indices[name] = {}
             for key, obj in self._objects.items():
-                self._index(name, key, function(obj), obj)
+                self._index(name, key, function(obj))
 
-    def on_change(self, handler: Handler) -> None:
+    def on_change(self, handler: Handler, *, owner_kind: str = "") -> None:
         """Call `handler(old, new)` on every change; old is None for what is new, new is None for what is gone.
 
-        What is already in the cache is told at once.
+        What is already in the cache is told at once. With `owner_kind`, only of objects whose controller is or was of
+        that kind, and of those that have none: the objects of others cost the handler nothing.
         """
-        self._handlers.append(handler)
+        self._handlers.append((handler, owner_kind))
+        self._concerned.clear()
         for obj in list(self._objects.values()):
-            handler(None, obj)
+            if not owner_kind or _owner_kind(obj) in ("", owner_kind):
+                handler(None, obj)
 
     def when_seen(self, revision: int, callback: Callable[[], None]) -> None:
         """Call back once, when the cache is as new as that, whatever has changed by then."""
@@ -98,8 +105,8 @@ class Informer:
 
     def off_change(self, handler: Handler) -> None:
         """Call a handler no more."""
-        if handler in self._handlers:
-            self._handlers.remove(handler)
+        self._handlers = [entry for entry in self._handlers if entry[0] != handler]
+        self._concerned.clear()
 
     def start(self) -> None:
         """List and watch. Starting twice changes nothing."""
@@ -167,7 +174,8 @@ class Informer:
             self.stop()
             self._relist()
             return
-        self._revision = max(self._revision, revision_of(event.object))
+        revision = revision_of(event.object)
+        self._revision = max(self._revision, revision)
         if event.sort == "BOOKMARK":
             return
         key = key_of(event.object)
@@ -175,27 +183,42 @@ class Informer:
         if event.sort == "DELETED":
             if old is not None:
                 self._store(key, event.object, None, cached=old)
-        elif old is None or revision_of(old) < revision_of(event.object):
+        elif old is None or revision_of(old) < revision:
             self._store(key, old, event.object)
 
     def _store(self, key: str, old: Object | None, new: Object | None, cached: Object | None = None) -> None:
-        for name, function in self._index_functions.items():
-            before = () if old is None else function(cached or old)
-            after = () if new is None else function(new)
-            if before != after:
-                self._unindex(name, key, before)
-            if new is not None:
-                self._index(name, key, after, new)
+        if old is None or new is None or not _is_same_but_for_status(old, new):
+            self._move(key, cached or old, new)
         if new is None:
             self._objects.pop(key, None)
         else:
             self._objects[key] = new
-        for handler in self._handlers:
+        for handler in self._whom_it_concerns(old, new):
             handler(old, new)
 
-    def _index(self, name: str, key: str, values: Iterable[str], obj: Object) -> None:
+    def _whom_it_concerns(self, old: Object | None, new: Object | None) -> tuple[Handler, ...]:
+        obj = new or old
+        assert obj is not None
+        kind = _owner_kind(obj)
+        if not kind or (old is not None and new is not None and _owner_kind(old) != kind):
+            kind = ""
+        if kind not in self._concerned:
+            found = (handler for handler, wanted in self._handlers if not (kind and wanted) or wanted == kind)
+            self._concerned[kind] = tuple(found)
+        return self._concerned[kind]
+
+    def _move(self, key: str, old: Object | None, new: Object | None) -> None:
+        """Take an object out of the indices, put it in, or from one value to another."""
+        for name, function in self._index_functions.items():
+            before = () if old is None else function(old)
+            after = () if new is None else function(new)
+            if before != after:
+                self._unindex(name, key, before)
+                self._index(name, key, after)
+
+    def _index(self, name: str, key: str, values: Iterable[str]) -> None:
         for value in values:
-            self._indices[name].setdefault(value, {})[key] = obj
+            self._indices[name].setdefault(value, {})[key] = None
 
     def _unindex(self, name: str, key: str, values: Iterable[str]) -> None:
         for value in values:
@@ -204,6 +227,22 @@ class Informer:
                 bucket.pop(key, None)
                 if not bucket:
                     del self._indices[name][value]
+
+
+def _owner_kind(obj: Object) -> str:
+    """The kind of an object's controller, "" where it has none."""
+    owner = controller_of(obj)
+    return owner["kind"] if owner is not None else ""
+
+
+def _is_same_but_for_status(old: Object, new: Object) -> bool:
+    """Whether nothing but the status and the revision has changed. What is shared is found to be the same at once."""
+    before, after = old["metadata"], new["metadata"]
+    return (
+        len(old) == len(new)
+        and all(old.get(field) is part for field, part in new.items() if field not in ("metadata", "status"))
+        and {**before, "resourceVersion": ""} == {**after, "resourceVersion": ""}
+    )
 
 
 class Informers:
@@ -240,7 +279,7 @@ class Informers:
 class Lent(Informer):
     """Another's informer as one of its users has it: the same cache, and handlers that can be taken back together."""
 
-    def __init__(self, lender: Informer, handle: Callable[[Informer, Handler], None]) -> None:
+    def __init__(self, lender: Informer, handle: Callable[[Informer, Handler, str], None]) -> None:
         self.resource = lender.resource
         self._objects, self._indices = lender._objects, lender._indices
         self._index_functions = lender._index_functions
@@ -251,8 +290,8 @@ class Lent(Informer):
     def revision(self) -> int:
         return self._lender.revision
 
-    def on_change(self, handler: Handler) -> None:
-        self._handle(self._lender, handler)
+    def on_change(self, handler: Handler, *, owner_kind: str = "") -> None:
+        self._handle(self._lender, handler, owner_kind)
 
     def when_seen(self, revision: int, callback: Callable[[], None]) -> None:
         self._lender.when_seen(revision, callback)
@@ -277,7 +316,7 @@ class LentInformers(Informers):
     def __init__(self, process: Informers) -> None:
         self._process = process
         self._lent: dict[Informer, Lent] = {}
-        self._handlers: list[tuple[Informer, Handler]] = []
+        self._handlers: list[tuple[Informer, Handler, str]] = []
         self._attached = False
 
     def get(self, resource: str, field_selector: str = "") -> Informer:
@@ -286,16 +325,16 @@ class LentInformers(Informers):
             self._lent[lender] = Lent(lender, self._handle)
         return self._lent[lender]
 
-    def _handle(self, lender: Informer, handler: Handler) -> None:
-        self._handlers.append((lender, handler))
+    def _handle(self, lender: Informer, handler: Handler, owner_kind: str) -> None:
+        self._handlers.append((lender, handler, owner_kind))
         if self._attached:
-            lender.on_change(handler)
+            lender.on_change(handler, owner_kind=owner_kind)
 
     def attach(self) -> None:
         """The part is made: from now on it hears."""
         self._attached = True
-        for lender, handler in list(self._handlers):
-            lender.on_change(handler)
+        for lender, handler, owner_kind in list(self._handlers):
+            lender.on_change(handler, owner_kind=owner_kind)
 
     def forget(self, resource: str) -> None:
         self._process.forget(resource)
@@ -307,6 +346,6 @@ class LentInformers(Informers):
         self._process.start()
 
     def stop(self) -> None:
-        for lender, handler in self._handlers:
+        for lender, handler, _ in self._handlers:
             lender.off_change(handler)
         self._handlers.clear()

@@ -66,9 +66,9 @@ class DaemonSetController(Controller):
         self.sets = self.watch("daemonsets")
         index_selectors(self.sets, selector_of)
         self.pods = informers.get("pods")
-        self.pods.on_change(self._pod_changed)
+        self.pods.on_change(self._pod_changed, owner_kind="DaemonSet")
         self.revisions = informers.get("controllerrevisions")
-        self.revisions.on_change(self._revision_changed)
+        self.revisions.on_change(self._revision_changed, owner_kind="DaemonSet")
         for informer in (self.pods, self.revisions):
             informer.add_index(OWNER, owner_uids)
             index_orphans(informer)

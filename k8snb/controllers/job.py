@@ -68,7 +68,8 @@ class JobController(Controller):
         self.pods.add_index(OWNER, owner_uids)
         index_orphans(self.pods)
         self.jobs.on_change(self._job_changed)
-        self.pods.on_change(self._pod_changed)
+        self.pods.on_change(self._tracked_changed)
+        self.pods.on_change(self._pod_changed, owner_kind="Job")
 
     # what makes a Job worth a look
 
@@ -80,8 +81,6 @@ class JobController(Controller):
                 self._pod_without_job(pod)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is not None and is_tracked(new) and not self._has_job(new):
-            self._pod_without_job(new)
         if _news(old) == _news(new):
             return
         for obj in {id(obj): obj for obj in (old, new) if obj}.values():
@@ -94,6 +93,10 @@ class JobController(Controller):
                     self.queue.add(key, revision_of(new or obj))
 
     # pods whose Job is gone or over
+
+    def _tracked_changed(self, old: Object | None, new: Object | None) -> None:
+        if new is not None and is_tracked(new) and not self._has_job(new):
+            self._pod_without_job(new)
 
     def _pod_without_job(self, pod: Object) -> None:
         if is_tracked(pod):

@@ -65,7 +65,7 @@ class ReplicasController(Controller):
         self.pods = informers.get("pods")
         self.pods.add_index(OWNER, owner_uids)
         index_orphans(self.pods)
-        self.pods.on_change(self._pod_changed)
+        self.pods.on_change(self._pod_changed, owner_kind=self.kind)
 
     def selector_of(self, owner: Object) -> Selector:
         raise NotImplementedError
@@ -224,10 +224,11 @@ def new_status(owner: Object, pods: list[Object], failure: ApiError | None, now:
     """The status of a set with these active pods; counts of nought are left out, as upstream does."""
     labels = (get_path(owner, "spec.template.metadata.labels") or {}).items()
     least = owner["spec"].get("minReadySeconds", 0)
+    ready = sum(map(is_ready, pods))
     counts = {
         "fullyLabeledReplicas": sum(labels <= labels_of(pod).items() for pod in pods),
-        "readyReplicas": sum(map(is_ready, pods)),
-        "availableReplicas": sum(is_available(pod, least, now) for pod in pods),
+        "readyReplicas": ready,
+        "availableReplicas": sum(is_available(pod, least, now) for pod in pods) if least else ready,
         "observedGeneration": owner["metadata"].get("generation", 0),
     }
     conditions = _conditions(owner, len(pods), failure, now)

@@ -61,9 +61,9 @@ class StatefulSetController(Controller):
         self.sets = self.watch("statefulsets")
         index_selectors(self.sets, selector_of)
         self.pods = informers.get("pods")
-        self.pods.on_change(self._pod_changed)
+        self.pods.on_change(self._pod_changed, owner_kind="StatefulSet")
         self.revisions = informers.get("controllerrevisions")
-        self.revisions.on_change(self._revision_changed)
+        self.revisions.on_change(self._revision_changed, owner_kind="StatefulSet")
         for informer in (self.pods, self.revisions):
             informer.add_index(OWNER, owner_uids)
             index_orphans(informer)

@@ -11,7 +11,7 @@ namespaces. The hostname comes with the network: Docker gives it to containers t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from k8snb.cri import (
     RuntimeFailure,
     SandboxStatus,
     docker_stats,
+    etc_hosts,
 )
 from k8snb.cri.docker_create import create_container, create_pause
 from k8snb.cri.docker_engine import (
@@ -48,7 +49,8 @@ from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
 from k8snb.cri.docker_holdings import Holdings
 from k8snb.cri.docker_kernel import PodKernels
-from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, write_resolver
+from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, rewrite, write_resolver
+from k8snb.cri.docker_security import support
 from k8snb.cri.docker_status import (
     ATTEMPT,
     CONTAINER,
@@ -100,6 +102,7 @@ class DockerRuntime:
         self._held = Holdings(self._api, cluster)
         try:
             self.cri_version = f"docker://{self._api.version()['Version']}"
+            self.support = support(self._api.info())
             self._held.clear_leftovers()
             self._pause = ensure_pause_image(self._api, self._url)
             if janitor is not None and self._url.startswith("unix://"):
@@ -168,8 +171,8 @@ class DockerRuntime:
         made = create_pause(api, self._pause, config, name=name, labels=labels, network=self._pods.name, ip=ip)
         try:
             api.start(made)
-            if config.dns_servers and self._url.startswith("unix://"):
-                write_resolver(Path(api.inspect_container(made)["ResolvConfPath"]), config)
+            if self._url.startswith("unix://"):
+                _write_files(api.inspect_container(made), config, ip)
         except BaseException:
             api.remove_container(made, force=True)
             raise
@@ -329,7 +332,8 @@ class DockerRuntime:
     def image_status(self, image: str) -> Image | None:
         with translated("ImageInspectError", f'cannot inspect image "{image}"'), ignoring(400, 404):
             found = self._api.inspect_image(image)
-            return Image(ref=image, id=found["Id"], size=found["Size"])
+            user = str((found.get("Config") or {}).get("User") or "")
+            return Image(ref=image, id=found["Id"], size=found["Size"], user=user)
         return None
 
     def list_images(self) -> list[Image]:
@@ -374,6 +378,14 @@ class DockerRuntime:
             self._api.close()
             if self._janitor is not None:
                 self._janitor.close()
+
+
+def _write_files(found: Mapping[str, Any], config: PodSandboxConfig, ip: str) -> None:
+    """The files in which a pod finds names, as a kubelet writes them; on the host's network the engine copies its."""
+    if config.dns_servers:
+        write_resolver(Path(found["ResolvConfPath"]), config)
+    if not config.host_network:
+        rewrite(Path(found["HostsPath"]), etc_hosts.managed(config, ip))
 
 
 def _following(stream: Any) -> Iterator[bytes]:

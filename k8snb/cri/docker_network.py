@@ -124,16 +124,21 @@ def _create(api: Any, name: str, labels: Mapping[str, str]) -> str:
 def write_resolver(path: Path, config: PodSandboxConfig) -> None:
     """Give a pod the resolv.conf that a kubelet writes, in place of the engine's, which names a forwarder of its own.
 
-    Only where the engine's file is on this machine and this user's to write: the forwarder asks the same server.
+    The forwarder asks the same server.
     """
     lines = [
         f"search {' '.join(config.dns_searches)}" if config.dns_searches else "",
         *(f"nameserver {server}" for server in config.dns_servers),
         f"options {' '.join(config.dns_options)}" if config.dns_options else "",
     ]
+    rewrite(path, "".join(f"{line}\n" for line in lines if line))
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Change one of the engine's files, where it is on this machine and this user's to write; otherwise it stays."""
     with suppress(OSError), path.open("r+") as file:  # the same file stays: containers have it mounted
         file.truncate()
-        file.write("".join(f"{line}\n" for line in lines if line))
+        file.write(text)
 
 
 class ServiceNetwork:

@@ -14,6 +14,7 @@ from typing import Any
 
 from k8snb.clock import parse_timestamp
 from k8snb.cri import (
+    CANNOT_RUN,
     CREATED,
     EXITED,
     RUNNING,
@@ -58,7 +59,7 @@ def container_status(found: Mapping[str, Any]) -> ContainerStatus:
     reason = ""
     if name == CREATED and code:
         # The engine leaves a container that could not be started in "created": for Kubernetes it has ended.
-        name, reason, started, ended = EXITED, "ContainerCannotRun", created, created
+        name, reason, started, ended = EXITED, CANNOT_RUN, created, created
     elif name == EXITED:
         reason = "OOMKilled" if state.get("OOMKilled") else "Error" if code else "Completed"
     return ContainerStatus(

@@ -14,11 +14,12 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from k8snb.clock import Clock, RealClock
 from k8snb.cri import (
+    CANNOT_RUN,
     CREATED,
     RUNNING,
     SANDBOX_NOTREADY,
@@ -41,6 +42,7 @@ from k8snb.cri.janitor import Janitor
 from k8snb.cri.listeners import Listeners
 from k8snb.cri.logs import ContainerLog
 from k8snb.cri.process_files import (
+    PASSABLE,
     NotExecutableError,
     Place,
     Programs,
@@ -49,17 +51,17 @@ from k8snb.cri.process_files import (
     unused_directory,
 )
 from k8snb.cri.process_images import ImageService
-from k8snb.cri.process_launch import CANNOT_RUN, Launcher, await_ports, await_view, end_all, explain
+from k8snb.cri.process_launch import NOT_FOUND, Launcher, await_ports, await_view, end_all, explain
 from k8snb.cri.process_mounts import MountNamespaces
 from k8snb.cri.process_network import Loopback
 from k8snb.cri.process_pods import (
+    SHARED_ADDRESS,
     Container,
     Sandbox,
     attach,
     change_resources,
     container_notes,
     exit_reason,
-    sandbox_notes,
 )
 from k8snb.cri.process_ports import PodPorts
 from k8snb.cri.process_shim import Shim
@@ -97,6 +99,8 @@ class ProcessRuntime:
         self._lock = threading.RLock()
         base = root or Path(tempfile.mkdtemp(prefix="k8snb-process-", dir=temporary_directory()))
         self.directory = fresh_directory(base / cluster)
+        if root is None:
+            base.chmod(PASSABLE)
         self._to_remove = self.directory if root else self.directory.parent
         self._network = Loopback(single_address=single_address)
         self.addresses = self._network.addresses
@@ -108,8 +112,8 @@ class ProcessRuntime:
         self._janitor = janitor or Janitor()
         self._owns_janitor = janitor is None
         self._shim = Shim(self._janitor)
-        self._launcher = Launcher(self._ports, self._janitor)
         self._mounts = MountNamespaces(mount_namespaces)
+        self._launcher = Launcher(self._ports, self._janitor, self._mounts)
         self._programs = Programs(self.directory / "bin")
         self._sandboxes: dict[str, Sandbox] = {}
         self._containers: dict[str, Container] = {}
@@ -118,6 +122,10 @@ class ProcessRuntime:
         self._made = 0
         self._closed = False
         self._janitor.directory(self._to_remove)
+
+    @property
+    def support(self) -> Mapping[str, str]:
+        return self._mounts.support
 
     # nodes
 
@@ -144,7 +152,7 @@ class ProcessRuntime:
         with self._lock:
             self._check_open()
             sandbox = Sandbox(self._identity(config.uid), config, ip, self._clock.now())
-            sandbox.notes = sandbox_notes(config, self._network.single_address)
+            sandbox.notes = [SHARED_ADDRESS] if self._network.single_address else []
             self._sandboxes[sandbox.id] = sandbox
         self._tell(sandbox)
         return sandbox.id
@@ -200,8 +208,10 @@ class ProcessRuntime:
             identity = self._identity(uid)
             directory = unused_directory(self.directory / "pods" / uid / name)
         private = self._mounts.serve(config, entry)
-        place = Place(directory, entry, self._programs.install(entry), private=private)
-        log = ContainerLog(self._log_directory(sandbox) / config.name / f"{config.attempt}.log", self._clock.now)
+        owner = self._mounts.identity(config.security)
+        place = Place(directory, entry, self._programs.install(entry), private=private, owner=owner)
+        path = self._log_directory(sandbox) / config.name / f"{config.attempt}.log"
+        log = ContainerLog(path, self._clock.now, max_size=config.log_size, max_files=config.log_files)
         try:
             log.path.parent.mkdir(parents=True, exist_ok=True)
             place.prepare(sandbox.config, sandbox.ip, config.mounts)
@@ -375,7 +385,7 @@ class ProcessRuntime:
         return container
 
     def _refuse_start(self, container: Container, message: str) -> None:
-        container.end(self._clock.now(), CANNOT_RUN, "ContainerCannotRun", message)
+        container.end(self._clock.now(), NOT_FOUND, CANNOT_RUN, message)
         container.started_at = container.finished_at
         container.log.close()
         raise RuntimeFailure("RunContainerError", message)

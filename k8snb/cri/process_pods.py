@@ -1,8 +1,9 @@
 """What the process runtime keeps of each sandbox and container, and what it says of them.
 
-Interface: `Sandbox` and `Container` with their `status()`; `attach` joins a container's program;
-`sandbox_notes` and `container_notes`; `change_resources`.
-The rule not to break: whatever a config asks for and a plain process cannot give has its sentence here.
+Interface: `Sandbox` and `Container` with their `status()`; `attach` joins a container's program; `container_notes`;
+`change_resources`.
+The rule not to break: whatever a config asks for and a plain process cannot give has its sentence here, but for its
+security context, of which `process_mounts` speaks.
 """
 
 from __future__ import annotations
@@ -33,18 +34,8 @@ from k8snb.cri.process_streams import AttachSession, Audience, Terminal
 OUT_OF_MEMORY = 137
 SHARED_ADDRESS = "process runtime: this machine has one loopback address, which all pods share; every port is mapped"
 
-_SANDBOX_NOTES: tuple[tuple[Callable[[PodSandboxConfig], object], str], ...] = (
-    (lambda config: config.share_process_namespace, "shareProcessNamespace is not carried out: no PID namespaces here"),
-)
 _CONTAINER_NOTES: tuple[tuple[Callable[[ContainerConfig], object], str], ...] = (
-    (lambda config: config.run_as_user is not None, "runAsUser is not carried out: programs run as you"),
-    (lambda config: config.privileged, "privileged is not carried out"),
-    (lambda config: config.read_only_root, "readOnlyRootFilesystem is not carried out"),
     (lambda config: config.cpu_limit, "the CPU limit is not carried out"),
-    (
-        lambda config: config.target,
-        "targetContainerName is not carried out: no PID namespaces here, the processes of the whole machine are seen",
-    ),
     (
         lambda config: config.target,
         "targetContainerName is not carried out: no PID namespaces here, the processes of the whole machine are seen",
@@ -159,11 +150,6 @@ def exit_reason(exit_code: int, out_of_memory: bool) -> tuple[int, str]:
     if out_of_memory:
         return OUT_OF_MEMORY, "OOMKilled"
     return exit_code, "Completed" if exit_code == 0 else "Error"
-
-
-def sandbox_notes(config: PodSandboxConfig, single_address: bool) -> list[str]:
-    notes = [f"process runtime: {text}" for holds, text in _SANDBOX_NOTES if holds(config)]
-    return [*notes, SHARED_ADDRESS] if single_address else notes
 
 
 def container_notes(config: ContainerConfig, entry: images.Entry) -> list[str]:

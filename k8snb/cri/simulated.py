@@ -12,12 +12,11 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 
 from k8snb.clock import Clock, micro_timestamp
 from k8snb.cri import (
     RUNNING,
-    SANDBOX_NOTREADY,
-    SANDBOX_READY,
     ContainerConfig,
     ContainerResources,
     ContainerStats,
@@ -33,6 +32,7 @@ from k8snb.cri import (
 )
 from k8snb.cri.listeners import Listeners
 from k8snb.cri.simulated_commands import COMMANDS
+from k8snb.cri.simulated_identity import SUPPORT
 from k8snb.cri.simulated_images import canonical, find
 from k8snb.cri.simulated_life import KILLED, Life
 from k8snb.cri.simulated_machine import Container, Pod, Process
@@ -54,6 +54,7 @@ class SimulatedRuntime:
 
     name = "simulated"
     cri_version = "simulated://1.0.0"
+    support = SUPPORT
     files_on_demand = True  # an image's own program reads no files; commands do
 
     def __init__(self, clock: Clock, *, pod_cidr: str = "10.244.0.0/16", service_cidr: str = "10.96.0.0/12") -> None:
@@ -154,18 +155,11 @@ class SimulatedRuntime:
         self._pods_on(pod.config.node).pop(sandbox_id, None)
 
     def list_pod_sandboxes(self, node: str) -> list[SandboxStatus]:
-        return [self._sandbox_status(pod) for pod in self._pods_on(node).values()]
+        now = self.now()
+        return [pod.status(now) for pod in self._pods_on(node).values()]
 
     def pod_sandbox_status(self, sandbox_id: str) -> SandboxStatus:
-        return self._sandbox_status(self._pod(sandbox_id))
-
-    def _sandbox_status(self, pod: Pod) -> SandboxStatus:
-        config = pod.config
-        ready = pod.stopped_at > self.now()
-        return SandboxStatus(
-            id=pod.id, name=config.name, namespace=config.namespace, uid=config.uid, attempt=config.attempt,
-            state=SANDBOX_READY if ready else SANDBOX_NOTREADY, created_at=pod.created_at, ip=pod.ip if ready else "",
-        )  # fmt: skip
+        return self._pod(sandbox_id).status(self.now())
 
     def _pod(self, sandbox_id: str) -> Pod:
         pod = self._pods.get(sandbox_id)
@@ -337,7 +331,7 @@ class SimulatedRuntime:
         self._elapsed += PRESENT_SECONDS if name in self._images else row.pull
         if row.missing:
             raise RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": {row.missing}')
-        return self._images.setdefault(name, Image(ref=image, id=_image_id(image)))
+        return self._images.setdefault(name, Image(ref=image, id=_image_id(image), user=row.user))
 
     def image_status(self, image: str) -> Image | None:
         return self._images.get(canonical(image))
@@ -378,6 +372,7 @@ class SimulatedRuntime:
         self._images.clear()
 
 
+@lru_cache(maxsize=256)
 def _image_id(image: str) -> str:
     return "sha256:" + hashlib.sha256(canonical(image).encode()).hexdigest()
 

@@ -14,15 +14,28 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from k8snb.clock import Timer
-from k8snb.cri import CREATED, EXITED, RUNNING, ContainerConfig, ContainerStatus, PodSandboxConfig
+from k8snb.cri import (
+    CREATED,
+    EXITED,
+    RUNNING,
+    SANDBOX_NOTREADY,
+    SANDBOX_READY,
+    ContainerConfig,
+    ContainerStatus,
+    PodSandboxConfig,
+    SandboxStatus,
+    etc_hosts,
+)
 from k8snb.cri.simulated_commands import COMMANDS
 from k8snb.cri.simulated_console import Console, terminal
 from k8snb.cri.simulated_files import ContainerFiles
+from k8snb.cri.simulated_identity import Identity, identity_of
 from k8snb.cri.simulated_images import DECLARED, SimulatedImage
 from k8snb.cri.simulated_script import UnsupportedError, parse
 from k8snb.cri.simulated_shell import SHELLS, Answer, Exit, Interrupted, Shell, Streams, Wait
 
 LOG_LINES = 5_000
+LAST_WORDS = 4096  # bytes
 _DIRECTORIES = ("/", "/tmp", "/etc", "/var", "/var/log", "/var/run", "/root", "/home", "/usr", "/opt", "/dev", "/run")
 _SIZES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
@@ -48,7 +61,7 @@ class Client(Protocol):
 class Pod:
     """A sandbox: a name, an address, and its containers in the order they were made."""
 
-    __slots__ = ("config", "containers", "created_at", "id", "ip", "stopped_at")
+    __slots__ = ("_shown", "config", "containers", "created_at", "id", "ip", "stopped_at")
 
     def __init__(self, pod_id: str, config: PodSandboxConfig, created_at: float) -> None:
         self.id = pod_id
@@ -57,6 +70,19 @@ class Pod:
         self.created_at = created_at
         self.stopped_at = math.inf
         self.containers: dict[str, Container] = {}
+        self._shown: SandboxStatus | None = None
+
+    def status(self, now: float) -> SandboxStatus:
+        """The sandbox as it stands at `now`: the same answer as long as it stands like that."""
+        ready = self.stopped_at > now
+        state, ip = (SANDBOX_READY, self.ip) if ready else (SANDBOX_NOTREADY, "")
+        if self._shown is None or (self._shown.state, self._shown.ip) != (state, ip):
+            config = self.config
+            self._shown = SandboxStatus(
+                id=self.id, name=config.name, namespace=config.namespace, uid=config.uid, attempt=config.attempt,
+                state=state, created_at=self.created_at, ip=ip,
+            )  # fmt: skip
+        return self._shown
 
     @property
     def hostname(self) -> str:
@@ -67,7 +93,7 @@ class Container:
     """A container. `on_term` is the exit code after SIGTERM; None when its first process ignores that signal."""
 
     __slots__ = (
-        "_files", "_log", "busy_until", "clients", "config", "console", "created_at", "dropped", "exit_code",
+        "_files", "_log", "_shown", "busy_until", "clients", "config", "console", "created_at", "dropped", "exit_code",
         "finished_at", "frozen", "held", "id", "image", "notes", "on_term", "pod", "ports", "process", "reason",
         "started_at", "timer", "worked",
     )  # fmt: skip
@@ -90,6 +116,7 @@ class Container:
         self.held: float | None = None  # while it is frozen: seconds until its program's next move
         self.console: Console | None = Console(tty=config.tty) if config.stdin else None
         self.clients: list[Client] = []
+        self._shown: tuple[tuple[object, ...], ContainerStatus] | None = None  # the last status, what of
         self._files: ContainerFiles | None = None
         self._log: list[tuple[float, bytes]] = []
         self.dropped = 0  # of the oldest lines
@@ -101,15 +128,22 @@ class Container:
         return RUNNING if self.started_at <= now else CREATED
 
     def status(self, now: float, image_id: str) -> ContainerStatus:
-        """The container as it stands at `now`."""
+        """The container as it stands at `now`: the same answer as long as it stands like that."""
         state = self.state(now)
+        made_of = (state, self.started_at, self.finished_at, self.exit_code, self.reason, self.notes, self.config)
+        if self._shown is None or self._shown[0] != made_of:
+            self._shown = made_of, self._status(now, state, image_id)
+        return self._shown[1]
+
+    def _status(self, now: float, state: str, image_id: str) -> ContainerStatus:
         ended = state == EXITED
         return ContainerStatus(
             id=self.id, sandbox_id=self.pod.id, pod_uid=self.pod.config.uid, name=self.config.name,
             image=self.config.image, attempt=self.config.attempt, state=state, image_id=image_id,
             created_at=self.created_at, started_at=0.0 if self.started_at > now else self.started_at,
             finished_at=self.finished_at if ended else 0.0, exit_code=self.exit_code if ended else 0,
-            reason=self.reason if ended else "", notes=self.notes, resources=self.config.resources,
+            reason=self.reason if ended else "", message=self.last_words() if ended else "", notes=self.notes,
+            resources=self.config.resources,
         )  # fmt: skip
 
     @property
@@ -126,9 +160,22 @@ class Container:
             **dict.fromkeys(_DIRECTORIES),
             **({self.image.web_root: None} if self.image.web_root else {}),
             "/etc/hostname": f"{self.pod.hostname}\n".encode(),
-            "/etc/hosts": f"127.0.0.1\tlocalhost\n{self.pod.ip}\t{self.pod.hostname}\n".encode(),
+            "/etc/hosts": self._hosts().encode(),
+            **({self.config.termination_log: b""} if self.config.termination_log else {}),
+            **{f"/proc/sys/{name.replace('.', '/')}": f"{value}\n".encode() for name, value in sandbox.sysctls.items()},
             "/etc/resolv.conf": ("\n".join(line for line in lines if line.split()[1:]) + "\n").encode(),
         }
+
+    def _hosts(self) -> str:
+        config = self.pod.config
+        return etc_hosts.on_the_host(config, "") if config.host_network else etc_hosts.managed(config, self.pod.ip)
+
+    def last_words(self) -> str:
+        """What its programs wrote to say why it ended."""
+        path = self.config.termination_log
+        if self._files is None or not path:
+            return ""
+        return (self._files.read(path) or b"")[-LAST_WORDS:].decode(errors="replace")
 
     def environment(self) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -236,6 +283,11 @@ class Process:
     @property
     def files(self) -> ContainerFiles:
         return self.container.files
+
+    @property
+    def identity(self) -> Identity:
+        container = self.container
+        return identity_of(container.config.security, container.image.user)
 
     def now(self) -> float:
         return self.at

@@ -54,6 +54,8 @@ def given(args: Arguments) -> list[str]:
 def wrong(error: KubeconfigError) -> KubectlError:
     """A kubeconfig that will not do, in kubectl's words."""
     said = str(error)
+    if said.startswith("getting credentials: "):
+        return KubectlError(f"Unable to connect to the server: {said}")
     introduced = said.startswith(("context was not found", "invalid configuration"))
     return KubectlError(f"Error in configuration: {said}" if introduced else f"error: {said}")
 

@@ -17,7 +17,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, create_edit, edit, export, help, last_applied, sources
+from k8snb.kubectl import completion, create_edit, edit, export, help, info, last_applied, sources
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
 from k8snb.kubectl.export import Export
@@ -94,6 +94,8 @@ class Kubectl(Methods):
         session.asks = asks
         session.client.take_warnings()
         try:
+            if args.on("match-server-version"):
+                info.require_same_version(session)
             output = run(session, args)
         except (ApiError, KubeconfigError, KubectlError) as error:
             failure = _said(error)

@@ -7,6 +7,7 @@ Real kubectl keeps the same in its `Factory` and `IOStreams`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -45,6 +46,7 @@ class Console(Protocol):
     @property
     def is_terminal(self) -> bool: ...
     def note(self, text: str) -> None: ...
+    def ask(self, question: str) -> str: ...
     def talk(self, streams: Any, wait: Wait, /, *, stdin: bool, tty: bool) -> tuple[int, str]: ...
 
 
@@ -70,6 +72,18 @@ class Session:
     console: Console | None = None
     asks: bool = False
     warnings: list[str] = field(default_factory=list)
+    asked: str = ""  # questions that were answered by what the command had to read, and nobody has seen
+
+    def ask(self, question: str) -> str:
+        """What a user answers; "" for no answer. Raises KubectlError where nobody can be asked."""
+        if self.console is not None:
+            return self.console.ask(question)
+        if self.asks:
+            return _typed(question)
+        if self.stdin is None:
+            raise KubectlError("error: nobody can be asked here: leave --interactive out, or give the answer to read")
+        self.asked += question
+        return next(iter(self.stdin.splitlines()), "")
 
     def find_kind(self, word: str) -> Kind | None:
         """The kind that the server has for `po`, `pods`, `Pod`, `deployments.v1.apps`."""
@@ -107,6 +121,17 @@ class Session:
     def in_category(self, category: str) -> list[Kind]:
         """The kinds that `all` stands for."""
         return [kind for kind in self.client.kinds() if category in kind.categories]
+
+
+def _typed(question: str) -> str:
+    """A line of whoever sits before the notebook, or before Python's prompt."""
+    said, newline, prompt = question.rpartition("\n")
+    sys.stdout.write(said + newline)
+    sys.stdout.flush()
+    try:
+        return input(prompt)
+    except EOFError:
+        return ""
 
 
 def dry_run(args: Arguments) -> str:

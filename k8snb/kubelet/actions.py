@@ -45,11 +45,15 @@ class PodState:
     @property
     def sandbox(self) -> SandboxStatus | None:
         """The newest sandbox."""
+        if len(self.sandboxes) == 1:
+            return self.sandboxes[0]
         return max(self.sandboxes, key=lambda sandbox: sandbox.attempt, default=None)
 
     def newest(self, name: str) -> ContainerStatus | None:
         """The newest container of this name."""
-        named = (container for container in self.containers if container.name == name)
+        named = [container for container in self.containers if container.name == name]
+        if len(named) == 1:
+            return named[0]
         return max(named, key=lambda container: (container.attempt, container.created_at), default=None)
 
 
@@ -158,8 +162,12 @@ def _container_action(
 def reported(pod: Object, name: str) -> Object:
     """What the pod's status says of a container; {} where it says nothing yet."""
     status = pod.get("status") or {}
-    entries = (entry for field in STATUSES for entry in status.get(field) or ())
-    return next((entry for entry in entries if entry["name"] == name), {})
+    for field in STATUSES:
+        for entry in status.get(field) or ():
+            if entry["name"] == name:
+                found: Object = entry
+                return found
+    return {}
 
 
 def restarts(pod: Object, name: str) -> int:

@@ -48,30 +48,37 @@ class ImageManager:
         self._work = work
 
     def ensure(self, uid: str, worker: Worker, name: str) -> None:
-        """See whether the image is here; what follows depends on the pull policy."""
+        """See whether the image is here, where the pull policy makes that matter (`imagePullPrecheck`)."""
         container = container_of(worker.pod, name)
         image = container["image"]
+        if _policy(container) == "Always":
+            self._pull(uid, worker, container)
+            return
         self._work.submit(
             uid, worker, lambda: self._runtime.image_status(image), name=name, pull=True,
             done=lambda found: self._checked(uid, worker, container, found), failed=self._failed,
         )  # fmt: skip
 
     def _checked(self, uid: str, worker: Worker, container: Object, found: Image | None) -> None:
-        image, policy = container["image"], container.get("imagePullPolicy", "IfNotPresent")
-        if found is not None and policy != "Always":
-            self._ready(worker, container["name"])
+        image = container["image"]
+        if found is not None:
+            self._ready(worker, container["name"], found)
             message = f'Container image "{image}" already present on machine'
             self._events.event(worker.pod, NORMAL, "Pulled", message)
             return
-        if policy == "Never":
+        if _policy(container) == "Never":
             message = f'Container image "{image}" is not present with pull policy of Never'
             failure = RuntimeFailure("ErrImageNeverPull", message)
             self._failed(worker, container["name"], failure).failed(self._clock.now())
             return
+        self._pull(uid, worker, container)
+
+    def _pull(self, uid: str, worker: Worker, container: Object) -> None:
+        image = container["image"]
         self._events.event(worker.pod, NORMAL, "Pulling", f'Pulling image "{image}"')
         began, known = self._clock.now(), self._credentials(worker.pod, image)
         self._work.submit(
-            uid, worker, lambda: self._pull(image, known), name=container["name"], pull=True,
+            uid, worker, lambda: self._fetch(image, known), name=container["name"], pull=True,
             done=lambda pulled: self._pulled(worker, container, pulled, began), failed=self._failed,
         )  # fmt: skip
 
@@ -87,7 +94,7 @@ class ImageManager:
             self._events.event(pod, WARNING, "FailedToRetrieveImagePullSecret", message)
         return credentials(image, [secret for secret in found.values() if secret is not None])
 
-    def _pull(self, image: str, known: list[Credential]) -> Image:
+    def _fetch(self, image: str, known: list[Credential]) -> Image:
         """On the executor: with each credential until one will do; the last failure counts."""
         for credential in known[:-1]:
             with suppress(RuntimeFailure):
@@ -97,14 +104,14 @@ class ImageManager:
         return self._runtime.pull_image(image)
 
     def _pulled(self, worker: Worker, container: Object, pulled: Image, began: float) -> None:
-        self._ready(worker, container["name"])
+        self._ready(worker, container["name"], pulled)
         seconds = self._clock.now() - began
         size = f" Image size: {pulled.size} bytes." if pulled.size else ""
         message = f'Successfully pulled image "{container["image"]}" in {seconds:.3g}s.{size}'
         self._events.event(worker.pod, NORMAL, "Pulled", message)
 
-    def _ready(self, worker: Worker, name: str) -> None:
-        worker.images.add(name)
+    def _ready(self, worker: Worker, name: str, image: Image) -> None:
+        worker.images[name] = image
         if worker.pulls.pop(name, None) is not None:
             worker.waiting.pop(name, None)
 
@@ -135,6 +142,11 @@ class ImageManager:
         worker.waiting[name] = Waiting("ImagePullBackOff", message)
         self._events.event(worker.pod, NORMAL, "BackOff", f'Back-off pulling image "{image}"')
         self._events.event(worker.pod, WARNING, "Failed", "Error: ImagePullBackOff")
+
+
+def _policy(container: Object) -> str:
+    policy: str = container.get("imagePullPolicy", "IfNotPresent")
+    return policy
 
 
 def next_try(moment: float) -> str:

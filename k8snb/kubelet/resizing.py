@@ -72,17 +72,16 @@ def plan(pod: Object, state: PodState, *, free: Callable[[], tuple[Amounts, Amou
 
 def _is_wished(pod: Object, state: PodState) -> bool:
     """Whether the spec says something else than was granted, or than is in force."""
-    asked = (
-        amounts(get_path(container, "resources.requests")) != amounts(_granted(pod, container).get("requests"))
-        for container in _resizable(pod)
-        if "resources" in reported(pod, container["name"])
-    )
-    return any(asked) or any(True for _ in _changes(pod, state))
+    return any(_asks(pod, container) for container in _resizable(pod)) or any(True for _ in _changes(pod, state))
 
 
-def _granted(pod: Object, container: Object) -> Object:
-    found: Object = reported(pod, container["name"]).get("resources") or {}
-    return found
+def _asks(pod: Object, container: Object) -> bool:
+    """Whether a container's spec says something else than its status tells."""
+    told = reported(pod, container["name"])
+    if "resources" not in told:
+        return False
+    asked, granted = get_path(container, "resources.requests"), (told["resources"] or {}).get("requests")
+    return asked != granted and amounts(asked) != amounts(granted)
 
 
 def _changes(pod: Object, state: PodState) -> Iterator[Change]:

@@ -8,7 +8,7 @@ Source: `pkg/kubelet/volumemanager`. Upstream's reconciler mounts in goroutines 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -80,6 +80,7 @@ class VolumeManager:
         self._pods: dict[str, _PodVolumes] = {}
         self._looked_up: dict[tuple[str, str, str], Object | None] | None = None
         self._is_refreshing = self._is_measuring = self._stopped = False
+        self.allocatable: Callable[[], Mapping[str, str]] = dict
         self.on_over_limit: Callable[[str, str], None] = lambda uid, message: None
 
     def prepare(self, pod: Object) -> float:
@@ -101,7 +102,7 @@ class VolumeManager:
         elif self._clock.now() - known.told >= PATIENCE:
             known.told = self._clock.now()
             self._tell_waiting(pod, known, "context deadline exceeded")
-        self._wake()
+        self._wake(known)
         return min(waits, default=0.0)
 
     def find(self, pod: Object, name: str) -> Mounted | None:
@@ -223,13 +224,15 @@ class VolumeManager:
 
     # content that changes
 
-    def _wake(self) -> None:
-        """Look at live and at limited volumes from time to time while there are any."""
+    def _wake(self, known: _PodVolumes | None = None) -> None:
+        """Look at live and at limited volumes from time to time while there are any, of one pod or of all."""
         label = f"kubelet {self._node}"
-        if not self._is_refreshing and any(mounted.plugin.is_live for mounted in self._all()):
+        volumes = self._all() if known is None else known.mounted.values()
+        is_live, is_limited = _needs_care(volumes)
+        if is_live and not self._is_refreshing:
             self._is_refreshing = True
             self._clock.after(REFRESH, self._refresh, background=True, label=label)
-        if not self._is_measuring and any(limit_of(mounted.volume) for mounted in self._all()):
+        if is_limited and not self._is_measuring:
             self._is_measuring = True
             self._clock.after(MEASURE, self._measure, background=True, label=label)
 
@@ -303,6 +306,12 @@ def _used(pod: Object) -> Iterator[Object]:
         for mount in container.get("volumeMounts") or ()
     }  # fmt: skip
     yield from (volume for volume in spec["volumes"] if volume["name"] in named)
+
+
+def _needs_care(volumes: Iterable[Mounted]) -> tuple[bool, bool]:
+    """Whether one has content that changes, and whether one has a limit."""
+    found = [(mounted.plugin.is_live, limit_of(mounted.volume)) for mounted in volumes]
+    return any(live for live, _ in found), any(limit for _, limit in found)
 
 
 def _runs_commands(pod: Object) -> bool:

@@ -16,6 +16,7 @@ Source: `VolumePlugin` and `Mounter` in pkg/volume. Upstream's drivers outside o
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,6 +48,10 @@ class World(Protocol):
 
     def stamp(self) -> str:
         """The time, for a file's name."""
+
+    @property
+    def allocatable(self) -> Callable[[], Mapping[str, str]]:
+        """What the node has to give to its pods."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 Interface: `RuntimeWork.submit(uid, worker, work, …)`.
 The rule not to break: a worker is busy from `submit` until the runtime has said what there is after the work; what is
-said of the result may fail, the worker is not busy for ever because of that.
+said of the result may fail, the worker is not busy for ever because of that. A pull changes no container: nobody asks.
 Real Kubernetes has a goroutine per pod, which waits for each call to the runtime.
 """
 
@@ -58,7 +58,11 @@ class RuntimeWork:
                 if worker.round == begun and not (pull and is_deleting(worker.pod)):
                     self._tell(worker, name, result, error, done=done, failed=failed)
             finally:
-                self._relist(settled, away=isinstance(error, RuntimeUnavailable))
+                away = isinstance(error, RuntimeUnavailable)
+                if pull and not away:
+                    settled()
+                else:
+                    self._relist(settled, away=away)
 
         def settled() -> None:
             if worker.round == begun:

@@ -61,6 +61,8 @@ def resolve(name: str) -> list[str]:
         return [name]
     if name in ("localhost", NAME):
         return [IP if name == NAME else "127.0.0.1"]
+    if name in (own := _host_names()):
+        return [own[name]]
     server = dns_server()
     if server is None:
         return sorted({str(entry[4][0]) for entry in getaddrinfo(name, None, socket.AF_INET)})
@@ -69,6 +71,16 @@ def resolve(name: str) -> list[str]:
         if addresses:
             return addresses
     raise OSError(f"bad address '{name}'")
+
+
+def _host_names() -> dict[str, str]:
+    """The names in the pod's /etc/hosts; the first line that has one counts."""
+    try:
+        with open(root("/etc/hosts"), encoding="utf-8") as file:
+            lines = [line.partition("#")[0].split() for line in file]
+    except OSError:
+        return {}
+    return {name: words[0] for words in reversed(lines) for name in words[1:] if is_address(words[0])}
 
 
 def candidates(name: str) -> list[str]:
