@@ -128,9 +128,14 @@ class DockerRuntime:
         """Make ClusterIPs addresses of this host that pods reach too. False: `service_cidr` is now a loopback range."""
         opened = self._services.open()
         self.service_cidr = self._services.cidr
-        if opened and self._janitor is not None:
-            self._janitor.route(self.service_cidr)
+        if opened:
+            self.remove_route_at_end(self.service_cidr)
         return opened
+
+    def remove_route_at_end(self, cidr: str) -> None:
+        """It goes with this process, however that ends."""
+        if self._janitor is not None:
+            self._janitor.route(cidr)
 
     @property
     def node_address(self) -> str:

@@ -159,7 +159,7 @@ class ServiceNetwork:
         """
         if self._guard is None and sys.platform == "linux" and os.geteuid() == 0:
             clear_stale_routes()
-            next((cidr for cidr in free_ranges(SERVICE_RANGES) if _add_route(cidr) and self._take(cidr)), "")
+            next((cidr for cidr in free_ranges(SERVICE_RANGES) if add_route(cidr) and self._take(cidr)), "")
         if self._guard is None:
             next((cidr for cidr in LOOPBACK_RANGES if self._take(cidr)), "")
             self.note = (
@@ -182,7 +182,7 @@ class ServiceNetwork:
                 remove_route(self.cidr)
 
 
-def _add_route(cidr: str) -> bool:
+def add_route(cidr: str) -> bool:
     return _ip("route", "add", "local", cidr, "dev", "lo", "proto", ROUTE_PROTOCOL)[0]
 
 
