@@ -165,8 +165,8 @@ class DockerRuntime:
         """Make ClusterIPs addresses of this host that pods reach too. False: `service_cidr` is now a loopback range."""
         opened = self._services.open()
         self.service_cidr = self._services.cidr
-        if opened and self._janitor is not None:
-            self._janitor.route(self.service_cidr)
+        if opened:
+            self.remove_route_at_end(self.service_cidr)
         return opened
 
     def at(self, docker_host: str) -> DockerRuntime:
@@ -180,6 +180,11 @@ class DockerRuntime:
         with translated("RuntimeNotReady", "cannot ask what the engine's machine has"):
             found = self._api.info()
         return str(found["NCPU"]), f"{found['MemTotal'] // 1024}Ki"
+
+    def remove_route_at_end(self, cidr: str) -> None:
+        """It goes with this process, however that ends."""
+        if self._janitor is not None:
+            self._janitor.route(cidr)
 
     def add_node(self, node: str) -> Network:
         return replace(self._pods.add_node(node), node_ip=self.node_address)
