@@ -29,6 +29,7 @@ from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.faults import Faults
 from k8snb.hosts import Host
 from k8snb.kube_proxy.proxy import RuleBook
+from k8snb.networkpolicy.agent import PolicyAgent
 from k8snb.programs import SCHEDULER, cloud_controller_manager, controller_manager, scheduling
 from k8snb.pump import Pump
 from k8snb.scheduler import Profile, Scheduler
@@ -75,6 +76,8 @@ class ControlPlane:
         provisioners.start(self.context, self._beside)
         self.nodes = Informers(self.context.client("system:nodes"), self.context)
         self.rule_book = RuleBook(self.context, self.nodes, host.plane, post=pump.post)
+        self.policies = PolicyAgent(self.context, self.nodes, firewall=host.firewall)
+        host.enforce(self.policies.book)
         host.edge.report_to(host.plane.report)
         for each in apiservers.all:
             each.virtual[COMPONENT_STATUS] = lambda request: component_statuses(request, self.elected)

@@ -17,7 +17,7 @@ from k8snb import hosts, journal
 from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
-from k8snb.apimachinery.meta import Object, get_path, is_true
+from k8snb.apimachinery.meta import Object, get_path, is_true, key_of, labels_of, name_of, namespace_of
 from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.history import History
@@ -32,7 +32,8 @@ from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.cri import RangeTaker, RuntimeFailure
+from k8snb.cri import Addressed, RangeTaker, RuntimeFailure
+from k8snb.cri.cni import NetworkPlugin
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
@@ -40,9 +41,12 @@ from k8snb.faults import Faults
 from k8snb.hooks import Hooks
 from k8snb.journal import Entry
 from k8snb.kube_proxy.proxy import RuleBook
+from k8snb.kube_proxy.rules import service_keys
+from k8snb.kube_proxy.view import RuleRow, rule_rows
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
 from k8snb.machines import Machines, Node
+from k8snb.networkpolicy.policies import Peer, Policy, on_host, peer_of, policy_of
 from k8snb.pump import SYNC, Pump, Step
 from k8snb.scheduler import Profile, Scheduler
 from k8snb.serve import Door
@@ -52,6 +56,7 @@ if TYPE_CHECKING:
     from k8snb.cri import Runtime
     from k8snb.hosts import Host
     from k8snb.kubectl import Kubectl
+    from k8snb.notebook.draw import Picture
 
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
 
@@ -65,7 +70,8 @@ class Cluster:
     makes its etcd; `profiles` are its scheduler's. All `apiservers` serve it; of several `controller_managers` and
     `schedulers` one leads and the others stand by. `cloud` is who the machines are rented from, False for nobody; the
     notebook's own cloud has them in `zones` in turn. Nodes get the ranges of their pods from `cluster_cidr`, "" = as
-    the runtime has it.
+    the runtime has it, and a `network` plug-in chooses their addresses. `allow_privileged` says whether containers may
+    ask to be privileged: where they would really be, on Docker, only if it is True.
     Raises ValueError for a runtime that is none.
     """
 
@@ -74,7 +80,8 @@ class Cluster:
         seed: int | None = None, cpus: str = "", memory: str = "", disk: str = "",
         store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
         apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1, cloud: Provider | bool = True,
-        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "",
+        zones: Sequence[str] = (ZONE,), cluster_cidr: str = "", network: NetworkPlugin | None = None,
+        allow_privileged: bool | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self._profiles = tuple(profiles) or (Profile(),)
@@ -99,7 +106,8 @@ class Cluster:
             rented=cloud is not False, zones=zones,
         )  # fmt: skip
         self.cloud = NotebookCloud(name, self.machines.machine) if cloud is True else cloud or None
-        self._cluster_cidr = cluster_cidr
+        self._cluster_cidr, self._network = cluster_cidr, network
+        self._allow_privileged = self.runtime_name != "docker" if allow_privileged is None else allow_privileged
         self.provisioners = Provisioners()
         self.addons = Addons(self)
         self.resolver = ""
@@ -141,6 +149,7 @@ class Cluster:
         build = self._own_host or hosts.HOSTS[self.runtime_name]
         self._host = build(self.name, self.pump, self._dice, self._runtime)
         self._runtime = self._host.runtime
+        self._plug_in(self._network)
         self.machines.directories.on_made = self._host.remove_at_end
         self._plane = ControlPlane(
             self.apiservers, self.store, self.pump, self._host, identity=self.identity, seed=self._seed,
@@ -150,12 +159,20 @@ class Cluster:
         )  # fmt: skip
         for server in self.apiservers.all:
             server.custom_metrics = self._custom_metrics.answer
+            server.allow_privileged = self._allow_privileged
         self._plane.start()
         self.running = True
         self.addons.start()
         for spec in self.machines.specs.values():
             self._switch_on(spec)
         self._serve_pods(self._host, self.door)
+
+    def _plug_in(self, network: NetworkPlugin | None) -> None:
+        if network is None:
+            return
+        if not isinstance(self.runtime, Addressed):
+            raise ValueError(f"the runtime {self.runtime_name} gives pods addresses by itself: it takes no plug-in")
+        self.runtime.addresses.plugin = network
 
     def stop(self) -> None:
         """Switch everything off. What etcd holds stays, containers end."""
@@ -408,6 +425,24 @@ class Cluster:
         """Where this machine really finds an address of the cluster."""
         return self.host.edge.actual(*self.host.plane.actual(ip, port))
 
+    def proxy_rules(self, service: str = "", namespace: str = "", *, node: str = "") -> list[RuleRow]:
+        """The rules that the nodes' kube-proxies hold: of one Service, of a namespace, or all; of one node, or all."""
+        nodes = [(name, each.network.node_ip) for name, each in self.nodes.items() if each.proxy and node in ("", name)]
+        services = sorted(self.client.items("services", namespace), key=key_of)
+        slices: dict[str, list[Object]] = {}
+        for each in self.client.items("endpointslices", namespace):
+            for key in service_keys(each):
+                slices.setdefault(key, []).append(each)
+        chosen = [each for each in services if service in ("", name_of(each))]
+        return rule_rows(chosen, lambda each: slices.get(key_of(each), ()), nodes)
+
+    def policies(self) -> tuple[list[Policy], list[Peer]]:
+        """The NetworkPolicies, and the pods that they are about: what `k8snb.networkpolicy` judges connections by."""
+        labels = {name_of(each): labels_of(each) for each in self.client.items("namespaces")}
+        pods = [each for each in self.client.items("pods") if get_path(each, "status.podIP")]
+        peers = [peer_of(each, labels.get(namespace_of(each), {})) for each in pods if not on_host(each)]
+        return [policy_of(each) for each in self.client.items("networkpolicies")], peers
+
     def service_urls(self, name: str, namespace: str = "default") -> list[str]:
         """A URL for each port of a Service, as reached from here: its load balancer's, else its node ports', else its
         cluster IP's."""
@@ -430,6 +465,17 @@ class Cluster:
             scheme = "https" if "https" in (port.get("name") or "") or port["port"] == 443 else "http"
             urls.append(f"{scheme}://{ip}:{number}")
         return urls
+
+    def draw(self, *words: str, **options: Any) -> Picture:
+        """A picture, as %kdraw makes it: `draw("svc/web")`, `draw("network", all_namespaces=True)`, `draw(diff=120)`.
+
+        Raises KubectlError.
+        """
+        from k8snb.notebook import kdraw
+
+        given = {name.replace("_", "-"): value for name, value in options.items() if value not in (None, False)}
+        return kdraw.draw(self, [*words, *(f"--{name}={str(value).lower() if value is True else value}"
+                                           for name, value in given.items())])  # fmt: skip
 
     def visit(self, url: str) -> tuple[int, str]:
         """A GET from outside the cluster: status and text. Raises OSError where nobody answers.

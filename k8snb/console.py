@@ -45,6 +45,12 @@ class Console:
         sys.stderr.write(text)
         sys.stderr.flush()
 
+    def ask(self, question: str) -> str:
+        """The line that is typed in answer, or read from a script; "" at the end of stdin."""
+        sys.stdout.write(question)
+        sys.stdout.flush()
+        return sys.stdin.readline()
+
     def talk(
         self, streams: Streams, wait: Callable[[Callable[[], bool], float], bool], *, stdin: bool, tty: bool
     ) -> tuple[int, str]:  # fmt: skip

@@ -8,6 +8,7 @@ Real Kubernetes finds all of this on the machines: containerd, the CNI plug-in, 
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import os
 import random
@@ -21,25 +22,40 @@ from urllib.parse import urlsplit
 
 from k8snb.clock import Clock
 from k8snb.coredns import Zone
-from k8snb.cri import Runtime
+from k8snb.cri import Addressed, PodSandboxConfig, Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
 from k8snb.kube_proxy import DataPlane
 from k8snb.kube_proxy.edge import Edge
 from k8snb.kubelet.prober import Dialer
+from k8snb.networkpolicy import Firewall, Judge
+from k8snb.networkpolicy.book import SeenFrom
+from k8snb.networkpolicy.firewall import Unfiltered
+from k8snb.networkpolicy.policies import Peer
 from k8snb.pump import Pump
 
 if TYPE_CHECKING:
-    from k8snb.coredns.server import DnsServer
+    from k8snb.cri.docker_kernel import PodKernels
     from k8snb.cri.simulated_network import Http, VirtualNetwork
+    from k8snb.kube_proxy.forwarder import SocketDataPlane
 
 AUTO, DOCKER, PROCESS, SIMULATED = "auto", "docker", "process", "simulated"
 DNS_PORT = 53
 API_PORT = 6443
 LOOPBACK = "127.0.0.1"
 NOT_FROM_PODS = "reached from this machine; pods of the Docker runtime use the Service's name or cluster IP"
+PROCESSES_UNFILTERED = (
+    "enforced for connections to Services and for DNS, which k8snb carries; a pod of the process runtime that connects "
+    "to another pod's own address is not held back: plain processes share this machine's network"
+)
+ENGINE_UNGUARDED = (
+    "enforced for connections to Services and for DNS where k8snb carries them; a pod that connects to another pod's "
+    "own address is not held back"
+)
 VIRTUAL_BALANCERS = "203.0.113.0/24"  # RFC 5737: addresses for documentation, which look like the internet's
+ISOLATING = 2.0  # seconds that a pod waits for its own firewall
 VISIT_SECONDS, MAX_VISIT = 5.0, 1 << 20  # patience and bytes for a GET
+NO_ANSWER = "timed out"
 QUICKSTART_IMAGES = ("k8s.gcr.io/echoserver:1.10", "nginx:1.7.9", "busybox")
 
 
@@ -51,7 +67,8 @@ class Host:
     is a GET from the machine that the nodes stand on: status and text; OSError where nobody answers.
     `listen_for_pods(ip, answer)` opens a node's port for the apiserver's clients in pods, and says where;
     `answer(socket)` is called with the first client, unless `stop_listening()` was called before.
-    `remove_at_end(directory)`: it goes with this process, whatever ends that.
+    `remove_at_end(directory)`: it goes with this process, whatever ends that. `enforce(book)` makes NetworkPolicies
+    hold wherever k8snb itself carries a connection; the `firewall` sees to the other places, or says why it does not.
     """
 
     runtime: Runtime
@@ -63,6 +80,8 @@ class Host:
     stop_dns: Callable[[], None]
     visit: Callable[[str], tuple[int, str]]
     listen_for_pods: Callable[[str, Callable[[socket.socket], None]], Spot]
+    enforce: Callable[[Judge], None]
+    firewall: Firewall | None = None
     stop_listening: Callable[[], None] = lambda: None
     remove_at_end: Callable[[Path], None] = lambda path: None
     closers: list[Callable[[], None]] = field(default_factory=list)
@@ -92,6 +111,8 @@ class Simulation(Runtime, Protocol):
 @runtime_checkable
 class EngineRuntime(Runtime, Protocol):
     """A runtime whose pods live in an engine's network: ClusterIPs have to be made addresses of this machine."""
+
+    on_sandbox: Callable[[PodSandboxConfig, str], None]
 
     def open_service_network(self) -> bool: ...
 
@@ -135,19 +156,22 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     simulation = runtime if isinstance(runtime, Simulation) else SimulatedRuntime(pump.clock)
     if simulation.clock is not pump.clock:
         raise ValueError("the runtime has a clock of its own: Cluster(runtime=runtime, clock=runtime.clock) shares it")
-    plane = VirtualDataPlane(dice, pump.clock.monotonic)
+    plane = VirtualDataPlane(dice, pump.clock.monotonic, locate=_locate(simulation))
     outside = VirtualDataPlane(dice, pump.clock.monotonic)
     edge = Edge(outside, plane, pump.clock, addresses(VIRTUAL_BALANCERS))
 
     def route(ip: str, port: int, client: str = "") -> tuple[str, int] | None:
         spot = outside.connect(ip, port, client)
-        return plane.connect(*spot) if spot else None
+        return plane.connect(*spot, client) if spot else None
+
+    def enforce(book: Judge) -> None:
+        simulation.network.permits = book.permits
 
     simulation.network.route = route
     simulation.join(pump.post)
 
     def serve_dns(zone: Zone, address: str) -> str:
-        simulation.network.lookup = zone.address
+        simulation.network.lookup, simulation.network.resolver = zone.address, address
         return address
 
     def stop_dns() -> None:
@@ -155,7 +179,12 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
 
     def visit(url: str) -> tuple[int, str]:
         parts = urlsplit(url)
+        health = plane.health(parts.hostname or "", parts.port or 80)
+        if health is not None:
+            return health
         spot = route(parts.hostname or "", parts.port or 80, LOOPBACK)
+        if spot and not simulation.network.permits(LOOPBACK, *spot, "TCP"):
+            raise TimeoutError(NO_ANSWER)
         answer = simulation.http(*spot, parts.path or "/") if spot else None
         if answer is None:
             raise ConnectionRefusedError(CONNECTION_REFUSED)
@@ -171,6 +200,7 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
         stop_dns=stop_dns,
         visit=visit,
         listen_for_pods=lambda ip, answer: (ip, API_PORT),
+        enforce=enforce,
     )
 
 
@@ -183,6 +213,7 @@ def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | No
     forwards = getattr(processes, "forwards_file", None)
     host = _on_sockets(processes, pump, dice, forwards=forwards, balancers=balancers)
     host.remove_at_end = getattr(processes, "remove_at_end", host.remove_at_end)
+    host.firewall = Unfiltered(PROCESSES_UNFILTERED)
     return host
 
 
@@ -195,7 +226,10 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor())
     reached_by_pods = engine.open_service_network()
     balancers, free = claim_balancers()
-    host = _on_sockets(engine, pump, dice, forwards=None, balancers=balancers, note=NOT_FROM_PODS)
+    kernels: PodKernels | None = getattr(engine, "kernels", None)
+    host = _on_sockets(engine, pump, dice, balancers=balancers, note=NOT_FROM_PODS, plane=_in_kernels(engine, kernels))
+    if kernels is not None:
+        _guard_pods(host, engine, kernels)
     host.closers.append(free)
     host.remove_at_end = getattr(engine, "remove_at_end", host.remove_at_end)
     serve_dns = host.serve_dns
@@ -208,30 +242,86 @@ def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | Non
     return host
 
 
-def _on_sockets(
-    runtime: Runtime, pump: Pump, dice: random.Random, *, forwards: object, balancers: str, note: str = ""
-) -> Host:
-    from pathlib import Path
+def _locate(runtime: Runtime) -> Callable[[str], str] | None:
+    """On which node a pod's address is; None where nobody can tell."""
+    return runtime.addresses.node_of if isinstance(runtime, Addressed) else None
 
+
+def _in_kernels(runtime: Runtime, kernels: PodKernels | None) -> Callable[[IoLoop, int], SocketDataPlane] | None:
+    """A data plane that pods' kernels carry out by themselves, where this machine lets them."""
+    if kernels is None or kernels.why_not:
+        return None
+    from k8snb.cri.docker_kernel import SERVICES
+    from k8snb.kube_proxy.netfilter import KernelDataPlane
+
+    return lambda io, seed: KernelDataPlane(
+        io, SERVICES, lambda text: kernels.program(nat=text), seed=seed, locate=_locate(runtime)
+    )
+
+
+def _guard_pods(host: Host, engine: EngineRuntime, kernels: PodKernels) -> None:
+    """NetworkPolicies on an engine: whatever comes from elsewhere than a pod comes from the node."""
+    from k8snb.cri.docker_kernel import INPUT, OUTPUT
+    from k8snb.networkpolicy.netfilter import KernelFirewall
+
+    node: str = getattr(engine, "node_address", "")
+    pods = ipaddress.ip_network(getattr(engine, "cluster_cidr", "") or f"{node}/32")
+    enforce = host.enforce
+    kernels.program(filters=dict)  # what another run knew is no longer so
+    host.firewall = KernelFirewall(
+        lambda tables: kernels.program(filters=tables), lambda: _unguarded(kernels.why_not), node=node,
+        reach_out=lambda: (engine.service_cidr,), chains=(INPUT, OUTPUT),
+    )  # fmt: skip
+
+    def isolate(book: Judge, config: PodSandboxConfig, ip: str) -> None:
+        """A pod's rules are in force before its containers start."""
+        concerned = book.expect(Peer(ip, config.namespace, config.name, config.labels, host_ip=node))
+        kernels.wake()
+        if concerned:
+            kernels.flush(ISOLATING)
+
+    def enforce_by_address(book: Judge) -> None:
+        engine.on_sandbox = functools.partial(isolate, book)
+        enforce(SeenFrom(book, lambda source: source if ipaddress.ip_address(source) in pods else node))
+
+    host.enforce = enforce_by_address
+
+
+def _unguarded(why_not: str) -> str:
+    return f"{ENGINE_UNGUARDED}: {why_not}" if why_not else ""
+
+
+def _on_sockets(
+    runtime: Runtime, pump: Pump, dice: random.Random, *, balancers: str, forwards: object = None, note: str = "",
+    plane: Callable[[IoLoop, int], SocketDataPlane] | None = None,
+) -> Host:  # fmt: skip
+    from k8snb.coredns.resolvers import Resolvers
     from k8snb.kube_proxy.forwarder import SocketDataPlane
     from k8snb.kubelet.dialer import SocketDialer
 
     io = IoLoop(on_failure=lambda component, details: pump.post(lambda: pump.on_failure(component, details)))
     forwards_file = forwards if isinstance(forwards, Path) else None
     seed = dice.getrandbits(32)
-    plane = SocketDataPlane(io, forwards_file=forwards_file, seed=seed)
+    locate = _locate(runtime)
+    inside = plane(io, seed) if plane else SocketDataPlane(io, forwards_file=forwards_file, seed=seed, locate=locate)
     outside = SocketDataPlane(io, seed=seed)
     resolvers = Resolvers(io)
+
+    def obey(judge: Judge) -> None:
+        inside.permits = judge.permits
+        resolvers.permits = judge.permits
+
     host = Host(
         runtime=runtime,
         executor=ThreadExecutor(pump.post),
-        plane=plane,
-        edge=Edge(outside, plane, pump.clock, addresses(balancers), note=note),
+        plane=inside,
+        edge=Edge(outside, inside, pump.clock, addresses(balancers), note=note),
         dialer=SocketDialer(),
         serve_dns=resolvers.serve,
         stop_dns=resolvers.close,
         visit=visit,
         listen_for_pods=lambda ip, answer: (ip, API_PORT),
+        enforce=obey,
         closers=[resolvers.close, outside.close, io.close],
     )
 
@@ -247,30 +337,6 @@ def _on_sockets(
 def addresses(cidr: str) -> tuple[str, ...]:
     """All addresses of a range that something can have."""
     return tuple(str(address) for address in ipaddress.ip_network(cidr).hosts())
-
-
-class Resolvers:
-    """The cluster's resolver on this machine. One that is started again answers where the one before did."""
-
-    def __init__(self, io: IoLoop) -> None:
-        self._io = io
-        self._server: DnsServer | None = None
-        self._spot: tuple[str, int] | None = None
-
-    def serve(self, zone: Zone, address: str) -> str:
-        """Answer at an address, or where that cannot be had, as near as possible: where that is."""
-        from k8snb.coredns.server import DnsServer
-
-        server = DnsServer(self._io, zone, self._spot or (address, DNS_PORT))
-        server.start()
-        self._server, self._spot = server, server.address
-        ip, port = server.address
-        return ip if port == DNS_PORT else f"{ip}:{port}"
-
-    def close(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.close()
 
 
 def visit(url: str) -> tuple[int, str]:

@@ -11,6 +11,7 @@ import shutil
 import time
 from collections.abc import Callable, Generator, Iterator
 from functools import cache
+from typing import Any
 
 import psutil
 import pytest
@@ -35,11 +36,31 @@ def _no_browser() -> str:
     return "" if shutil.which("chromium") else "chromium is not installed"
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A Chromium without a window, driven by Playwright."""
+    from browser_lab import OPTIONS
+
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=shutil.which("chromium"), args=list(OPTIONS))
+        yield chromium
+        chromium.close()
+
+
 MISSING: dict[str, Callable[[], str]] = {
     "docker": cache(_no_docker),
     "process": cache(_no_processes),
     "browser": cache(_no_browser),
 }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for the browser is a test of the browser."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -51,9 +51,9 @@ class Notebook:
         self._capsys.readouterr()
         result = self.shell.run_cell(cell)  # type: ignore[no-untyped-call]
         shown = self._capsys.readouterr()
-        assert type(result.error_in_exec) is UsageError, result.error_in_exec
+        assert isinstance(result.error_in_exec, UsageError), result.error_in_exec
         assert "Traceback" not in shown.out + shown.err
-        return shown.err.removeprefix("UsageError: ").rstrip("\n")
+        return shown.out.rstrip("\n")
 
     def complete(self, line: str) -> list[str]:
         """What the line becomes, for each completion that a kernel would offer."""
@@ -102,6 +102,11 @@ class Answer(NamedTuple):
 
     def text(self, stream: str) -> str:
         return "".join(output["text"] for output in self.outputs if output.get("name") == stream)
+
+    @property
+    def error(self) -> str:
+        """What a page shows of a failure."""
+        return "".join("\n".join(output["traceback"]) for output in self.outputs if output["sort"] == "error")
 
 
 class Kernel:

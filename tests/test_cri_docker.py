@@ -27,6 +27,7 @@ from k8snb.cri import EXITED, RuntimeFailure, RuntimeUnavailable  # noqa: E402
 from k8snb.cri.docker import DockerRuntime, engine_answers, has_images  # noqa: E402
 from k8snb.cri.docker_engine import connected, explain_pull, explain_start, pull, translated  # noqa: E402
 from k8snb.cri.docker_network import LOOPBACK_RANGES, ServiceNetwork, host_ranges  # noqa: E402
+from k8snb.cri.security import SecurityContext  # noqa: E402
 
 CLUSTER = "k8snb-test"
 ROOT = Path(__file__).resolve().parent.parent
@@ -260,8 +261,8 @@ def test_dns_settings_reach_the_pod(rig: Rig, api: Any) -> None:
 @pytest.mark.docker
 def test_limits_user_and_read_only_root_are_the_engine_s(rig: Rig, api: Any) -> None:
     container = rig.run(
-        "sh", "-c", "id -u; touch /x", memory_limit=64 << 20, cpu_limit=0.5, cpu_request=0.25, run_as_user=1234,
-        read_only_root=True,
+        "sh", "-c", "id -u; touch /x", memory_limit=64 << 20, cpu_limit=0.5, cpu_request=0.25,
+        security=SecurityContext(run_as_user=1234, read_only_root=True),
     )  # fmt: skip
     host = api.inspect_container(container)["HostConfig"]
     assert (host["Memory"], host["MemorySwap"], host["CpuQuota"], host["CpuShares"]) == (64 << 20, 64 << 20, 50000, 256)

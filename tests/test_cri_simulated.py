@@ -18,6 +18,7 @@ from cri_contract import SimulatedRig  # noqa: E402
 
 from k8snb.clock import VirtualClock  # noqa: E402
 from k8snb.cri import EXITED, RUNNING, ContainerConfig, Mount, PodSandboxConfig, RuntimeFailure  # noqa: E402
+from k8snb.cri.security import SecurityContext  # noqa: E402
 from k8snb.cri.simulated import SimulatedRuntime  # noqa: E402
 from k8snb.cri.simulated_images import IMAGES, canonical, find  # noqa: E402
 from k8snb.executor import ClockExecutor  # noqa: E402
@@ -72,7 +73,7 @@ def output(rig: SimulatedRig, script: str, **options: Any) -> tuple[str, int]:
         ("! true; echo $?", "1\n", 0),
         ("echo x > /no/such/dir", "sh: can't open /no/such/dir: nonexistent directory\n", 1),
         ("hostname # a comment", "pod-1\n", 0),
-        ("head -n 1 /etc/hosts; tail -1 /etc/hostname", "127.0.0.1\tlocalhost\npod-1\n", 0),
+        ("head -n 1 /etc/hosts; tail -1 /etc/hostname", "# Kubernetes-managed hosts file.\npod-1\n", 0),
         ("while true; do break; done; echo out", "out\n", 0),
         ("cd /tmp; pwd; touch here; ls", "/tmp\nhere\n", 0),
         ("printf 'a\\tb\\n'; echo -n c; echo -e 'd\\ne'", "a\tb\ncd\ne\n", 0),
@@ -134,7 +135,8 @@ def test_a_read_only_mount_or_root_refuses_to_be_written(rig: SimulatedRig, tmp_
         "sh: can't open /shared/x: Read-only file system\n",
         1,
     )
-    assert output(rig, "touch /tmp/x", read_only_root=True) == ("touch: /tmp/x: Read-only file system\n", 1)
+    read_only = SecurityContext(read_only_root=True)
+    assert output(rig, "touch /tmp/x", security=read_only) == ("touch: /tmp/x: Read-only file system\n", 1)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -344,7 +346,8 @@ def test_pods_reach_pods_by_address_and_services_by_name(rig: SimulatedRig) -> N
     assert b"nginx" in fetch(f"http://{ip}")
     assert fetch("http://web") == b""
     rig.simulated.network.lookup = lambda name, namespace: {("web", "default"): "10.96.0.7"}.get((name, namespace))
-    rig.simulated.network.route = lambda address, port: (ip, 80) if (address, port) == ("10.96.0.7", 8000) else None
+    routes = {("10.96.0.7", 8000): (ip, 80)}
+    rig.simulated.network.route = lambda address, port, client: routes.get((address, port))
     assert b"nginx" in fetch("http://web:8000/")
     assert fetch("http://web:8001/") == b""
 

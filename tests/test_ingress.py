@@ -742,7 +742,8 @@ def test_describe_shows_where_each_path_leads(cluster: Cluster) -> None:
                   tls=[{"hosts": ["a.b", "c.d"], "secretName": "cert"}])  # fmt: skip
     make(cluster, obj)
     text = cluster.kubectl.run(["describe", "ingress", "web", "--show-events=false"]).text
-    pods = sorted(pod["status"]["podIP"] for pod in cluster.client.items("pods", "default"))
+    (found,) = cluster.client.items("endpointslices", "default", labelSelector="kubernetes.io/service-name=web")
+    pods = [address for endpoint in found["endpoints"] for address in endpoint["addresses"]]
     assert "Ingress Class:    nginx\n" in text and "TLS:\n  cert terminates a.b,c.d\n" in text
     assert f"Default backend:  web:80 ({','.join(f'{ip}:80' for ip in pods)})\n" in text
     lines = [line.split() for line in text[text.index("Rules:") :].splitlines()]

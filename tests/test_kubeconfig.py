@@ -191,8 +191,8 @@ def test_a_token_is_read_from_its_file_each_time(tmp_path: Path) -> None:
         ({}, Overrides(cluster="nope"), 'no server found for cluster "nope"'),
         ({}, Overrides(user="nope"), 'auth info "nope" does not exist'),
         ({"cluster": {"server": "https://"}}, None, "invalid server URL"),
-        ({"cluster": {"proxy-url": "http://p"}}, None, "proxy-url: not implemented by k8snb"),
-        ({"user": {"exec": {"command": "x"}}}, None, "exec: not implemented by k8snb"),
+        ({"cluster": {"proxy-url": "socks5://p"}}, None, "proxy-url: socks5://p: not implemented by k8snb"),
+        ({"user": {"exec": {"command": "x"}}}, None, "apiVersion must be specified to use exec"),
         ({"user": {"auth-provider": {"name": "x"}}}, None, "auth-provider: not implemented by k8snb"),
     ],
 )
@@ -202,15 +202,14 @@ def test_what_cannot_be_done_is_refused_before_anything_is_sent(more: Any, overr
     assert words in str(caught.value)
 
 
-def test_a_proxy_of_the_environment_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_of_the_environment_is_for_servers_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
-    with pytest.raises(KubeconfigError, match="HTTPS_PROXY: not implemented by k8snb"):
-        resolve(config())
+    assert resolve(config()).proxy == "http://proxy:3128"
     monkeypatch.setenv("NO_PROXY", "192.0.2.1")
-    assert resolve(config()).server == "https://192.0.2.1"
-    assert resolve(config(cluster={"server": "https://127.0.0.1:1"})).server == "https://127.0.0.1:1"
+    assert resolve(config()).proxy == ""
+    assert resolve(config(cluster={"server": "https://127.0.0.1:1"})).proxy == ""
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
     [
         ("gte pods", 'unknown command "gte" for "kubectl" (did you mean "get"?)'),
         ("get pods --selctor=x", 'unknown flag: --selctor (did you mean "--selector"?)'),
-        ("delete pods --interactive", "kubectl delete --interactive: not implemented by k8snb"),
+        ("apply --openapi-patch", "kubectl apply --openapi-patch: not implemented by k8snb: there is one table"),
         ("get pods -z", "unknown shorthand flag: 'z' in -z"),
         ("get pods -l", "flag needs an argument: 'l' in -l"),
         ("scale deploy web --replicas=x", 'invalid argument "x" for "--replicas" flag: not a whole number'),
@@ -83,7 +83,7 @@ def test_the_word_kubectl_may_stand_before_the_line() -> None:
         ("scale deploy web", 'required flag(s) "replicas" not set'),
         ("run web --image=busybox --filename=x", "kubectl run --filename: not implemented by k8snb"),
         ("run web --image=busybox -k .", "kubectl run --kustomize: not implemented by k8snb"),
-        ("kustomize --enable-helm x", "kubectl kustomize --enable-helm: not implemented by k8snb"),
+        ("kustomize --helm-debug x", "kubectl kustomize --helm-debug: not implemented by k8snb: helm template"),
         ("get pods --cache-dir=here", "kubectl get --cache-dir: not implemented by k8snb"),
         ("get 'pods", "no closing quotation"),
     ],

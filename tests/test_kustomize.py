@@ -73,8 +73,9 @@ def refusal(root: Path, kustomization: str, **files: str) -> str:
 @pytest.mark.parametrize(
     ("kustomization", "message"),
     [
-        ("vars: [{name: X}]", "the field vars of a kustomization: not implemented by k8snb"),
-        ("helmCharts: [{name: x}]", "the field helmCharts of a kustomization: not implemented by k8snb"),
+        ("vars: [{name: X}]", "a var has a name, and an objref with kind and name"),
+        ("crds: [x]", "the field crds of a kustomization: not implemented by k8snb"),
+        ("helmCharts: [{name: x}]", "must specify --enable-helm"),
         ("foo: bar", 'invalid Kustomization: json: unknown field "foo"'),
         ("images: [{nam: x}]", 'invalid Kustomization: json: unknown field "nam"'),
         ("namePrefix: [a]", "cannot unmarshal array into Go struct field Kustomization.namePrefix"),
@@ -88,7 +89,6 @@ def refusal(root: Path, kustomization: str, **files: str) -> str:
         ("kind: Foo\nresources: []", "kind should be Kustomization or Component"),
         ("apiVersion: v1\nresources: []", "apiVersion for Kustomization should be kustomize.config.k8s.io/v1beta1"),
         ("resources: [nope.yaml]", "accumulating resources from 'nope.yaml': evalsymlink failure"),
-        ("resources: [https://example.com/x]", "remote resources: not implemented by k8snb"),
         ("resources: [a.yaml, a.yaml]", "already registered id: ConfigMap.v1.[noGrp]/settings"),
         ("resources: [a.yaml]\nreplicas: [{name: x, count: 1}]", "resource with name x does not match a config"),
         ("configMapGenerator: [{name: a, literals: [x]}]", "invalid literal source x, expected key=value"),

@@ -103,7 +103,7 @@ def test_what_a_stopped_cluster_holds_comes_back_with_new_pods(kernel: Kernel) -
     ok(kernel, "%kwait --for=condition=Available deployment/web")
     address = ok(kernel, "%kget service web -o jsonpath='{.spec.clusterIP}'")
     ok(kernel, "%kcluster stop")
-    assert kernel.run("%kget pods").text("stderr") == "UsageError: the cluster is stopped: %kcluster start\n"
+    assert kernel.run("%kget pods").error == "the cluster is stopped: %kcluster start"
     ok(kernel, "%kcluster start")
     ok(kernel, "%kwait --for=condition=Available deployment/web")
     ok(kernel, "%kwait --for=condition=Ready pod -l app=web")
@@ -133,8 +133,8 @@ def test_an_interrupt_ends_the_cell_and_not_the_cluster(kernel: Kernel, cell: st
         cell = cell.replace("talker", "stubborn")
     answer = kernel.run(cell, interrupt_after=until)
     assert answer.seconds < 20
-    assert answer.failed is bool(said) and said in answer.text("stderr")
-    assert answer.text("stderr").count("\n") == bool(said)
+    assert answer.failed is bool(said) and said in answer.error
+    assert len(answer.error.splitlines()) == bool(said)
     assert "Running" in ok(kernel, "%kget pod talker")
     ok(kernel, "%krun after --image=nginx")
     ok(kernel, "%kwait --for=condition=Ready pod/after")
@@ -301,5 +301,5 @@ def test_without_a_docker_engine_the_process_runtime_serves_and_says_why(tmp_pat
     with kernel_in(tmp_path, "auto", DOCKER_HOST=f"unix://{tmp_path}/none.sock") as kernel:
         assert "on the process runtime (no Docker engine answers)" in ok(kernel, "%load_ext k8snb")
         asked = kernel.run("%kcluster start --name other --runtime docker")
-        assert asked.failed and asked.text("stderr").count("\n") == 1 and "Docker" in asked.text("stderr")
+        assert asked.failed and len(asked.error.splitlines()) == 1 and "Docker" in asked.error
         assert "node-1" in ok(kernel, "%kget nodes")

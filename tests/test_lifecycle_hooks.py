@@ -105,10 +105,18 @@ def test_a_hook_after_the_start_leaves_what_it_did(cluster: Cluster) -> None:
     assert cluster.kubectl.run("exec web -- cat /tmp/mark").text == "done\n"
 
 
-def test_a_sleep_after_the_start_is_said_to_be_missing(cluster: Cluster) -> None:
-    pod(cluster, {"postStart": {"sleep": {"seconds": 5}}})
-    messages = [event["message"] for event in cluster.client.list("events", "default")["items"]]
-    assert any("postStart.sleep: not implemented by k8snb" in message for message in messages)
+def test_a_container_that_sleeps_after_its_start_runs_when_it_has_slept(cluster: Cluster) -> None:
+    """`runSleepHandler` in pkg/kubelet/lifecycle/handlers.go: the pod worker waits for it."""
+    pod(cluster, {"postStart": {"sleep": {"seconds": 15}}})
+    assert not is_true(cluster.client.get("pods", "web", "default"), "Ready")
+    cluster.run_for(10)
+    assert is_true(cluster.client.get("pods", "web", "default"), "Ready")
+    assert "RuntimeNote" not in told(cluster)
+
+
+def test_a_deletion_ends_the_sleep_after_the_start(cluster: Cluster) -> None:
+    pod(cluster, {"postStart": {"sleep": {"seconds": 600}}}, terminationGracePeriodSeconds=1)
+    assert seconds_to_end(cluster) < 4
 
 
 @pytest.mark.process
@@ -125,19 +133,6 @@ def test_a_real_program_does_its_last_work_before_it_is_stopped(tmp_path: Any) -
         made.client.delete("pods", "web", "default")
         assert made.wait(lambda: made.client.find("pods", "web", "default") is None, 30)
     assert (tmp_path / "words").read_text() == "last\n"
-
-
-def test_fields_that_no_runtime_carries_out_are_named(cluster: Cluster) -> None:
-    container = {"name": "main", "image": "nginx", "terminationMessagePolicy": "FallbackToLogsOnError",
-                 "securityContext": {"capabilities": {"add": ["NET_ADMIN"]}, "runAsUser": 1}}  # fmt: skip
-    spec = {"containers": [container], "hostAliases": [{"ip": "10.0.0.1", "hostnames": ["a"]}], "hostPID": True,
-            "securityContext": {"runAsGroup": 7}}  # fmt: skip
-    cluster.client.create("pods", {"metadata": {"name": "web"}, "spec": spec}, "default")
-    cluster.run_for(10)
-    events = cluster.client.list("events", "default")["items"]
-    said = {event["message"].partition(":")[0] for event in events if event["reason"] == "RuntimeNote"}
-    own = {"spec.containers[].securityContext.capabilities", "spec.containers[].terminationMessagePolicy"}
-    assert said == {"spec.hostAliases", "spec.hostPID", "spec.securityContext.runAsGroup", *own}
 
 
 def test_an_ordinary_pod_has_nothing_to_be_told_of(cluster: Cluster) -> None:

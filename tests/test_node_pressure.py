@@ -122,7 +122,7 @@ def test_a_node_under_memory_pressure_takes_no_best_effort_pod(lab: Lab) -> None
     lab.run("greedy", uses="1000Mi", seconds=90)
     lab.run("best-effort")
     lab.run("burstable", asks="10Mi")
-    assert lab.status("best-effort")["message"] == "The node had condition: [MemoryPressure]. "
+    assert lab.status("best-effort")["message"] == "Pod was rejected: The node had condition: [MemoryPressure]. "
     assert lab.status("best-effort")["phase"] == "Failed"
     assert lab.status("burstable")["phase"] == "Running"
 
@@ -193,7 +193,7 @@ def test_a_node_under_disk_pressure_takes_no_pod_at_all(lab: Lab) -> None:
     lab.fill("big", 95 * MEBIBYTE)
     lab.cluster.run_for(90)
     lab.run("next", asks="10Mi")
-    assert lab.status("next")["message"] == "The node had condition: [DiskPressure]. "
+    assert lab.status("next")["message"] == "Pod was rejected: The node had condition: [DiskPressure]. "
 
 
 # images

@@ -74,7 +74,7 @@ def test_a_node_that_is_shutting_down_takes_no_pod(cluster: Cluster) -> None:
     run(cluster, "late", "sleep", "1000000")
     status = cluster.client.get("pods", "late", "default")["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "NodeShutdown")
-    assert status["message"] == "Pod was rejected as the node is shutting down."
+    assert status["message"] == "Pod was rejected: Pod was rejected as the node is shutting down."
 
 
 def test_a_node_comes_back_after_a_shutdown_and_takes_pods(cluster: Cluster) -> None:

@@ -284,4 +284,5 @@ def test_a_picture_that_may_not_fit_takes_the_width_of_its_page_and_does_not_gro
 def test_a_nodes_room_is_told_in_units_to_read() -> None:
     machine = node("node-1")
     machine["status"]["allocatable"] = {"cpu": "2", "memory": "24684084Ki"}
-    assert build([machine], Question(view="nodes")).groups[0].details == ("cpu 2, memory 23.5Gi",)
+    bars = build([machine], Question(view="nodes")).groups[0].bars
+    assert [(bar.word, bar.used, bar.total) for bar in bars] == [("cpu", "0", "2"), ("memory", "0", "23.5Gi")]

@@ -119,10 +119,13 @@ def test_a_server_of_k8snb_s_own_needs_no_namespace_for_its_token(lab: Lab, tmp_
     assert lab.sh(container, f"cat {TOKEN}/note") == "volume\n"
 
 
+NOWHERE = '{"view": "/does/not/exist", "mounts": [], "opened": [], "read_only": false, "folder": "/"}'
+
+
 def test_a_mount_that_fails_says_which() -> None:
     if not MountNamespaces().allowed:
         pytest.skip("optional: the kernel of this machine allows no mount namespaces")
-    words = [sys.executable, "-S", "-E", "-I", PROGRAM, "try", "/does/not/exist"]
+    words = [sys.executable, "-S", "-E", "-I", PROGRAM, "make", NOWHERE, "/bin/true"]
     done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 126
     assert done.stderr == "k8snb: cannot mount or run /does/not/exist: No such file or directory\n"

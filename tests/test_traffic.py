@@ -149,7 +149,7 @@ def test_names_resolve_to_the_addresses_that_the_api_has(kernel: Kernel) -> None
 
 def test_a_name_that_is_not_there_is_not_found(kernel: Kernel) -> None:
     answer = kernel.run("%kexec client -- nslookup nope.default.svc.cluster.local")
-    said = answer.data("text/plain") + answer.text("stderr")
+    said = answer.data("text/plain") + answer.error
     assert "NXDOMAIN" in said or "can't" in said.lower()
 
 

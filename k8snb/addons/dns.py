@@ -49,7 +49,9 @@ class Dns:
         self.zone = CoreDNS(process.context, informers).zone
         informers.start()
         host = cluster.host
-        cluster.resolver = host.serve_dns(self.zone, _service_address(cluster))
+        address = _service_address(cluster)
+        self.zone.server = address
+        cluster.resolver = host.serve_dns(self.zone, address)
 
         def end() -> None:
             informers.stop()

@@ -16,9 +16,12 @@ _SPEC_NEEDED = frozenset(("Service", "PersistentVolumeClaim", "PersistentVolume"
 _NAMELESS = ("authentication.k8s.io/", "authorization.k8s.io/")  # questions to the server, never stored
 
 
-def check_identity(document: Document) -> ManifestError | None:
-    """Whether apiVersion, kind, a name or a needed spec is missing: the error in kubectl's words, and the way out."""
-    found = _identity_problem(document.object)
+def check_identity(document: Document, *, whole: bool = True) -> ManifestError | None:
+    """Whether apiVersion, kind, a name or a needed spec is missing: the error in kubectl's words, and the way out.
+
+    Not `whole` is a document that only names an object, or is a part of it: it needs no spec.
+    """
+    found = _identity_problem(document.object, whole=whole)
     if found is None:
         return None
     problem, advice = found
@@ -27,7 +30,7 @@ def check_identity(document: Document) -> ManifestError | None:
     return ManifestError(f'error validating "{name}": error validating data: {problem}; add {advice}', line)
 
 
-def _identity_problem(obj: Object) -> tuple[str, str] | None:
+def _identity_problem(obj: Object, *, whole: bool) -> tuple[str, str] | None:
     """What is missing, and what to add."""
     missing = [name for name in ("apiVersion", "kind") if not isinstance(obj.get(name), str) or not obj[name]]
     if missing:
@@ -39,7 +42,7 @@ def _identity_problem(obj: Object) -> tuple[str, str] | None:
     metadata = obj.get("metadata")
     if not isinstance(metadata, dict) or not (metadata.get("name") or metadata.get("generateName")):
         return "metadata.name: Required value: name or generateName is required", "metadata: {name: my-name}"
-    if "spec" not in obj and _needs_spec(api_version, kind):
+    if whole and "spec" not in obj and _needs_spec(api_version, kind):
         return "spec: Required value", f"a spec (kubectl explain {kind.lower()}.spec names its fields)"
     return None
 

@@ -23,6 +23,7 @@ from k8snb.apiserver.admission_limitranger import limit_defaults, limit_ranger
 from k8snb.apiserver.admission_plugin import Plugin, Server, creates, find_object, kind_of
 from k8snb.apiserver.admission_podsecurity import TEMPLATES, pod_security
 from k8snb.apiserver.admission_priority import one_default, priority
+from k8snb.apiserver.admission_privileged import privileged
 from k8snb.apiserver.admission_resourcequota import resource_quota
 from k8snb.apiserver.admission_runtimeclass import overhead_matches, runtime_class
 from k8snb.apiserver.admission_serviceaccount import service_account
@@ -116,6 +117,7 @@ CONCERNS: Mapping[Plugin, frozenset[str]] = {
 }
 
 VALIDATORS: tuple[Plugin, ...] = (
+    privileged,
     limit_ranger,
     pod_security,
     one_default,

@@ -18,6 +18,8 @@ from k8snb.apimachinery.meta import Object
 NODE_PORTS = range(30000, 32768)
 RESERVED = 16  # the first addresses of the range are kept for services that ask for them by number
 EXTERNAL = ("NodePort", "LoadBalancer")
+HEALTH_PORT = "healthCheckNodePort"
+HEALTH_PORT_UNWANTED = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'"
 
 
 class ServiceAllocator:
@@ -46,6 +48,7 @@ class ServiceAllocator:
             spec = dict(service["spec"])
             errors = self._admit_address(spec, (old or {}).get("spec") or {})
             errors += self._admit_ports(spec, (old or {}).get("spec") or {})
+            errors += self._admit_health_port(spec, (old or {}).get("spec") or {})
         except ApiError:
             self._restore(old)
             raise
@@ -135,6 +138,21 @@ class ServiceAllocator:
         spec["ports"] = ports
         return errors
 
+    def _admit_health_port(self, spec: Object, old: Object) -> list[FieldError]:
+        """Where load balancers ask each node for endpoints of its own: for external traffic that stays on its node."""
+        wanted, before = spec.get(HEALTH_PORT), old.get(HEALTH_PORT)
+        if spec.get("type") != "LoadBalancer" or spec.get("externalTrafficPolicy") != "Local":
+            if wanted and wanted != before:
+                return [FieldError(f"spec.{HEALTH_PORT}", INVALID, wanted, HEALTH_PORT_UNWANTED)]
+            spec.pop(HEALTH_PORT, None)
+            return []
+        if before and wanted and wanted != before:
+            return [FieldError(f"spec.{HEALTH_PORT}", INVALID, wanted, "field is immutable")]
+        taken = self._ports | {(port["nodePort"], port.get("protocol", "TCP")) for port in spec["ports"]
+                               if port.get("nodePort")}  # fmt: skip
+        spec[HEALTH_PORT] = wanted or before or self._free_port("TCP", taken)
+        return _check_port(f"spec.{HEALTH_PORT}", spec[HEALTH_PORT], "TCP", taken)
+
     def _free_port(self, protocol: str, taken: set[tuple[int, str]]) -> int:
         free = [port for port in NODE_PORTS if (port, protocol) not in taken]
         if not free:
@@ -161,4 +179,6 @@ def _held(service: Object) -> tuple[set[str], set[tuple[int, str]]]:
     addresses = {address for address in spec.get("clusterIPs") or () if address != "None"}
     open_ports = [port for port in spec.get("ports") or () if port.get("nodePort")]
     ports = {(port["nodePort"], port.get("protocol", "TCP")) for port in open_ports}
+    if spec.get(HEALTH_PORT):
+        ports.add((spec[HEALTH_PORT], "TCP"))
     return addresses, ports

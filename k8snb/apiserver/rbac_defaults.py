@@ -169,6 +169,11 @@ ROLES: dict[str, Role] = {
         may(FOLLOW, "endpoints namespaces pods services"),
         may(FOLLOW, "endpointslices", "discovery.k8s.io"),
     )),
+    "system:network-policy": Role((
+        may(FOLLOW, "namespaces pods services"),
+        may(FOLLOW, "networkpolicies", "networking.k8s.io"),
+        EVENTS,
+    )),
     "system:metrics-server": Role((may("get", "nodes/metrics nodes/stats"), may(READ, "nodes pods"))),
     "system:aggregated-metrics-reader": Role((may(READ, "nodes pods", "metrics.k8s.io"),), into="view"),
     # for certificates
@@ -380,6 +385,7 @@ BINDINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
      ("User system:kube-proxy", "ServiceAccount kube-proxy", "User system:nodes")),
     ("system:metrics-server", "system:metrics-server", ("ServiceAccount metrics-server",)),
     ("system:coredns", "system:coredns", ("ServiceAccount coredns", "User system:nodes")),
+    ("system:network-policy", "system:network-policy", ("ServiceAccount network-policy", "User system:nodes")),
     ("storage-provisioner", "system:persistent-volume-provisioner", ("ServiceAccount storage-provisioner",)),
     ("kubeadm:node-autoapprove-certificate-rotation",
      "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", ("Group system:nodes",)),

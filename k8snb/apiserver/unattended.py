@@ -12,9 +12,7 @@ from collections.abc import Collection, Mapping
 
 from k8snb.apimachinery.kinds import Kind
 
-UNATTENDED: Mapping[str, str] = {  # a kind's qualified name: what would act on it
-    "networkpolicies.networking.k8s.io": "a network plug-in that enforces policies",
-}
+UNATTENDED: Mapping[str, str] = {}  # a kind's qualified name: what would act on it
 BY_ADDON: Mapping[str, tuple[str, str]] = {  # likewise: what would act on it, and the add-on that it comes with
     "ingresses.networking.k8s.io": ("ingress controller", "ingress"),
     "ingressclasses.networking.k8s.io": ("ingress controller", "ingress"),

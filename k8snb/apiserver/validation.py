@@ -21,6 +21,7 @@ from k8snb.apiserver import validation_classes as classes
 from k8snb.apiserver import validation_extensions as extensions
 from k8snb.apiserver import validation_ingress as ingresses
 from k8snb.apiserver import validation_limits as limits
+from k8snb.apiserver import validation_network_policy as network_policies
 from k8snb.apiserver import validation_pod_doors as pod_doors
 from k8snb.apiserver import validation_policy as policy
 from k8snb.apiserver import validation_rbac as rbac
@@ -208,6 +209,7 @@ RULES: dict[str, Rule] = {
     "csistoragecapacities": storage.capacity,
     "ingresses": ingresses.ingress,
     "ingressclasses": ingresses.ingress_class,
+    "networkpolicies": network_policies.network_policy,
 }
 
 CREATIONS: dict[str, Rule] = {  # what only something new may not say

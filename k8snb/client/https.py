@@ -23,9 +23,11 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object
 from k8snb.client import answers, discovery, urls
-from k8snb.client.client import Event, HttpAnswer, Request, User, Watch
+from k8snb.client.client import Event, HttpAnswer, Request, Unreachable, User, Watch
+from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.client.remotecommand import RunResult, Streams, Wish, run_to_end
 from k8snb.client.restconfig import Endpoint
+from k8snb.client.tunnel import Tunnel, upgraded
 from k8snb.clock import Clock, RealClock
 from k8snb.ioloop import IoLoop
 
@@ -37,6 +39,7 @@ JSON, TABLE = "application/json", "application/json;as=Table;v=v1;g=meta.k8s.io,
 CONNECTING = 30.0  # seconds for a connection to stand
 FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at what nobody tells of
 PIECE = 1 << 16
+UNAUTHORIZED = 401
 
 
 class HttpsTransport:
@@ -46,10 +49,12 @@ class HttpsTransport:
         self.endpoint = endpoint
         self._identity = endpoint.identity
         endpoint.headers()  # credentials that cannot be read are told of now
+        self._certificate = endpoint.certificate()
         self._tls = endpoint.tls()
         self._clock = clock or RealClock()
         self._io = IoLoop()
         self._http: aiohttp.ClientSession | None = None
+        self._left: list[aiohttp.ClientSession] = []
         self._kinds: tuple[Kind, ...] | None = None
         self._arrived = threading.Condition()
         self._arrivals = 0
@@ -77,9 +82,10 @@ class HttpsTransport:
 
     def close(self) -> None:
         """End all connections. Closing twice changes nothing."""
-        http, self._http = self._http, None
-        if http is not None:
-            self._io.call(http.close()).result()
+        sessions, self._http, self._left = [*self._left, self._http], None, []
+        for http in sessions:
+            if http is not None:
+                self._io.call(http.close()).result()
         self._io.close()
 
     # any path
@@ -102,18 +108,26 @@ class HttpsTransport:
         return _Pieces(self, self._run(self._open("GET", path, b"", self._as(user))))
 
     async def relay(
-        self, method: str, path: str, body: bytes, headers: Headers, user: User = SELF
+        self, method: str, path: str, body: bytes, headers: Headers, user: User = SELF, *, base: str = ""
     ) -> tuple[HttpAnswer, AsyncIterator[bytes]]:
-        """The head of an answer, and its body as it comes; for whoever has a loop of its own. Raises Unreachable."""
+        """The head of an answer, and its body as it comes; for whoever has a loop of its own. Raises Unreachable.
+
+        `base` is where the path begins, unless that is the server's own URL.
+        """
         response, pieces = await asyncio.wrap_future(
-            self._io.call(self._relayed(method, path, body, [*headers, *self._as(user)]))
+            self._io.call(self._relayed(method, path, body, [*headers, *self._as(user)], base))
         )
         return HttpAnswer(response.status, answers.lower(response.headers), b""), self._each(response, pieces)
 
+    async def tunnel(self, path: str, headers: Headers, user: User = SELF) -> Tunnel:
+        """A socket on which another protocol is to be spoken; for whoever has a loop of its own. Raises OSError."""
+        credentials = await asyncio.wrap_future(self._io.call(self.credentials()))
+        return await upgraded(self.endpoint, self._tls, path, [*credentials, *headers, *self._as(user)])
+
     async def _relayed(
-        self, method: str, path: str, body: bytes, headers: Headers
+        self, method: str, path: str, body: bytes, headers: Headers, base: str
     ) -> tuple[aiohttp.ClientResponse, AsyncIterator[bytes]]:
-        response = await self._begin(method, path, body, headers)
+        response = await self._begin(method, path, body, headers, base=base)
         return response, response.content.iter_any()
 
     async def _each(self, response: aiohttp.ClientResponse, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -185,17 +199,41 @@ class HttpsTransport:
             return HttpAnswer(response.status, answers.lower(response.headers), content)
 
     async def _begin(
-        self, method: str, path: str, body: bytes, headers: Headers, timeout: float = 0.0
+        self, method: str, path: str, body: bytes, headers: Headers, timeout: float = 0.0, base: str = ""
     ) -> aiohttp.ClientResponse:
         limits = aiohttp.ClientTimeout(total=timeout or None, sock_connect=CONNECTING)
+        credentials = await self.credentials()
         try:
-            return await self._session().request(
-                method, urls.exact(self.endpoint.server + path), data=body or None,
-                headers=[*self.endpoint.headers().items(), *headers], timeout=limits,
+            response = await self._session().request(
+                method, urls.exact((base or self.endpoint.server) + path), data=body or None,
+                headers=[*credentials, *headers], timeout=limits, proxy=self.endpoint.proxy or None,
                 server_hostname=self.server_name, allow_redirects=False,
             )  # fmt: skip
+            self._look_at(response.status)
+            return response
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise answers.unreachable(error, self.endpoint) from None
+
+    async def credentials(self) -> Headers:
+        """The headers that say who one is. Raises Unreachable where a plug-in does not say it."""
+        plugin = self.endpoint.plugin
+        if plugin is None:
+            return [*self.endpoint.headers().items()]
+        try:
+            headers = await asyncio.to_thread(self.endpoint.headers)
+            certificate = await asyncio.to_thread(self.endpoint.certificate)
+        except KubeconfigError as error:
+            raise Unreachable(f"Unable to connect to the server: {error}") from None
+        if certificate != self._certificate:
+            self._certificate, self._tls = certificate, self.endpoint.tls()
+            old, self._http = self._http, None  # what goes on over it ends in its own time
+            self._left += [old] if old is not None else []
+        return [*headers.items()]
+
+    def _look_at(self, status: int) -> None:
+        """Credentials that a server would not have are asked for anew."""
+        if status == UNAUTHORIZED and self.endpoint.plugin is not None:
+            self.endpoint.plugin.forget()
 
     async def _open(self, method: str, path: str, body: bytes, headers: Headers) -> aiohttp.ClientResponse:
         """An answer that is read as it comes. Raises ApiError."""
@@ -273,12 +311,14 @@ class HttpsTransport:
         return Streams(socket, self._io, self.told)
 
     async def _connect(self, path: str, protocols: Words, headers: Headers) -> aiohttp.ClientWebSocketResponse:
+        credentials = await self.credentials()
         try:
             return await self._session().ws_connect(
                 urls.exact(self.endpoint.server + path), protocols=protocols, max_msg_size=0, autoping=True,
-                headers=[*self.endpoint.headers().items(), *headers], server_hostname=self.server_name,
+                headers=[*credentials, *headers], server_hostname=self.server_name, proxy=self.endpoint.proxy or None,
             )  # fmt: skip
-        except aiohttp.WSServerHandshakeError:
+        except aiohttp.WSServerHandshakeError as error:
+            self._look_at(error.status)
             raise
         except (TimeoutError, OSError, aiohttp.ClientError) as error:
             raise answers.unreachable(error, self.endpoint) from None

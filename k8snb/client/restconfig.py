@@ -1,6 +1,6 @@
 """client-go's rest config: where a server is, how to trust it, and who to be there.
 
-Interface: `resolve(config, overrides) -> Endpoint`; `Endpoint.tls()`, `Endpoint.headers()`.
+Interface: `resolve(config, overrides) -> Endpoint`; `Endpoint.tls()`, `Endpoint.headers()`, `Endpoint.proxy`.
 The rule not to break: what an entry asks for and this cannot do is refused by name before anything is sent.
 Source: `client-go/tools/clientcmd/client_config.go`, `client-go/rest/config.go`.
 """
@@ -21,16 +21,15 @@ from urllib.parse import urlsplit
 
 from k8snb.apimachinery.meta import Object
 from k8snb.client.client import User
+from k8snb.client.execplugin import ExecPlugin
 from k8snb.client.kubeconfig import CLUSTERS, CONTEXTS, USERS, Config, KubeconfigError, read_file
 
 DEFAULT_SERVER = "http://localhost:8080"
 NOT_HERE: Mapping[str, Mapping[str, str]] = {
-    CLUSTERS: {"proxy-url": "a proxy between client and server"},
-    USERS: {
-        "exec": "exec credential plug-ins; a token can be given instead: --token=$(…)",
-        "auth-provider": "auth providers, which kubectl has no more either",
-    },
+    CLUSTERS: {},
+    USERS: {"auth-provider": "auth providers, which kubectl has no more either"},
 }
+PROXIES = ("http", "https")  # what a proxy may speak
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,8 @@ class Endpoint:
     namespace: str = "default"
     context: str = ""
     timeout: float = 0.0
+    proxy: str = ""
+    plugin: ExecPlugin | None = field(default=None, repr=False, compare=False)
 
     @property
     def host(self) -> str:
@@ -75,6 +76,8 @@ class Endpoint:
         token = self.user.get("token", "")
         if not token and self.user.get("tokenFile"):
             token = read_file(Path(self.user["tokenFile"]), "token").decode().strip()
+        if not token and self.plugin is not None:
+            token = self.plugin.credential().token
         if token:
             return {"Authorization": f"Bearer {token}"}
         if self.user.get("username"):
@@ -94,13 +97,21 @@ class Endpoint:
                 raise KubeconfigError("specifying a root certificates file with the insecure flag is not allowed")
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        certificate, key = _data(self.user, "client-certificate"), _data(self.user, "client-key")
+        certificate, key = self.certificate()
         if certificate and not key:
             words = "to use the clientCert authentication method."
             raise KubeconfigError(f"invalid configuration: client-key-data or client-key must be specified {words}")
         if certificate:
             _load(context, certificate + b"\n" + key)
         return context
+
+    def certificate(self) -> tuple[bytes, bytes]:
+        """The client's certificate and its key, of the entry or of its plug-in. Raises KubeconfigError."""
+        certificate, key = _data(self.user, "client-certificate"), _data(self.user, "client-key")
+        if certificate or self.plugin is None:
+            return certificate, key
+        credential = self.plugin.credential()
+        return credential.certificate, credential.key
 
     def _authority(self) -> str | None:
         data = _data(self.cluster, "certificate-authority")
@@ -138,14 +149,15 @@ def resolve(config: Config, overrides: Overrides | None = None) -> Endpoint:
     overrides = overrides or Overrides()
     context, chosen = _context(config, overrides)
     cluster = _entry(config, CLUSTERS, overrides.cluster or chosen.get("cluster", ""), overrides)
-    user = _entry(config, USERS, overrides.user or chosen.get("user", ""), overrides)
+    name = overrides.user or chosen.get("user", "")
+    user = _entry(config, USERS, name, overrides)
     server = _server(cluster, overrides.cluster or chosen.get("cluster", ""))
     _refuse(CLUSTERS, cluster)
     _refuse(USERS, user)
-    _refuse_proxy(server)
     namespace = overrides.fields.get(CONTEXTS, {}).get("namespace") or chosen.get("namespace") or "default"
     return Endpoint(server=server, cluster=cluster, user=user, namespace=namespace, context=context,
-                    timeout=overrides.timeout)  # fmt: skip
+                    timeout=overrides.timeout, proxy=_proxy(server, cluster),
+                    plugin=_plugin(config, user, {**cluster, "server": server}, name))  # fmt: skip
 
 
 def _context(config: Config, overrides: Overrides) -> tuple[str, Object]:
@@ -201,15 +213,37 @@ def _refuse(section: str, entry: Object) -> None:
             raise KubeconfigError(f"{name}: not implemented by k8snb: {what}")
 
 
-def _refuse_proxy(server: str) -> None:
-    """Raises KubeconfigError where the environment names a proxy for this server."""
-    parts = urlsplit(server)
-    variable = f"{parts.scheme}_proxy"
-    name = next((name for name in (variable.upper(), variable) if os.environ.get(name)), "")
-    host = parts.hostname or ""
-    if name and not _is_loopback(host) and not urllib.request.proxy_bypass(parts.netloc):
-        raise KubeconfigError(f"{name}: not implemented by k8snb: {NOT_HERE[CLUSTERS]['proxy-url']}; "
-                              f"NO_PROXY={host} leads around it")  # fmt: skip
+def _proxy(server: str, cluster: Object) -> str:
+    """The proxy on the way to the server, as its entry or the environment says. Raises KubeconfigError.
+
+    Source: `ProxyURL` in `client-go/rest/config.go`, `ProxyFromEnvironment` in Go's net/http.
+    """
+    proxy, where = str(cluster.get("proxy-url") or ""), "proxy-url"
+    if not proxy:
+        parts = urlsplit(server)
+        where = f"{parts.scheme}_proxy"
+        proxy = os.environ.get(where.upper()) or os.environ.get(where) or ""
+        around = _is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc)
+        proxy = "" if around else proxy
+        proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    if proxy and urlsplit(proxy).scheme not in PROXIES:
+        raise KubeconfigError(f"{where}: {proxy}: not implemented by k8snb: proxies speak {' or '.join(PROXIES)} here")
+    if proxy and not urlsplit(proxy).hostname:
+        raise KubeconfigError(f'invalid configuration: invalid {where} "{proxy}": http://HOST:PORT is wanted')
+    return proxy
+
+
+def _plugin(config: Config, user: Object, cluster: Object, name: str) -> ExecPlugin | None:
+    """The program that says who one is. A path with a slash is so to the file that names it."""
+    spec = user.get("exec")
+    if not spec:
+        return None
+    command = str(spec.get("command") or "")
+    if "/" in command and not command.startswith("/"):
+        spec = {**spec, "command": str(config.path(USERS, name, command))}
+    authority = _data(cluster, "certificate-authority")
+    told = {"certificate-authority-data": base64.b64encode(authority).decode()} if authority else {}
+    return ExecPlugin(spec, {**cluster, **told})
 
 
 def _is_loopback(host: str) -> bool:

@@ -28,7 +28,7 @@ QUERY = (
     "labelSelector", "fieldSelector", "limit", "continue", "resourceVersion", "resourceVersionMatch",
     "sendInitialEvents", "allowWatchBookmarks", "timeoutSeconds", "fieldManager", "fieldValidation", "force",
     "container", "follow", "previous", "timestamps", "tailLines", "sinceSeconds", "sinceTime", "limitBytes", "command",
-    "stdin", "stdout", "stderr", "tty", "ports",
+    "stdin", "stdout", "stderr", "tty", "ports", "insecureSkipTLSVerifyBackend",
 )  # fmt: skip
 
 

@@ -47,9 +47,9 @@ class CoreDNS(Controller):
 
     def _namespace_changed(self, old: Object | None, new: Object | None) -> None:
         if new is not None:
-            self.zone.namespaces.add(name_of(new))
+            self.zone.put_namespace(name_of(new))
         elif old is not None:
-            self.zone.namespaces.discard(name_of(old))
+            self.zone.put_namespace(name_of(old), known=False)
 
 
 def service_keys(endpoint_slice: Object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import dns.asyncquery
@@ -32,24 +32,29 @@ UPSTREAM_SECONDS = 2.0
 TCP_IDLE = 10.0  # seconds
 PLAIN_UDP, MAX_UDP = 512, 1232  # bytes: without EDNS, and what passes every network (RFC 9715)
 DATAGRAMS_IN_A_ROW = 64
+ID = 2  # bytes of a message that number it
+MOST_KNOWN = 4096  # answers that are kept as they were sent
 BIND_ATTEMPTS = 4  # a free TCP port may be taken for UDP
 
 
 class DnsServer:
     """Answers over UDP and TCP at `address`, or where that cannot be had, at a free port: see `.address` and `.reason`.
 
-    What is not in the zone is asked of the `upstream` name servers (None = those of this machine).
+    What is not in the zone is asked of the `upstream` name servers (None = those of this machine). Who may ask at all
+    is for `permits(client, protocol)` to say; nobody else hears anything.
     """
 
     def __init__(self, io: IoLoop, zone: Zone, address: Spot, *, upstream: Sequence[Spot] | None = None) -> None:
         self.address = address
         self.reason = ""
+        self.permits: Callable[[str, str], bool] = lambda client, protocol: True
         self._io = io
         self._zone = zone
         self._upstream = _host_resolvers() if upstream is None else tuple(upstream)
         self._udp: socket.socket | None = None
         self._tcp: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._known: dict[bytes, tuple[int, bytes]] = {}  # a question without its number: the zone's age, the answer
 
     def start(self) -> None:
         """Bind and answer. Raises OSError when not even a free port of the loopback address can be had."""
@@ -67,9 +72,9 @@ class DnsServer:
         if query.opcode() != dns.opcode.QUERY or len(query.question) != 1:
             return _failure(query, dns.rcode.NOTIMP)
         answer, type = self._ask_zone(query)
-        if answer is None or unresolved(answer, type):
+        if answer is None or self._zone.leads_out(answer, type):
             return None
-        return _reply(query, answer, self._zone.domain)
+        return _reply(query, answer, self._zone)
 
     def _ask_zone(self, query: dns.message.Message) -> tuple[Answer | None, str]:
         question = query.question[0]
@@ -88,13 +93,27 @@ class DnsServer:
                 data, client = udp.recvfrom(65535)
             except OSError:
                 return
+            if not self.permits(client[0], "UDP"):
+                continue
+            known = self._known.get(data[ID:])
+            if known is not None and known[0] == self._zone.generation:
+                with contextlib.suppress(OSError):
+                    udp.sendto(data[:ID] + known[1], client)
+                continue
             with contextlib.suppress(dns.exception.DNSException):  # what is no DNS message gets no reply
-                query = dns.message.from_wire(data)
-                reply = self.answer(query)
-                if reply is not None:
-                    _send(udp, client, query, reply)
-                else:
-                    self._keep(asyncio.get_running_loop().create_task(self._relay(udp, client, query)))
+                self._answer_datagram(udp, client, data)
+
+    def _answer_datagram(self, udp: socket.socket, client: Spot, data: bytes) -> None:
+        generation, query = self._zone.generation, dns.message.from_wire(data)
+        reply = self.answer(query)
+        if reply is None:
+            self._keep(asyncio.get_running_loop().create_task(self._relay(udp, client, query)))
+            return
+        sent = _send(udp, client, query, reply)
+        if all(len(group) == 1 for group in reply.answer):  # others change their order from answer to answer
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[data[ID:]] = (generation, sent[ID:])
 
     async def _relay(self, udp: socket.socket, client: Spot, query: dns.message.Message) -> None:
         _send(udp, client, query, await self._go_upstream(query))
@@ -103,11 +122,14 @@ class DnsServer:
         task = asyncio.current_task()
         assert task is not None
         self._keep(task)
+        client = writer.get_extra_info("peername")
         try:
             while self._udp is not None:  # a connection may arrive while the server closes
                 async with asyncio.timeout(TCP_IDLE):
                     size = int.from_bytes(await reader.readexactly(2), "big")
                     query = dns.message.from_wire(await reader.readexactly(size))
+                if not self.permits(client[0], "TCP"):
+                    continue
                 reply = self.answer(query) or await self._go_upstream(query)
                 writer.write(reply.to_wire(prepend_length=True))
                 await writer.drain()
@@ -123,8 +145,8 @@ class DnsServer:
         answer, type = self._ask_zone(query)
         if answer is None:
             return await self._ask_upstream(query)
-        reply = _reply(query, answer, self._zone.domain)
-        further = await self._ask_upstream(dns.message.make_query(unresolved(answer, type), type))
+        reply = _reply(query, answer, self._zone)
+        further = await self._ask_upstream(dns.message.make_query(self._zone.leads_out(answer, type), type))
         reply.answer.extend(further.answer)
         reply.set_rcode(further.rcode())
         return reply
@@ -173,14 +195,15 @@ def _bind_both(spots: Iterable[Spot]) -> tuple[Bound, Bound]:
     raise first or OSError("no address to bind to was given")
 
 
-def _reply(query: dns.message.Message, answer: Answer, domain: str) -> dns.message.Message:
+def _reply(query: dns.message.Message, answer: Answer, zone: Zone) -> dns.message.Message:
     reply = dns.message.make_response(query, recursion_available=True)
     reply.flags |= dns.flags.AA
     reply.set_rcode(dns.rcode.from_text(answer.rcode))
     reply.answer = _sets(answer.records)
     reply.additional = _sets(answer.additional)
-    if answer.rcode != NOERROR or not answer.records:
-        reply.authority = _sets([_authority(domain)])
+    type = dns.rdatatype.to_text(query.question[0].rdtype)
+    if answer.rcode != NOERROR or not answer.records or unresolved(answer, type):
+        reply.authority = _sets([zone.authority()])
     return reply
 
 
@@ -192,22 +215,19 @@ def _sets(records: Iterable[Record]) -> list[dns.rrset.RRset]:
     return [dns.rrset.from_text(name, TTL, "IN", type, *data) for (name, type), data in sets.items()]
 
 
-def _authority(domain: str) -> Record:
-    """Who says that there is nothing, and for how long that may be believed (5 seconds, as upstream)."""
-    return Record(domain, "SOA", f"ns.dns.{domain}. hostmaster.{domain}. 1 7200 1800 86400 5")
-
-
 def _failure(query: dns.message.Message, rcode: dns.rcode.Rcode) -> dns.message.Message:
     reply = dns.message.make_response(query, recursion_available=True)
     reply.set_rcode(rcode)
     return reply
 
 
-def _send(udp: socket.socket, client: Spot, query: dns.message.Message, reply: dns.message.Message) -> None:
-    """What does not fit into a datagram goes out cut off, and the client asks again over TCP."""
+def _send(udp: socket.socket, client: Spot, query: dns.message.Message, reply: dns.message.Message) -> bytes:
+    """What does not fit into a datagram goes out cut off, and the client asks again over TCP. Returns what was sent."""
     size = min(max(query.payload, PLAIN_UDP), MAX_UDP) if query.edns >= 0 else PLAIN_UDP
+    wire = reply.to_wire(max_size=size, prefer_truncation=True)
     with contextlib.suppress(OSError):
-        udp.sendto(reply.to_wire(max_size=size, prefer_truncation=True), client)
+        udp.sendto(wire, client)
+    return wire
 
 
 def _host_resolvers() -> tuple[Spot, ...]:

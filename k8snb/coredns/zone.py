@@ -58,10 +58,15 @@ class Entry(NamedTuple):
 
 
 class Zone:
-    """All names below one domain. Reads may come from any thread, writes from the pump alone."""
+    """All names below one domain. Reads may come from any thread, writes from the pump alone.
+
+    `generation` is another number after each change: an answer that was given before it may be out of date.
+    """
 
     def __init__(self, domain: str = DOMAIN) -> None:
         self.domain = domain
+        self.generation = 0
+        self.server = ""  # the address at which the zone's own name server answers
         self.namespaces: set[str] = set()
         self._entries: dict[str, Entry] = {}
         self._names: dict[str, tuple[str, ...]] = {}  # address → the names it goes back to
@@ -76,6 +81,12 @@ class Zone:
             self._rename(ip, {*self._names.get(ip, ())} - {name})
         for ip, name in after - before:
             self._rename(ip, {*self._names.get(ip, ()), name})
+        self.generation += 1
+
+    def put_namespace(self, name: str, *, known: bool = True) -> None:
+        """A namespace is there, or is gone."""
+        (self.namespaces.add if known else self.namespaces.discard)(name)
+        self.generation += 1
 
     def search_path(self, namespace: str) -> tuple[str, ...]:
         """The `search` line of /etc/resolv.conf in a pod of this namespace."""
@@ -101,16 +112,28 @@ class Zone:
     def resolve(self, name: str, type: str) -> Answer | None:
         """The answer to one question; None when the zone has no say, and the question goes upstream.
 
-        A CNAME is followed as far as the zone goes.
+        A CNAME is followed as far as the zone goes; where it ends there with nothing, the answer says so.
         """
         answer = self._find(name, type)
         for _ in range(MAX_ALIASES):
             target = unresolved(answer, type)
             further = self._find(target, type) if target else None
-            if answer is None or further is None or not further.records:
+            if answer is None or further is None:
                 break
-            answer = answer._replace(records=answer.records + further.records)
+            answer = Answer(further.rcode, answer.records + further.records, further.additional)
+            if not further.records:
+                break
         return answer
+
+    def leads_out(self, answer: Answer | None, type: str) -> str:
+        """The name that is still to be asked for elsewhere; "" where the zone has said all there is to say."""
+        target = unresolved(answer, type)
+        return target if target and self._find(target, type) is None else ""
+
+    def authority(self) -> Record:
+        """Who says so, and for how long it may be believed that there is nothing."""
+        data = f"ns.dns.{self.domain}. hostmaster.{self.domain}. {self.generation} 7200 1800 86400 {TTL}"
+        return Record(self.domain, "SOA", data)
 
     def _find(self, name: str, type: str) -> Answer | None:
         labels = name.lower().rstrip(".").split(".")
@@ -123,7 +146,11 @@ class Zone:
 
     def _below(self, name: str, labels: list[str], type: str) -> Answer:
         match labels:
-            case [] | ["svc"] | ["pod"]:
+            case []:
+                return self._apex(name, type)
+            case ["ns", "dns"] if self.server:
+                return Answer(NOERROR, _only("A", type, Record(name, "A", self.server)))
+            case ["svc"] | ["pod"] | ["dns"]:
                 return Answer(NOERROR)
             case ["dns-version"]:
                 return Answer(NOERROR, _only("TXT", type, Record(name, "TXT", f'"{SCHEMA_VERSION}"')))
@@ -134,6 +161,15 @@ class Zone:
             case [*host, service, namespace, "svc"] if len(host) <= 2:
                 return self._service(name, host, f"{namespace}/{service}", type)
         return Answer(NXDOMAIN)
+
+    def _apex(self, name: str, type: str) -> Answer:
+        """The zone itself: its authority and its name server."""
+        if type == "SOA":
+            return Answer(NOERROR, (self.authority(),))
+        server = f"ns.dns.{self.domain}"
+        if type == "NS" and self.server:
+            return Answer(NOERROR, (Record(name, "NS", f"{server}."),), (Record(server, "A", self.server),))
+        return Answer(NOERROR)
 
     def _service(self, name: str, host: list[str], key: str, type: str) -> Answer:
         """`service`, `endpoint.service` or `_port._protocol.service`."""

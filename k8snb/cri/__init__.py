@@ -9,10 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from k8snb.cri.cni import PodAddresses
+
+from k8snb.cri.logs import MAX_FILES, MAX_SIZE
+from k8snb.cri.security import NOTHING_SAID, SecurityContext
 
 # Container and sandbox states, as upstream names them.
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
+CANNOT_RUN = "ContainerCannotRun"  # the reason of a container that was made and could not be started
 SANDBOX_READY, SANDBOX_NOTREADY = "SANDBOX_READY", "SANDBOX_NOTREADY"
 
 
@@ -35,7 +42,10 @@ class RuntimeUnavailable(RuntimeFailure):
 
 @dataclass(frozen=True, kw_only=True)
 class PodSandboxConfig:
-    """What a pod is before it has containers: a name, a network identity, a directory for logs."""
+    """What a pod is before it has containers: a name, a network identity, the namespaces that its containers share.
+
+    `domain` is the part of the pod's full name behind its hostname, "" where it has none.
+    """
 
     name: str
     namespace: str
@@ -43,9 +53,14 @@ class PodSandboxConfig:
     node: str
     attempt: int = 0
     hostname: str = ""
+    domain: str = ""
+    host_aliases: Sequence[tuple[str, Sequence[str]]] = ()  # (address, names)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     host_network: bool = False
+    host_ipc: bool = False
+    host_pid: bool = False
+    sysctls: Mapping[str, str] = field(default_factory=dict)
     share_process_namespace: bool = False
     dns_servers: Sequence[str] = ()
     dns_searches: Sequence[str] = ()
@@ -74,7 +89,9 @@ class ContainerResources:
 class ContainerConfig:
     """One container as the kubelet wants it. `command` replaces the image's entry point, `args` its arguments.
 
-    `target` is the id of a container whose processes this one is to see (a debugger's).
+    `target` is the id of a container whose processes this one is to see (a debugger's). `termination_log` is where its
+    program may say why it ends: a file that is mounted there, or else one that the runtime reads into the status's
+    message.
     """
 
     name: str
@@ -92,10 +109,12 @@ class ContainerConfig:
     stdin: bool = False
     stdin_once: bool = False  # the first attached client's end of input is the program's
     tty: bool = False
-    privileged: bool = False
-    run_as_user: int | None = None
-    read_only_root: bool = False
+    security: SecurityContext = NOTHING_SAID
     target: str = ""
+    termination_log: str = ""
+    oom_score_adjust: int = 0  # from -1000 to 1000: whom the kernel ends first for want of memory
+    log_size: int = MAX_SIZE  # bytes of its output after which a fresh file begins
+    log_files: int = MAX_FILES  # that are kept
 
     @property
     def resources(self) -> ContainerResources:
@@ -130,7 +149,7 @@ class ContainerStatus:
     """A container as the runtime knows it. Times are seconds since the epoch; 0 = not yet.
 
     `resources` are those in force, None where the runtime does not say. `reason` after the end: Completed, Error,
-    OOMKilled, ContainerCannotRun.
+    OOMKilled, ContainerCannotRun. A container that could not be started has ended.
     """
 
     id: str
@@ -172,11 +191,15 @@ class ContainerStats:
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image as the runtime has it: `ref` as asked for, `id` unique, `size` in bytes."""
+    """An image as the runtime has it: `ref` as asked for, `id` unique, `size` in bytes.
+
+    `user` is who its processes are where nobody says otherwise: a number, a name, or "" for root.
+    """
 
     ref: str
     id: str
     size: int = 0
+    user: str = ""
 
 
 @dataclass(frozen=True)
@@ -207,6 +230,13 @@ class RangeTaker(Protocol):
 
     def update_runtime_config(self, node: str, pod_cidr: str) -> None:
         """Take new pods' addresses from a range. Call it before the node has pods."""
+
+
+@runtime_checkable
+class Addressed(Protocol):
+    """A runtime that asks a network plug-in for its pods' addresses: see `cri.cni`."""
+
+    addresses: PodAddresses
 
 
 class Listener(Protocol):
@@ -254,6 +284,7 @@ class Session(Connection, Protocol):
 class Runtime(Protocol):
     """A container runtime. One object may serve several nodes of a cluster: configs name the node.
 
+    `support` says of each of `security.FIELDS` why this runtime does not carry the field out, "" where it does.
     `events` registers a callback that is called, from any thread, with a pod's uid whenever something changed in it
     (upstream: GetContainerEvents); a kubelet then asks for the states. What it returns takes the callback back.
     """
@@ -261,6 +292,9 @@ class Runtime(Protocol):
     name: str  # docker, process, simulated
     cri_version: str  # for status.nodeInfo.containerRuntimeVersion, e.g. "docker://24.0.5"
     service_cidr: str  # where ClusterIPs of this runtime's cluster are taken from
+
+    @property
+    def support(self) -> Mapping[str, str]: ...
 
     def add_node(self, node: str) -> Network: ...
     def remove_node(self, node: str) -> None: ...

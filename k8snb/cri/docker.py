@@ -11,7 +11,7 @@ namespaces. The hostname comes with the network: Docker gives it to containers t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,6 +30,7 @@ from k8snb.cri import (
     RuntimeFailure,
     SandboxStatus,
     docker_stats,
+    etc_hosts,
 )
 from k8snb.cri.docker_create import create_container, create_pause
 from k8snb.cri.docker_engine import (
@@ -47,7 +48,9 @@ from k8snb.cri.docker_engine import (
 from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
 from k8snb.cri.docker_holdings import Holdings
-from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, write_resolver
+from k8snb.cri.docker_kernel import PodKernels
+from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, rewrite, write_resolver
+from k8snb.cri.docker_security import support
 from k8snb.cri.docker_status import (
     ATTEMPT,
     CONTAINER,
@@ -99,16 +102,20 @@ class DockerRuntime:
         self._held = Holdings(self._api, cluster)
         try:
             self.cri_version = f"docker://{self._api.version()['Version']}"
+            self.support = support(self._api.info())
             self._held.clear_leftovers()
             self._pause = ensure_pause_image(self._api, self._url)
             if janitor is not None and self._url.startswith("unix://"):
                 janitor.docker(self._held.run, self._url.removeprefix("unix://"))
             self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels)
             self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
+            self.addresses = self._pods.addresses
         except BaseException:
             self._api.close()
             raise
         self._watch = ContainerEvents(self._api, [self._held.run])
+        self.on_sandbox: Callable[[PodSandboxConfig, str], None] = lambda config, ip: None  # before it has containers
+        self.kernels = PodKernels(self._held.pod_processes, local=self._url.startswith("unix://"))
 
     # the cluster's network
 
@@ -124,6 +131,11 @@ class DockerRuntime:
         if opened and self._janitor is not None:
             self._janitor.route(self.service_cidr)
         return opened
+
+    @property
+    def node_address(self) -> str:
+        """The address that all nodes have: the bridge's own on this machine."""
+        return self._pods.gateway
 
     def add_node(self, node: str) -> Network:
         return self._pods.add_node(node)
@@ -143,7 +155,8 @@ class DockerRuntime:
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
         """Start the pause container that has the pod's address."""
-        ip = self._pods.gateway if config.host_network else self._pods.take(config.node)
+        pod = f"{config.namespace}/{config.name}"
+        ip = self._pods.gateway if config.host_network else self._pods.take(config.node, pod)
         try:
             with translated("CreatePodSandboxError", f'cannot create the sandbox of pod "{config.name}"'):
                 return self._start_pause(config, ip)
@@ -158,12 +171,14 @@ class DockerRuntime:
         made = create_pause(api, self._pause, config, name=name, labels=labels, network=self._pods.name, ip=ip)
         try:
             api.start(made)
-            if config.dns_servers and self._url.startswith("unix://"):
-                write_resolver(Path(api.inspect_container(made)["ResolvConfPath"]), config)
+            if self._url.startswith("unix://"):
+                _write_files(api.inspect_container(made), config, ip)
         except BaseException:
             api.remove_container(made, force=True)
             raise
         self._sandboxes[made] = config
+        if not config.host_network:
+            self.on_sandbox(config, ip)
         return made
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
@@ -317,7 +332,8 @@ class DockerRuntime:
     def image_status(self, image: str) -> Image | None:
         with translated("ImageInspectError", f'cannot inspect image "{image}"'), ignoring(400, 404):
             found = self._api.inspect_image(image)
-            return Image(ref=image, id=found["Id"], size=found["Size"])
+            user = str((found.get("Config") or {}).get("User") or "")
+            return Image(ref=image, id=found["Id"], size=found["Size"], user=user)
         return None
 
     def list_images(self) -> list[Image]:
@@ -352,6 +368,7 @@ class DockerRuntime:
         if self._closed:
             return
         self._closed = True
+        self.kernels.close()
         self._watch.close()
         self._services.close()
         try:
@@ -361,6 +378,14 @@ class DockerRuntime:
             self._api.close()
             if self._janitor is not None:
                 self._janitor.close()
+
+
+def _write_files(found: Mapping[str, Any], config: PodSandboxConfig, ip: str) -> None:
+    """The files in which a pod finds names, as a kubelet writes them; on the host's network the engine copies its."""
+    if config.dns_servers:
+        write_resolver(Path(found["ResolvConfPath"]), config)
+    if not config.host_network:
+        rewrite(Path(found["HostsPath"]), etc_hosts.managed(config, ip))
 
 
 def _following(stream: Any) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from k8snb.cri import ContainerConfig, PodSandboxConfig
 from k8snb.cri.docker_engine import Pause
+from k8snb.cri.docker_security import host_options, unmask, user
 from k8snb.cri.docker_status import limits
 
 
@@ -22,7 +23,10 @@ def create_pause(
     endpoint = None if config.host_network else {network: api.create_endpoint_config(ipv4_address=ip)}
     host = api.create_host_config(
         network_mode="host" if config.host_network else network,
-        ipc_mode="shareable",
+        ipc_mode="host" if config.host_ipc else "shareable",
+        pid_mode="host" if config.host_pid else None,
+        sysctls=dict(config.sysctls) or None,
+        extra_hosts=[f"{name}:{ip}" for ip, names in config.host_aliases for name in names] or None,
         dns=list(config.dns_servers) or None,
         dns_search=list(config.dns_searches) or None,
         dns_opt=list(config.dns_options) or None,
@@ -51,7 +55,7 @@ def create_container(
         entrypoint=list(config.command) or None,
         environment=[f"{key}={value}" for key, value in config.env],
         working_dir=config.working_dir or None,
-        user=None if config.run_as_user is None else str(config.run_as_user),
+        user=user(config.security, lambda: str(api.inspect_image(config.image)["Config"].get("User") or "")),
         stdin_open=config.stdin,
         detach=not config.stdin_once,
         tty=config.tty,
@@ -65,18 +69,21 @@ def _host_config(api: Any, config: ContainerConfig, sandbox: PodSandboxConfig, s
     import docker
 
     joined = f"container:{sandbox_id}"
-    processes = f"container:{config.target}" if config.target else joined if sandbox.share_process_namespace else None
+    processes = "host" if sandbox.host_pid else joined if sandbox.share_process_namespace else None
     mounts = [
         docker.types.Mount(mount.container_path, mount.host_path, type="bind", read_only=mount.readonly)
         for mount in config.mounts
     ]
-    return api.create_host_config(
+    host = api.create_host_config(
         network_mode=joined,
-        ipc_mode=joined,
-        pid_mode=processes,
-        privileged=config.privileged,
-        read_only=config.read_only_root,
+        ipc_mode="host" if sandbox.host_ipc else joined,
+        pid_mode=f"container:{config.target}" if config.target else processes,
         mounts=mounts,
-        log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"}),
+        oom_score_adj=config.oom_score_adjust or None,
+        log_config=docker.types.LogConfig(
+            type="json-file", config={"max-size": str(config.log_size), "max-file": str(config.log_files)}
+        ),
+        **host_options(config.security),
         **limits(config),
     )
+    return unmask(host) if config.security.unmasked else host

@@ -1,7 +1,7 @@
 """What a Docker engine holds of a cluster: everything with the cluster's label, and nothing else.
 
 Interface: `Holdings.list(*labels)`, `remove(container)`, `remove_all(label)`, `remove_networks(label)`,
-`clear_leftovers()`, `container_name(…)`.
+`clear_leftovers()`, `container_name(…)`, `pod_processes()`.
 The rule not to break: nothing without this cluster's label is ever listed, touched or removed.
 Source: `pkg/kubelet/dockershim/naming.go` of Kubernetes 1.23 for the names.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 from k8snb.cri import PodSandboxConfig, RuntimeFailure
 from k8snb.cri.docker_engine import ignoring, translated
-from k8snb.cri.docker_status import CLUSTER, OWNER, RUN, SORT
+from k8snb.cri.docker_status import CLUSTER, OWNER, POD_IP, RUN, SORT
 
 
 class Holdings:
@@ -30,6 +30,7 @@ class Holdings:
         self.run = f"{RUN}={run}"
         self.labels = {CLUSTER: cluster, RUN: run, OWNER: f"{socket.gethostname()}/{os.getpid()}"}
         self.network_name = f"k8snb-{_safe(run)}"
+        self._processes: dict[str, int] = {}  # of sandboxes; 0 where the network is the node's
 
     def container_name(self, name: str, pod: PodSandboxConfig, attempt: int) -> str:
         words = (self._cluster, name, pod.name, pod.namespace, pod.uid, str(attempt))
@@ -40,6 +41,18 @@ class Holdings:
         with translated("RuntimeNotReady", "cannot list containers"):
             mine = [f"{CLUSTER}={self._cluster}", *labels]
             return [*self._api.containers(all=True, filters={"label": mine})]
+
+    def pod_processes(self) -> dict[str, int]:
+        """The process that holds each pod's network namespace, as the engine's machine numbers it, by pod address."""
+        rows = [row for row in self.list(f"{SORT}=sandbox") if row["State"] == "running"]
+        for row in [row for row in rows if row["Id"] not in self._processes]:
+            with translated("RuntimeNotReady", "cannot inspect a pod's sandbox"), ignoring(404):
+                found = self._api.inspect_container(row["Id"])
+                own = found["HostConfig"]["NetworkMode"] != "host"
+                self._processes[row["Id"]] = found["State"]["Pid"] if own else 0
+        living = {row["Id"]: row["Labels"][POD_IP] for row in rows}
+        self._processes = {sandbox: pid for sandbox, pid in self._processes.items() if sandbox in living}
+        return {living[sandbox]: process for sandbox, process in self._processes.items() if process}
 
     def remove(self, container_id: str) -> None:
         # 409: somebody else is removing it at this moment

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from k8snb.cri import Network, PodSandboxConfig, RuntimeFailure
+from k8snb.cri.cni import PodAddresses
 from k8snb.cri.docker_engine import first_line, translated
 from k8snb.cri.janitor_program import ROUTE_PROTOCOL, guard, remove_route
 
@@ -63,8 +64,7 @@ class PodNetwork:
         self.reserved = str(first)
         self._nodes: dict[str, ipaddress.IPv4Network] = {}
         self._told: dict[str, ipaddress.IPv4Network] = {}
-        self._used: dict[str, set[str]] = {}
-        self._last: dict[str, int] = {}
+        self.addresses = PodAddresses()
 
     def add_node(self, node: str) -> Network:
         with self._lock:
@@ -72,7 +72,6 @@ class PodNetwork:
                 if not self._free:
                     raise RuntimeFailure("NetworkNotReady", f'node "{node}": {self.cidr} has no range left for it')
                 self._nodes[node] = self._free.pop(0)
-                self._used[node] = set()
             return Network(node_ip=self.gateway, pod_cidr=str(self._told.get(node, self._nodes[node])))
 
     def set_range(self, node: str, pod_cidr: str) -> None:
@@ -85,28 +84,22 @@ class PodNetwork:
             self._told.pop(node, None)
             if node in self._nodes:
                 self._free.append(self._nodes.pop(node))
-                del self._used[node]
-                self._last.pop(node, None)
+        self.addresses.forget(node)
 
-    def take(self, node: str) -> str:
-        """An address that no pod of the node has, going round so that one just freed is not the next."""
+    def take(self, node: str, pod: str = "") -> str:
+        """An address of the node's range for a pod."""
         with self._lock:
             if node not in self._nodes:
                 raise RuntimeFailure("NotFound", f'node "{node}" is not known to the Docker runtime: add it first')
             cidr = self._told.get(node, self._nodes[node])
-            used, last = self._used[node], self._last.get(node, 1)
-            for step in range(1, 254):
-                number = 2 + (last - 2 + step) % 253
-                ip = str(cidr.network_address + number)
-                if ip not in used:
-                    used.add(ip)
-                    self._last[node] = number
-                    return ip
-        raise RuntimeFailure("CreatePodSandboxError", f'no free pod address in {cidr} on node "{node}"')
+        return self.addresses.take(node, pod, str(cidr))
+
+    def reserve(self, node: str, ip: str) -> None:
+        """A pod that is there already has this address."""
+        self.addresses.reserve(node, ip)
 
     def give_back(self, node: str, ip: str) -> None:
-        with self._lock:
-            self._used.get(node, set()).discard(ip)
+        self.addresses.give_back(ip)
 
 
 def _create(api: Any, name: str, labels: Mapping[str, str]) -> str:
@@ -131,16 +124,21 @@ def _create(api: Any, name: str, labels: Mapping[str, str]) -> str:
 def write_resolver(path: Path, config: PodSandboxConfig) -> None:
     """Give a pod the resolv.conf that a kubelet writes, in place of the engine's, which names a forwarder of its own.
 
-    Only where the engine's file is on this machine and this user's to write: the forwarder asks the same server.
+    The forwarder asks the same server.
     """
     lines = [
         f"search {' '.join(config.dns_searches)}" if config.dns_searches else "",
         *(f"nameserver {server}" for server in config.dns_servers),
         f"options {' '.join(config.dns_options)}" if config.dns_options else "",
     ]
+    rewrite(path, "".join(f"{line}\n" for line in lines if line))
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Change one of the engine's files, where it is on this machine and this user's to write; otherwise it stays."""
     with suppress(OSError), path.open("r+") as file:  # the same file stays: containers have it mounted
         file.truncate()
-        file.write("".join(f"{line}\n" for line in lines if line))
+        file.write(text)
 
 
 class ServiceNetwork:

@@ -14,6 +14,7 @@ from typing import Any
 
 from k8snb.clock import parse_timestamp
 from k8snb.cri import (
+    CANNOT_RUN,
     CREATED,
     EXITED,
     RUNNING,
@@ -31,14 +32,17 @@ PREFIX = "io.k8snb."
 CLUSTER, RUN, OWNER, NODE, SORT = (PREFIX + word for word in ("cluster", "run", "owner", "node", "sort"))
 POD_NAME, POD_NAMESPACE, POD_UID, POD_IP = (PREFIX + "pod." + word for word in ("name", "namespace", "uid", "ip"))
 CONTAINER, ATTEMPT, SANDBOX, IMAGE = (PREFIX + word for word in ("container", "attempt", "sandbox", "image"))
+HOST_PID, HOST_IPC = (PREFIX + "pod.host-" + word for word in ("pid", "ipc"))
 _PERIOD = 100_000  # microseconds in which a cpu quota counts
 SHARES = 1024  # of a processor, for one core that is requested
 _STATES = {"created": CREATED, "running": RUNNING, "paused": RUNNING, "restarting": RUNNING}
 
 
 def pod_labels(config: PodSandboxConfig) -> dict[str, str]:
+    shared = {HOST_PID: config.host_pid, HOST_IPC: config.host_ipc}
     return {
         NODE: config.node, POD_NAME: config.name, POD_NAMESPACE: config.namespace, POD_UID: config.uid,
+        **{label: "true" for label, holds in shared.items() if holds},
     }  # fmt: skip
 
 
@@ -58,7 +62,7 @@ def container_status(found: Mapping[str, Any]) -> ContainerStatus:
     reason = ""
     if name == CREATED and code:
         # The engine leaves a container that could not be started in "created": for Kubernetes it has ended.
-        name, reason, started, ended = EXITED, "ContainerCannotRun", created, created
+        name, reason, started, ended = EXITED, CANNOT_RUN, created, created
     elif name == EXITED:
         reason = "OOMKilled" if state.get("OOMKilled") else "Error" if code else "Completed"
     return ContainerStatus(

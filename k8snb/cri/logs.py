@@ -2,7 +2,8 @@
 
 Interface: `ContainerLog`: `append` by the one thread that reads the pipes, `read` by anybody, also while it grows.
 The rule not to break: a reader sees whole lines, and one that follows ends when the container ends.
-Source: `pkg/kubelet/kuberuntime/logs` in the kubernetes repository. There the kubelet rotates the files, at 10 MiB too.
+Source: `pkg/kubelet/kuberuntime/logs` and `pkg/kubelet/logs/container_log_manager.go` in the kubernetes repository.
+There the kubelet rotates the files and packs old ones, and `kubectl logs` shows the newest alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-MAX_SIZE = 10 * 1024 * 1024
+MAX_SIZE, MAX_FILES = 10 * 1024 * 1024, 5  # the kubelet's containerLogMaxSize and containerLogMaxFiles
 MAX_LINE = 16 * 1024
 STREAMS = ("stdout", "stderr")
 FULL, PARTIAL = b"F", b"P"
@@ -27,10 +28,14 @@ def stamp(seconds: float) -> bytes:
 
 
 class ContainerLog:
-    """One container's log. When it has grown too large, the file becomes `<path>.1` and a fresh one begins."""
+    """One container's log. When it has grown too large, the file becomes `<path>.1` and a fresh one begins; there are
+    at most `max_files`, the fresh one among them.
+    """
 
-    def __init__(self, path: Path, now: Callable[[], float], *, max_size: int = MAX_SIZE) -> None:
-        self.path, self.old = path, path.with_name(path.name + ".1")
+    def __init__(
+        self, path: Path, now: Callable[[], float], *, max_size: int = MAX_SIZE, max_files: int = MAX_FILES
+    ) -> None:
+        self.path, self._max_files = path, max_files
         self.closed = self.failed = False
         self._now, self._max_size = now, max_size
         self._rest = dict.fromkeys(STREAMS, b"")
@@ -63,18 +68,23 @@ class ContainerLog:
     def remove(self) -> None:
         """Close the log and delete its files."""
         self.close()
-        self.path.unlink(missing_ok=True)
-        self.old.unlink(missing_ok=True)
+        for turns in range(self._max_files):
+            self._turned(turns).unlink(missing_ok=True)
 
     def _write(self, text: bytes) -> None:
         with self._changed:
             if self._size > self._max_size:
-                os.replace(self.path, self.old)
+                for turns in range(min(self._turns, self._max_files - 2), -1, -1):
+                    os.replace(self._turned(turns), self._turned(turns + 1))
                 self._size, self._turns = 0, self._turns + 1
             with open(self.path, "ab") as file:
                 file.write(text)
             self._size += len(text)
             self._changed.notify_all()
+
+    def _turned(self, turns: int) -> Path:
+        """Where a file is found after so many fresh ones have begun."""
+        return self.path.with_name(f"{self.path.name}.{turns}") if turns else self.path
 
     # reading
 
@@ -93,7 +103,7 @@ class ContainerLog:
     def _batches(self, follow: bool) -> Iterator[list[bytes]]:
         """First what is there, then, following, what comes."""
         with self._changed:
-            turns, size, lines = self._turns, self._size, _lines(self.old, 0, None) if self._turns else []
+            turns, size, lines = self._turns, self._size, self._older(self._turns, 0)
         position = 0
         while True:
             lines += _lines(self.path, position, size - position)
@@ -108,9 +118,14 @@ class ContainerLog:
                 if (self._turns, self._size) == (turns, position):
                     return
                 if self._turns != turns:
-                    lines = _lines(self.old, position, None) if self._turns == turns + 1 else _lines(self.old, 0, None)
+                    lines = self._older(self._turns - turns, position)
                     turns, position = self._turns, 0
                 size = self._size
+
+    def _older(self, turns: int, position: int) -> list[bytes]:
+        """What stands in the files before the fresh one; of that so many turns ago, from a position on."""
+        kept = range(min(turns, self._max_files - 1), 0, -1)
+        return [line for n in kept for line in _lines(self._turned(n), position if n == turns else 0, None)]
 
 
 def _lines(path: Path, position: int, size: int | None) -> list[bytes]:

@@ -14,11 +14,12 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from k8snb.clock import Clock, RealClock
 from k8snb.cri import (
+    CANNOT_RUN,
     CREATED,
     RUNNING,
     SANDBOX_NOTREADY,
@@ -40,7 +41,9 @@ from k8snb.cri import (
 from k8snb.cri.janitor import Janitor
 from k8snb.cri.listeners import Listeners
 from k8snb.cri.logs import ContainerLog
+from k8snb.cri.process_cgroups import Cgroups
 from k8snb.cri.process_files import (
+    PASSABLE,
     NotExecutableError,
     Place,
     Programs,
@@ -49,17 +52,18 @@ from k8snb.cri.process_files import (
     unused_directory,
 )
 from k8snb.cri.process_images import ImageService
-from k8snb.cri.process_launch import CANNOT_RUN, Launcher, await_ports, await_view, end_all, explain
+from k8snb.cri.process_launch import NOT_FOUND, Launcher, await_ports, await_view, end_all, explain
 from k8snb.cri.process_mounts import MountNamespaces
 from k8snb.cri.process_network import Loopback
 from k8snb.cri.process_pods import (
+    OUT_OF_MEMORY,
+    SHARED_ADDRESS,
     Container,
     Sandbox,
     attach,
     change_resources,
     container_notes,
     exit_reason,
-    sandbox_notes,
 )
 from k8snb.cri.process_ports import PodPorts
 from k8snb.cri.process_shim import Shim
@@ -70,8 +74,8 @@ from k8snb.cri.streams import SocketConnection, connect
 class ProcessRuntime:
     """Runs pods as child processes of this one. `root` is where their directories lie (default: a temporary one).
 
-    `single_address=True` does as if 127.0.0.1 were the only loopback address, `mount_namespaces=False` as if the kernel
-    allowed none. Programs look into `forwards_file`, a
+    `single_address=True` does as if 127.0.0.1 were the only loopback address, `mount_namespaces=False` and
+    `cgroups=False` as if the kernel allowed none. Programs look into `forwards_file`, a
     JSON object {"ip:port": "ip:port"}, for services that kube-proxy could not open at their own address. A `janitor`
     that is given is shared with others and stays open.
     Raises RuntimeFailure on Windows and where no directory for programs can be had.
@@ -88,6 +92,7 @@ class ProcessRuntime:
         clock: Clock | None = None,
         single_address: bool | None = None,
         mount_namespaces: bool | None = None,
+        cgroups: bool | None = None,
         janitor: Janitor | None = None,
     ) -> None:
         if os.name == "nt":
@@ -97,8 +102,11 @@ class ProcessRuntime:
         self._lock = threading.RLock()
         base = root or Path(tempfile.mkdtemp(prefix="k8snb-process-", dir=temporary_directory()))
         self.directory = fresh_directory(base / cluster)
+        if root is None:
+            base.chmod(PASSABLE)
         self._to_remove = self.directory if root else self.directory.parent
         self._network = Loopback(single_address=single_address)
+        self.addresses = self._network.addresses
         self.service_cidr = self._network.service_cidr
         self.balancer_cidr = self._network.balancer_cidr
         self.cluster_cidr, self.reserved = self._network.cluster_cidr, self._network.reserved
@@ -107,8 +115,9 @@ class ProcessRuntime:
         self._janitor = janitor or Janitor()
         self._owns_janitor = janitor is None
         self._shim = Shim(self._janitor)
-        self._launcher = Launcher(self._ports, self._janitor)
         self._mounts = MountNamespaces(mount_namespaces)
+        self._cgroups = Cgroups(self._janitor, cgroups)
+        self._launcher = Launcher(self._ports, self._janitor, self._mounts)
         self._programs = Programs(self.directory / "bin")
         self._sandboxes: dict[str, Sandbox] = {}
         self._containers: dict[str, Container] = {}
@@ -117,6 +126,10 @@ class ProcessRuntime:
         self._made = 0
         self._closed = False
         self._janitor.directory(self._to_remove)
+
+    @property
+    def support(self) -> Mapping[str, str]:
+        return self._mounts.support
 
     # nodes
 
@@ -139,14 +152,17 @@ class ProcessRuntime:
     # sandboxes
 
     def run_pod_sandbox(self, config: PodSandboxConfig) -> str:
-        ip = self._network.node_ip(config.node) if config.host_network else self._network.take(config.node)
+        ip = self._network.node_ip(config.node) if config.host_network else self._take(config)
         with self._lock:
             self._check_open()
             sandbox = Sandbox(self._identity(config.uid), config, ip, self._clock.now())
-            sandbox.notes = sandbox_notes(config, self._network.single_address)
+            sandbox.notes = [SHARED_ADDRESS] if self._network.single_address else []
             self._sandboxes[sandbox.id] = sandbox
         self._tell(sandbox)
         return sandbox.id
+
+    def _take(self, config: PodSandboxConfig) -> str:
+        return self._network.take(config.node, f"{config.namespace}/{config.name}")
 
     def stop_pod_sandbox(self, sandbox_id: str) -> None:
         sandbox = self._sandboxes.get(sandbox_id)
@@ -158,7 +174,7 @@ class ProcessRuntime:
                 return
             sandbox.state = SANDBOX_NOTREADY
             if not sandbox.config.host_network:
-                self._network.give_back(sandbox.config.node, sandbox.ip)
+                self.addresses.give_back(sandbox.ip)
             self._ports.release(sandbox)
         self._tell(sandbox)
 
@@ -196,8 +212,10 @@ class ProcessRuntime:
             identity = self._identity(uid)
             directory = unused_directory(self.directory / "pods" / uid / name)
         private = self._mounts.serve(config, entry)
-        place = Place(directory, entry, self._programs.install(entry), private=private)
-        log = ContainerLog(self._log_directory(sandbox) / config.name / f"{config.attempt}.log", self._clock.now)
+        owner = self._mounts.identity(config.security)
+        place = Place(directory, entry, self._programs.install(entry), private=private, owner=owner)
+        path = self._log_directory(sandbox) / config.name / f"{config.attempt}.log"
+        log = ContainerLog(path, self._clock.now, max_size=config.log_size, max_files=config.log_files)
         try:
             log.path.parent.mkdir(parents=True, exist_ok=True)
             place.prepare(sandbox.config, sandbox.ip, config.mounts)
@@ -205,9 +223,15 @@ class ProcessRuntime:
             shutil.rmtree(directory, ignore_errors=True)
             raise RuntimeFailure("CreateContainerError", f"cannot prepare {error.filename}: {error.strerror}") from None
         container = Container(identity, sandbox, config, place=place, log=log, now=self._clock.now())
+        container.group = self._cgroups.make(identity, config.resources)
+        place.doors = container.group.doors if container.group else ()
         with self._lock:
             ports = {**dict.fromkeys(entry.ports, "TCP"), **dict(config.ports)}
-            container.notes = [*container_notes(config, entry), *place.notes, *self._ports.place(sandbox, ports)]
+            container.notes = [
+                *container_notes(config, entry, container.group),
+                *place.notes,
+                *self._ports.place(sandbox, ports),
+            ]
             self._containers[identity] = container
         return identity
 
@@ -267,6 +291,8 @@ class ProcessRuntime:
             self._containers.pop(container_id, None)
         container.log.remove()
         shutil.rmtree(container.place.directory, ignore_errors=True)
+        if container.group is not None:
+            container.group.remove()
         self._tell(container.sandbox)
 
     def list_containers(self, node: str) -> list[ContainerStatus]:
@@ -287,7 +313,7 @@ class ProcessRuntime:
         return ContainerStats(cpu_seconds=used.cpu_seconds, memory_bytes=used.memory, timestamp=self._clock.now())
 
     def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
-        """The memory limit is checked from now on; a CPU limit is never carried out here."""
+        """Without a cgroup the memory limit is checked from now on, and a CPU limit is never carried out."""
         with self._lock:
             change_resources(self._container(container_id), resources)
 
@@ -355,6 +381,7 @@ class ProcessRuntime:
         self._shim.close()
         for container in self._containers.values():
             container.log.close()
+        self._cgroups.close()
         self._network.close()
         shutil.rmtree(self._to_remove, ignore_errors=True)
         if self._owns_janitor:
@@ -371,14 +398,15 @@ class ProcessRuntime:
         return container
 
     def _refuse_start(self, container: Container, message: str) -> None:
-        container.end(self._clock.now(), CANNOT_RUN, "ContainerCannotRun", message)
+        container.end(self._clock.now(), NOT_FOUND, CANNOT_RUN, message)
         container.started_at = container.finished_at
         container.log.close()
         raise RuntimeFailure("RunContainerError", message)
 
     def _ended(self, container: Container, code: int, out_of_memory: bool) -> None:
         with self._lock:
-            container.end(self._clock.now(), *exit_reason(code, out_of_memory))
+            killed = code == OUT_OF_MEMORY and container.group is not None and container.group.killed()
+            container.end(self._clock.now(), *exit_reason(code, out_of_memory or killed))
         container.audience.end()
         self._tell(container.sandbox)
 

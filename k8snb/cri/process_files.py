@@ -16,12 +16,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from k8snb.cri import ContainerConfig, Mount, PodSandboxConfig, RuntimeFailure, images
+from k8snb.cri import ContainerConfig, Mount, PodSandboxConfig, RuntimeFailure, etc_hosts, images
 
 HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SHELLS = ("sh", "bash", "ash", "dash")
 # What the kubelet mounts into every container is not worth a note.
 EVERY_CONTAINER = ("/dev/termination-log", "/etc/hosts", "/var/run/secrets/kubernetes.io/serviceaccount")
+PASSABLE = 0o711  # a container's user is seldom the one of this process
 SCRATCH = ("/tmp", "/var/tmp", "/root")
 KILLS_FIRST_PROCESS = re.compile(r"\bkill\b[^;&|\n]*\s1(?!\S)")
 Bound = tuple[str, str, bool]  # a path of the machine, where the container sees it, whether it may only read
@@ -61,10 +62,16 @@ class Place:
     """One container's files under `directory`; `root` stands for its `/`.
 
     With `private` it gets a mount namespace: what is `bound` there is found at its own path, and `view` is its `/`.
+    `owner` is the user and group of its processes, where they are others than this process's own.
     """
 
-    def __init__(self, directory: Path, entry: images.Entry, programs: Path, *, private: bool = False) -> None:
+    def __init__(
+        self, directory: Path, entry: images.Entry, programs: Path, *, private: bool = False,
+        owner: tuple[int, int] | None = None,
+    ) -> None:  # fmt: skip
         self.directory, self.root = directory, directory / "rootfs"
+        self.hostname, self._owner = "", owner
+        self.doors: tuple[str, ...] = ()  # of the cgroup that its processes are in
         self.entry, self.programs = entry, programs
         self.notes: list[str] = []
         self.private, self.view = private, directory / "view"
@@ -75,6 +82,7 @@ class Place:
     def prepare(self, sandbox: PodSandboxConfig, ip: str, mounts: Sequence[Mount]) -> None:
         """Make the directories, the files a runtime writes into /etc, and the links to what is mounted."""
         self.root.mkdir(parents=True)
+        self.hostname = "" if sandbox.host_network else sandbox.hostname or sandbox.name
         for mount in sorted(mounts, key=lambda mount: mount.container_path):
             self._mount(mount)
         for path in (*SCRATCH, *self.entry.paths):
@@ -168,6 +176,8 @@ class Place:
         if not self._is_mounted(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._paths[path] = str(folder)
+            if self._owner is not None:
+                os.chown(folder, *self._owner)
 
     def _write(self, path: str, text: str) -> None:
         """Write a file of the container's own, unless a volume holds the place."""
@@ -267,7 +277,16 @@ def _etc_files(sandbox: PodSandboxConfig, ip: str) -> dict[str, str]:
     servers = [f"nameserver {server.partition(':')[0]}" for server in sandbox.dns_servers]
     searches = [f"search {' '.join(sandbox.dns_searches)}"] if sandbox.dns_searches else []
     choices = [f"options {' '.join(sandbox.dns_options)}"] if sandbox.dns_options else []
-    files = {"hostname": f"{name}\n", "hosts": f"127.0.0.1\tlocalhost\n{ip}\t{name}\n"}
+    files = {"hostname": f"{name}\n", "hosts": _hosts(sandbox, ip)}
     if servers:
         files["resolv.conf"] = "\n".join([*searches, *servers, *choices]) + "\n"
     return files
+
+
+def _hosts(sandbox: PodSandboxConfig, ip: str) -> str:
+    if not sandbox.host_network:
+        return etc_hosts.managed(sandbox, ip)
+    try:
+        return etc_hosts.on_the_host(sandbox, Path("/etc/hosts").read_text(encoding="utf-8"))
+    except OSError:
+        return etc_hosts.on_the_host(sandbox, "")

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,7 @@ from k8snb.cri.process_ports import PodPorts
 from k8snb.cri.process_shim import Process, run
 from k8snb.cri.process_streams import ExecSession, Terminal
 
-CANNOT_RUN = 127
+NOT_FOUND = 127
 OPENING, OPENING_STEP = 2.0, 0.005  # seconds for a program to open its ports, and between two looks
 VIEWING, SETTLING = 30.0, 0.25  # seconds for a mount namespace to be made, and for the program in it to begin
 STOP_PATIENCE = 30.0  # for the kernel to end what was killed
@@ -35,8 +36,9 @@ Launched = tuple[subprocess.Popen[bytes], list[tuple[str, IO[bytes]]]]  # a prog
 class Launcher:
     """Starts programs in the places of containers."""
 
-    def __init__(self, ports: PodPorts, janitor: Janitor) -> None:
+    def __init__(self, ports: PodPorts, janitor: Janitor, mounts: MountNamespaces) -> None:
         self._ports = ports
+        self._mounts = mounts
         self._janitor = janitor
 
     def start(self, container: Container, on_end: Callable[[Container, int, bool], None]) -> Process:
@@ -46,16 +48,15 @@ class Launcher:
         if not config.command:
             words = [*place.entry.entrypoint, *(config.args or place.entry.cmd)]
         environment, folder = self._environment(container), place.working_directory(config.working_dir)
-        words = place.command(words)
-        if place.private:
-            words = MountNamespaces.make(place, folder, words)
+        words = self._mounts.run(place, folder, place.command(words), security=config.security)
         popen, pipes = _launch(container, words, environment, folder)
         self._janitor.group(popen.pid)
+        _expose(popen.pid, config.oom_score_adjust)
         return Process(
             popen,
             directory=str(place.directory),
             log=container.log,
-            memory_limit=config.memory_limit,
+            memory_limit=0 if container.group else config.memory_limit,
             pipes=pipes,
             on_output=container.audience.hear,
             on_exit=lambda code, out_of_memory: on_end(container, code, out_of_memory),
@@ -67,7 +68,7 @@ class Launcher:
             words = self._beside(container, command)
         except NotExecutableError as error:
             text = explain("exec failed", error)
-            return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=CANNOT_RUN)
+            return ExecResult(stdout=b"", stderr=text.encode() + b"\n", exit_code=NOT_FOUND)
         environment, folder = self._surroundings(container)
         try:
             return run(words, environment, folder, timeout=timeout or None, janitor=self._janitor)
@@ -89,12 +90,9 @@ class Launcher:
     def _beside(self, container: Container, command: Sequence[str]) -> list[str]:
         """The command line of what is run beside the container's own. Raises NotExecutableError."""
         assert container.process is not None
-        place, words = container.place, container.place.command(command)
-        if not place.private:
-            return words
-        return MountNamespaces.enter(
-            container.process.pid, place.working_directory(container.config.working_dir), words
-        )  # fmt: skip
+        place, config = container.place, container.config
+        folder, words = place.working_directory(config.working_dir), place.command(command)
+        return self._mounts.beside(container.process.pid, place, folder, words, security=config.security)
 
     def _surroundings(self, container: Container) -> tuple[dict[str, str], Path]:
         """The environment and the directory of a command that is run beside the container's own."""
@@ -115,6 +113,8 @@ class Launcher:
             server = config.dns_servers[0]
             settings["K8SNB_DNS"] = server if ":" in server else f"{server}:53"
             settings["K8SNB_SEARCH"] = " ".join(config.dns_searches)
+            options = dict(option.split(":", 1) for option in config.dns_options if ":" in option)
+            settings["K8SNB_NDOTS"] = options.get("ndots", "1")
         return container.place.environment(container.config, settings)
 
 
@@ -148,6 +148,13 @@ def _launch_on_terminal(
     container.terminal = terminal
     # The shim closes this copy when the container has ended; ours goes with it.
     return popen, [("stdout", os.fdopen(os.dup(terminal.master), "rb", buffering=0))]
+
+
+def _expose(process: int, score: int) -> None:
+    """Whom the kernel is to end first for want of memory. Only root may make it spare somebody."""
+    if score:
+        with suppress(OSError):
+            Path(f"/proc/{process}/oom_score_adj").write_text(str(score))
 
 
 def explain(what: str, error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The process runtime's network: addresses of a cluster, its nodes and its pods, all of this machine's loopback.
 
-Interface: `Loopback`: `add_node`, `take` and `give_back` for pods' addresses, `place` for ports.
+Interface: `Loopback`: `add_node`, `take` for pods' addresses, which `addresses` has, `place` for ports.
 The rule not to break: two clusters never share an address, also when they run in two processes: each holds a bound
 socket in its own 127.X.0.0/16. Where 127.0.0.1 is the only address (macOS), all ports are mapped.
 A real cluster's CNI plug-in gives each pod an address on a network of its own.
@@ -9,13 +9,14 @@ A real cluster's CNI plug-in gives each pod an address on a network of its own.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 import threading
 from collections.abc import Callable
 
 from k8snb.cri import Network, RuntimeFailure
+from k8snb.cri.cni import PodAddresses
 
+LOOPBACK = "127.0.0.1"
 FIRST, LAST = 16, 254
 CLAIM_PORT = 47127
 POD_BASE, MAX_NODES = 32, 222
@@ -32,8 +33,7 @@ class Loopback:
     def __init__(self, *, single_address: bool | None = None) -> None:
         self._lock = threading.Lock()
         self._nodes: dict[str, int] = {}
-        self._taken: dict[str, set[str]] = {}
-        self._last: dict[str, int] = {}
+        self.addresses = PodAddresses()
         self._mapped: set[int] = set()
         self._ranges: dict[str, str] = {}  # what a node has been told, where that is not its own
         self.cluster_cidr = ""
@@ -52,7 +52,6 @@ class Loopback:
         with self._lock:
             if node not in self._nodes:
                 self._nodes[node] = _lowest_free(set(self._nodes.values()))
-                self._taken[node] = set()
             own = self._network(self._nodes[node])
             return Network(node_ip=own.node_ip, pod_cidr=self._ranges.get(node, own.pod_cidr))
 
@@ -65,30 +64,18 @@ class Loopback:
         with self._lock:
             self._ranges.pop(node, None)
             self._nodes.pop(node, None)
-            self._taken.pop(node, None)
+        self.addresses.forget(node)
 
     def node_ip(self, node: str) -> str:
         return self._network(self._nodes[node]).node_ip
 
-    def take(self, node: str) -> str:
-        """A free address of the node's range, the one that has been free for longest first."""
+    def take(self, node: str, pod: str = "") -> str:
+        """An address of the node's range for a pod."""
+        if self.single_address:
+            return LOOPBACK
         with self._lock:
-            if self.single_address:
-                return "127.0.0.1"
-            hosts = ipaddress.ip_network(self._ranges.get(node) or self._network(self._nodes[node]).pod_cidr)
-            taken, last = self._taken[node], self._last.get(node, 1)
-            for offset in range(253):
-                number = (last - 1 + offset) % 253 + 2
-                address = str(hosts[number])
-                if address not in taken:
-                    taken.add(address)
-                    self._last[node] = number
-                    return address
-        raise RuntimeFailure("CreatePodSandboxError", f"no free address is left in {hosts} for a pod on node {node}")
-
-    def give_back(self, node: str, address: str) -> None:
-        with self._lock:
-            self._taken.get(node, set()).discard(address)
+            cidr = self._ranges.get(node) or self._network(self._nodes[node]).pod_cidr
+        return self.addresses.take(node, pod, cidr)
 
     def place(self, address: str, port: int, protocol: str) -> int | None:
         """Where a port has to be opened instead; None if it can be had, or is taken at just this address.

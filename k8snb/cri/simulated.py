@@ -32,6 +32,7 @@ from k8snb.cri import (
 )
 from k8snb.cri.listeners import Listeners
 from k8snb.cri.simulated_commands import COMMANDS
+from k8snb.cri.simulated_identity import SUPPORT
 from k8snb.cri.simulated_images import canonical, find
 from k8snb.cri.simulated_life import KILLED, Life
 from k8snb.cri.simulated_machine import Container, Pod, Process
@@ -53,6 +54,7 @@ class SimulatedRuntime:
 
     name = "simulated"
     cri_version = "simulated://1.0.0"
+    support = SUPPORT
     files_on_demand = True  # an image's own program reads no files; commands do
 
     def __init__(self, clock: Clock, *, pod_cidr: str = "10.244.0.0/16", service_cidr: str = "10.96.0.0/12") -> None:
@@ -60,6 +62,7 @@ class SimulatedRuntime:
         self.cluster_cidr = pod_cidr
         self.reserved = (service_cidr,)
         self.network = VirtualNetwork(self.now, pod_cidr=pod_cidr, service_cidr=service_cidr)
+        self.addresses = self.network.addresses
         self.post: Callable[[Callable[[], None]], None] = lambda callback: callback()
         self.clock = self._clock = clock
         self._elapsed = 0.0
@@ -328,7 +331,7 @@ class SimulatedRuntime:
         self._elapsed += PRESENT_SECONDS if name in self._images else row.pull
         if row.missing:
             raise RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": {row.missing}')
-        return self._images.setdefault(name, Image(ref=image, id=_image_id(image)))
+        return self._images.setdefault(name, Image(ref=image, id=_image_id(image), user=row.user))
 
     def image_status(self, image: str) -> Image | None:
         return self._images.get(canonical(image))

@@ -18,7 +18,8 @@ class ContainerFiles:
     def __init__(self, config: ContainerConfig, own: dict[str, bytes | None]) -> None:
         self._own = own  # None: a directory
         self._mounts = sorted(config.mounts, key=lambda mount: -len(mount.container_path))
-        self._read_only = config.read_only_root
+        self._read_only = config.security.read_only_root
+        self._last_words = config.termination_log
 
     def read(self, path: str) -> bytes | None:
         place, _ = self._place(path)
@@ -92,7 +93,7 @@ class ContainerFiles:
         return None, None
 
     def _check(self, path: str, mount: Mount | None) -> None:
-        if mount.readonly if mount else self._read_only:
+        if mount.readonly if mount else self._read_only and _normal(path) != self._last_words:
             raise PermissionError(30, "Read-only file system", path)
 
 

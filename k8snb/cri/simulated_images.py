@@ -29,6 +29,7 @@ class SimulatedImage:
     """
 
     glob: str
+    user: str = ""  # as the image says it: a number, a name, or "" for root
     pull: float = 1.0
     start: float = 0.1
     missing: str = ""
@@ -76,6 +77,8 @@ IMAGES: Sequence[SimulatedImage] = (
     SimulatedImage(glob="nope*:*", missing=_NO_REPOSITORY, pull=0.5),
     SimulatedImage(glob="*/nope*:*", missing=_NO_REPOSITORY, pull=0.5),
     # web servers
+    SimulatedImage(glob="nginx-unprivileged:*", user="101", ports=(8080,), body=_NGINX_PAGE, web_root=_HTML,
+                   access_log=True, on_term=0, programs=("nginx",)),
     SimulatedImage(glob="nginx*:*", ports=(80,), body=_NGINX_PAGE, web_root=_HTML, access_log=True, on_term=0,
                    programs=("nginx", "nginx-debug"), says="nginx (simulated): ready for start up"),
     SimulatedImage(glob="httpd:*", ports=(80,), body="<html><body><h1>It works!</h1>{pod}</body></html>\n", on_term=0,
@@ -84,7 +87,7 @@ IMAGES: Sequence[SimulatedImage] = (
     SimulatedImage(glob="echo-server:*", ports=(8080,), body=_ECHO, access_log=True),
     SimulatedImage(glob="http-echo:*", ports=(5678,), body="{text}\n", port_flag="listen",
                    programs=("http-echo",)),
-    SimulatedImage(glob="hello-app:*", ports=(8080,), body=_HELLO),
+    SimulatedImage(glob="hello-app:*", user="nonroot:nonroot", ports=(8080,), body=_HELLO),
     SimulatedImage(glob="node-hello:*", ports=(8080,), body="Hello Kubernetes!"),
     SimulatedImage(glob="hello-kubernetes:*", ports=(8080,), body="<h1>Hello world!</h1> pod: {pod}\n"),
     SimulatedImage(glob="kubernetes-bootcamp:*", ports=(8080,),

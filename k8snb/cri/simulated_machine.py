@@ -24,15 +24,18 @@ from k8snb.cri import (
     ContainerStatus,
     PodSandboxConfig,
     SandboxStatus,
+    etc_hosts,
 )
 from k8snb.cri.simulated_commands import COMMANDS
 from k8snb.cri.simulated_console import Console, terminal
 from k8snb.cri.simulated_files import ContainerFiles
+from k8snb.cri.simulated_identity import Identity, identity_of
 from k8snb.cri.simulated_images import DECLARED, SimulatedImage
 from k8snb.cri.simulated_script import UnsupportedError, parse
 from k8snb.cri.simulated_shell import SHELLS, Answer, Exit, Interrupted, Shell, Streams, Wait
 
 LOG_LINES = 5_000
+LAST_WORDS = 4096  # bytes
 _DIRECTORIES = ("/", "/tmp", "/etc", "/var", "/var/log", "/var/run", "/root", "/home", "/usr", "/opt", "/dev", "/run")
 _SIZES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
@@ -139,7 +142,8 @@ class Container:
             image=self.config.image, attempt=self.config.attempt, state=state, image_id=image_id,
             created_at=self.created_at, started_at=0.0 if self.started_at > now else self.started_at,
             finished_at=self.finished_at if ended else 0.0, exit_code=self.exit_code if ended else 0,
-            reason=self.reason if ended else "", notes=self.notes, resources=self.config.resources,
+            reason=self.reason if ended else "", message=self.last_words() if ended else "", notes=self.notes,
+            resources=self.config.resources,
         )  # fmt: skip
 
     @property
@@ -156,9 +160,22 @@ class Container:
             **dict.fromkeys(_DIRECTORIES),
             **({self.image.web_root: None} if self.image.web_root else {}),
             "/etc/hostname": f"{self.pod.hostname}\n".encode(),
-            "/etc/hosts": f"127.0.0.1\tlocalhost\n{self.pod.ip}\t{self.pod.hostname}\n".encode(),
+            "/etc/hosts": self._hosts().encode(),
+            **({self.config.termination_log: b""} if self.config.termination_log else {}),
+            **{f"/proc/sys/{name.replace('.', '/')}": f"{value}\n".encode() for name, value in sandbox.sysctls.items()},
             "/etc/resolv.conf": ("\n".join(line for line in lines if line.split()[1:]) + "\n").encode(),
         }
+
+    def _hosts(self) -> str:
+        config = self.pod.config
+        return etc_hosts.on_the_host(config, "") if config.host_network else etc_hosts.managed(config, self.pod.ip)
+
+    def last_words(self) -> str:
+        """What its programs wrote to say why it ended."""
+        path = self.config.termination_log
+        if self._files is None or not path:
+            return ""
+        return (self._files.read(path) or b"")[-LAST_WORDS:].decode(errors="replace")
 
     def environment(self) -> dict[str, str]:
         path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -266,6 +283,11 @@ class Process:
     @property
     def files(self) -> ContainerFiles:
         return self.container.files
+
+    @property
+    def identity(self) -> Identity:
+        container = self.container
+        return identity_of(container.config.security, container.image.user)
 
     def now(self) -> float:
         return self.at

@@ -1,9 +1,10 @@
 """The virtual network: addresses of simulated pods, and what answers behind them.
 
 Interface: `VirtualNetwork`: `add_node`/`attach` hand addresses out, `http()` asks a pod, `fetch()` is what a container
-does with a URL. Names and Services are plugged in as `lookup(name, namespace)` and `route(ip, port)`.
+does with a URL. Names, Services and policies are plugged in as `lookup(name, namespace)`, answered by the name server
+at `resolver`, `route(ip, port, client)` and `permits(source, destination, port, protocol)`.
 The rule not to break: an address belongs to at most one pod, and finding it costs the same however many there are.
-Real clusters have a CNI plug-in here: a bridge, routes between the nodes, and host-local for the addresses.
+Real clusters have a CNI plug-in here, with a bridge and routes between the nodes.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from urllib.parse import urlsplit
 
 from k8snb.cri import RUNNING, Network, RuntimeFailure, simulated_usage
+from k8snb.cri.cni import PodAddresses
 from k8snb.cri.simulated_images import canonical
 from k8snb.cri.simulated_machine import Container, Pod, option_text
 from k8snb.cri.simulated_shell import Answer
@@ -23,43 +25,28 @@ Http = tuple[int, dict[str, str], bytes]
 
 _NODES = ipaddress.IPv4Network("172.18.0.0/16")
 _OVERFLOW = ipaddress.IPv4Network("10.0.0.0/8")
+DNS_PORT = 53
 _PROTOCOLS = {"http": 80, "https": 443}
 _NOT_FOUND = b"<html><body><h1>404 Not Found</h1></body></html>\n"
 
 
-class _Range:
-    """One node's addresses. `last` is the one given last: the next search begins behind it."""
+class _Place:
+    """One node's place in the network. `network` is what it was set up with, which is how it is found again for the
+    next node; `given` what it has been told since.
+    """
 
-    __slots__ = ("base", "given", "host_pods", "last", "network", "size", "used")
+    __slots__ = ("given", "host_pods", "network")
 
     def __init__(self, network: Network, pod_cidr: str = "") -> None:
-        cidr = ipaddress.IPv4Network(pod_cidr or network.pod_cidr)
-        self.network = network  # as it was set up, which is how it is found again for the next node
-        self.given = Network(node_ip=network.node_ip, pod_cidr=str(cidr))
-        self.base = int(cidr.network_address)
-        self.size = cidr.num_addresses - 3  # without the network, the gateway and the broadcast address
-        self.last = 1
-        self.used: set[int] = set()
+        self.network = network
+        self.given = Network(node_ip=network.node_ip, pod_cidr=pod_cidr or network.pod_cidr)
         self.host_pods: dict[str, Pod] = {}
 
-    def moved(self, pod_cidr: str) -> _Range:
+    def moved(self, pod_cidr: str) -> _Place:
         """The same node with another range; the pods on the node's own address stay."""
-        moved = _Range(self.network, pod_cidr)
+        moved = _Place(self.network, pod_cidr)
         moved.host_pods = self.host_pods
         return moved
-
-    def take(self) -> str:
-        for step in range(self.size):
-            number = 2 + (self.last - 1 + step) % self.size
-            if number not in self.used:
-                self.used.add(number)
-                self.last = number
-                return str(ipaddress.IPv4Address(self.base + number))
-        message = f"no free pod address in {self.given.pod_cidr}: {len(self.used)} pods run on this node"
-        raise RuntimeFailure("CreatePodSandboxError", message)
-
-    def give_back(self, ip: str) -> None:
-        self.used.discard(int(ipaddress.IPv4Address(ip)) - self.base)
 
 
 class VirtualNetwork:
@@ -67,12 +54,15 @@ class VirtualNetwork:
 
     def __init__(self, now: Callable[[], float], *, pod_cidr: str, service_cidr: str) -> None:
         self.lookup: Callable[[str, str], str | None] = lambda name, namespace: None
-        self.route: Callable[[str, int], tuple[str, int] | None] = lambda ip, port: None
+        self.route: Callable[[str, int, str], tuple[str, int] | None] = lambda ip, port, client: None
+        self.permits: Callable[[str, str, int, str], bool] = lambda source, destination, port, protocol: True
+        self.resolver = ""
         self._now = now
         self._unused = _networks(ipaddress.IPv4Network(pod_cidr), ipaddress.IPv4Network(service_cidr))
         self._freed: list[Network] = []
-        self._nodes: dict[str, _Range] = {}
-        self._node_ips: dict[str, _Range] = {}
+        self.addresses = PodAddresses()
+        self._nodes: dict[str, _Place] = {}
+        self._node_ips: dict[str, _Place] = {}
         self._pods: dict[str, Pod] = {}
 
     def add_node(self, node: str) -> Network:
@@ -80,7 +70,7 @@ class VirtualNetwork:
             network = self._freed.pop() if self._freed else next(self._unused, None)
             if network is None:
                 raise RuntimeFailure("NetworkNotReady", f'node "{node}": the cluster has no pod address range left')
-            self._nodes[node] = self._node_ips[network.node_ip] = _Range(network)
+            self._nodes[node] = self._node_ips[network.node_ip] = _Place(network)
         return self._nodes[node].given
 
     def set_range(self, node: str, pod_cidr: str) -> None:
@@ -91,6 +81,7 @@ class VirtualNetwork:
 
     def remove_node(self, node: str) -> None:
         network = self._nodes.pop(node).network
+        self.addresses.forget(node)
         del self._node_ips[network.node_ip]
         self._freed.append(network)
 
@@ -101,14 +92,15 @@ class VirtualNetwork:
             pod.ip = node.network.node_ip
             node.host_pods[pod.id] = pod
         else:
-            pod.ip = node.take()
+            name = f"{pod.config.namespace}/{pod.config.name}"
+            pod.ip = self.addresses.take(pod.config.node, name, node.given.pod_cidr)
             self._pods[pod.ip] = pod
 
     def detach(self, pod: Pod) -> None:
         node = self._nodes[pod.config.node]
         if node.host_pods.pop(pod.id, None) is None and self._pods.get(pod.ip) is pod:
             del self._pods[pod.ip]
-            node.give_back(pod.ip)
+            self.addresses.give_back(pod.ip)
 
     # asking
 
@@ -142,14 +134,22 @@ class VirtualNetwork:
             return Answer(0, b"", "address")
         port = parts.port or _PROTOCOLS.get(parts.scheme, 80)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        answer = self.http(*(self.route(ip, port) or (ip, port)), path, client=container.pod.ip)
+        source = container.pod.ip
+        spot = self.route(ip, port, source) or (ip, port)
+        if not self.permits(source, *spot, "TCP"):
+            return Answer(0, b"", "silence")
+        answer = self.http(*spot, path, client=source)
         return Answer(answer[0], answer[2]) if answer else Answer(0, b"", "refused")
 
     def find_address(self, container: Container, name: str) -> str | None:
         pod = container.pod
         if name in ("localhost", "127.0.0.1", pod.hostname):
             return pod.ip
-        return name if re.fullmatch(r"\d+(\.\d+){3}", name) else self.lookup(name, pod.config.namespace)
+        if re.fullmatch(r"\d+(\.\d+){3}", name):
+            return name
+        asks = not self.resolver or self.resolver in pod.config.dns_servers
+        may_ask = asks and (not self.resolver or self.permits(pod.ip, self.resolver, DNS_PORT, "UDP"))
+        return self.lookup(name, pod.config.namespace) if may_ask else None
 
 
 def _networks(pods: ipaddress.IPv4Network, services: ipaddress.IPv4Network) -> Iterator[Network]:

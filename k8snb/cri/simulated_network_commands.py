@@ -12,14 +12,19 @@ import re
 from k8snb.cri.simulated_shell import Shell, Streams
 
 _HTTP_WORDS = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 500: "Internal Server Error"}
-_REFUSED = "Connection refused"
+_REFUSED, _SILENCE = "Connection refused", "Connection timed out"
 
 
 def wget(shell: Shell, argv: list[str], streams: Streams) -> int:
     url = next((word for word in reversed(argv[1:]) if not word.startswith("-")), "")
     answer = shell.machine.fetch(url)
     host = re.sub(r"^\w+://|[:/].*", "", url)
-    problems = {"address": f"wget: bad address '{host}'", "refused": f"wget: can't connect to remote host: {_REFUSED}"}
+    patient = not re.search(r"(^| )(-\w*T|--timeout)", " ".join(argv[1:]))
+    problems = {
+        "address": f"wget: bad address '{host}'",
+        "refused": f"wget: can't connect to remote host: {_REFUSED}",
+        "silence": f"wget: can't connect to remote host: {_SILENCE}" if patient else "wget: download timed out",
+    }
     if answer.problem:
         return streams.fail(problems[answer.problem])
     if answer.status >= 400:
@@ -44,6 +49,7 @@ def curl(shell: Shell, argv: list[str], streams: Streams) -> int:
     problems = {
         "address": (6, f"curl: (6) Could not resolve host: {host}"),
         "refused": (7, f"curl: (7) Failed to connect to {host}: {_REFUSED}"),
+        "silence": (28, f"curl: (28) Failed to connect to {host}: {_SILENCE}"),
     }
     if answer.problem:
         code, text = problems[answer.problem]

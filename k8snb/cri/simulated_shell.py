@@ -9,7 +9,7 @@ A real container runs a real /bin/sh, and the stages of its pipes run side by si
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from k8snb.cri.simulated_numbers import arithmetic
@@ -89,6 +89,9 @@ class Machine(Protocol):
     hostname: str
 
     @property
+    def identity(self) -> Who: ...
+
+    @property
     def files(self) -> Files: ...
 
     def now(self) -> float: ...
@@ -102,6 +105,22 @@ class Machine(Protocol):
 
     def signal(self, number: int) -> None:
         """Send a signal to the container's first process."""
+
+
+class Who(Protocol):
+    """A process's user, first group and all its groups; `name` is "" for a user that has none."""
+
+    @property
+    def user(self) -> int: ...
+
+    @property
+    def group(self) -> int: ...
+
+    @property
+    def groups(self) -> Sequence[int]: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 class Files(Protocol):

@@ -23,6 +23,14 @@ class Report(NamedTuple):
     reason: str
 
 
+Permits = Callable[[str, str, int, str], bool]  # source, destination, port, protocol
+
+
+def everything(source: str, destination: str, port: int, protocol: str) -> bool:
+    """Without a network plug-in that says no, every connection may be made."""
+    return True
+
+
 class DataPlane(Protocol):
     """What carries rules out. No call blocks; what goes wrong is told to `report`, from any thread.
 

@@ -19,17 +19,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from k8snb.ioloop import IoLoop, Spot, bind_first, why
-from k8snb.kube_proxy import Report
+from k8snb.kube_proxy import Permits, Report, everything
 from k8snb.kube_proxy.balancer import Balancer, Key, RuleTable, objections
+from k8snb.kube_proxy.healthcheck import HealthListener
 from k8snb.kube_proxy.relay import LISTENERS, SOCKETS, Listener, Wiring
-from k8snb.kube_proxy.rules import EVERY_NODE, Rule, usable
+from k8snb.kube_proxy.rules import EVERY_NODE, HEALTH, Rule, usable
 
 LOOPBACK = "127.0.0.1"
 
 
 class SocketDataPlane:
-    """Forwards TCP and UDP. `locate` says on which node a client's address is; it is called on the I/O loop, looks
-    something up and returns. Where a runtime maps pods' ports, the EndpointSlices carry the ports that are open.
+    """Forwards TCP and UDP. `locate` says on which node a client's address is, `permits` whether policies let it reach
+    a pod; they are called on the I/O loop, look something up and return. Where a runtime maps pods' ports, the
+    EndpointSlices carry the ports that are open.
 
     `forwards_file` receives what is found elsewhere, as JSON: {"127.1.0.5:80": "127.1.0.5:40123"}, UDP keys with
     "/udp" behind.
@@ -44,13 +46,14 @@ class SocketDataPlane:
         locate: Callable[[str], str] | None = None,
     ) -> None:
         self.report: Callable[[Report], None] = lambda report: None
+        self.permits: Permits = everything
         self._io = io
         self._locate = locate
         self._forwards = Forwards(forwards_file)
         self._balancer = Balancer(random.Random(seed), time.monotonic)
         self._table = RuleTable()
         self._nodes: dict[str, str] = {}  # name → address
-        self._listeners: dict[Key, Listener] = {}
+        self._listeners: dict[Key, Listener | HealthListener] = {}
         self._wiring: Wiring | None = None  # made on the loop
 
     # what kube-proxy calls, from the pump
@@ -128,10 +131,10 @@ class SocketDataPlane:
         rule, node = self._wanted(*place)
         if rule is None:
             self._forwards.drop(place)
-        if rule is None or not usable(rule, node):
+        if rule is None or not (rule.sort == HEALTH or usable(rule, node)):
             self._shut(place)
         elif place in self._listeners:
-            self._listeners[place].update(rule)
+            self._listeners[place].update(rule, node)
         else:
             self._open(place, rule, node)
 
@@ -140,8 +143,9 @@ class SocketDataPlane:
         if not self._nodes:
             return None, ""
         rule = self._table.at(address, port, protocol)
-        node = next((node for node, its_address in self._nodes.items() if its_address == address), "")
-        if rule is None and node:
+        here = [node for node, its_address in self._nodes.items() if its_address == address]
+        node = here[0] if len(here) == 1 else ""  # where nodes share an address, each of them may be meant
+        if rule is None and here:
             return self._table.at(EVERY_NODE, port, protocol), node
         return rule, ""
 
@@ -154,17 +158,23 @@ class SocketDataPlane:
             return
         if self._forwards.put(place, bound.spot):
             self.report(Report(rule.service, (address, port), protocol, bound.spot, bound.reason))
-        self._listeners[place] = LISTENERS[protocol](bound.sock, rule, node, self._wired())
+        if rule.sort == HEALTH:
+            self._listeners[place] = HealthListener(bound.sock, rule, node, self._wired().loop)
+        else:
+            self._listeners[place] = LISTENERS[protocol](bound.sock, rule, node, self._wired())
 
     def _shut(self, place: Key) -> None:
         listener = self._listeners.pop(place, None)
         if listener is not None:
             listener.close()
 
+    def _permits(self, source: str, destination: str, port: int, protocol: str) -> bool:
+        return self.permits(source, destination, port, protocol)
+
     def _wired(self) -> Wiring:
         if self._wiring is None:
             locate = self._locate or (lambda client: "")
-            self._wiring = Wiring(asyncio.get_running_loop(), self._balancer, locate)
+            self._wiring = Wiring(asyncio.get_running_loop(), self._balancer, locate, self._permits)
         return self._wiring
 
     async def _close(self) -> None:

@@ -1,6 +1,6 @@
 """kube-proxy's connections: the listeners that accept, choose a target and copy bytes both ways.
 
-Interface: `TcpListener` and `UdpListener`: `update(rule)` says where the next connection goes, `close()` ends it.
+Interface: `TcpListener` and `UdpListener`: `update(rule, node)` says where the next connection goes, `close()` ends it.
 The rule not to break: all of it runs on the I/O loop, and what is established outlives every change of the rules.
 Real Kubernetes does this in the kernel: netfilter rewrites addresses, conntrack remembers UDP flows.
 """
@@ -8,6 +8,7 @@ Real Kubernetes does this in the kernel: netfilter rewrites addresses, conntrack
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -17,11 +18,13 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from k8snb.ioloop import Spot
+from k8snb.kube_proxy import Permits, everything
 from k8snb.kube_proxy.balancer import Balancer
 from k8snb.kube_proxy.rules import CLUSTER_IP, NODE_PORT, Rule, Target, admits, usable
 
 CONNECT_SECONDS = 5.0  # until a silent target counts as refusing
 ACCEPTS_IN_A_ROW = 64
+SILENCE = 127.0  # until a client that gets no answer is sent away: six SYNs, as net.ipv4.tcp_syn_retries
 UDP_IDLE = 30.0  # seconds, as net.netfilter.nf_conntrack_udp_timeout
 MAX_FLOWS = 4096  # UDP clients that one listener remembers
 DATAGRAM = 65535
@@ -32,12 +35,14 @@ IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; Python's socket module has no name f
 class Wiring:
     """What all listeners of a data plane share.
 
-    `locate` says, on the I/O loop, on which node a client's address is ("" = unknown).
+    `locate` says, on the I/O loop, on which node a client's address is ("" = unknown), `permits` whether a target may
+    hear of it.
     """
 
     loop: asyncio.AbstractEventLoop
     balancer: Balancer
     locate: Callable[[str], str]
+    permits: Permits = everything
     pipes: set[Pipe] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -45,6 +50,10 @@ class Wiring:
         task = self.loop.create_task(coroutine)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+
+
+class NotPermitted(Exception):
+    """A NetworkPolicy forbids the connection."""
 
 
 class Pipe(asyncio.Protocol):
@@ -130,8 +139,8 @@ class TcpListener:
         self._address: str = sock.getsockname()[0]
         self._listen()
 
-    def update(self, rule: Rule) -> None:
-        self._rule = rule
+    def update(self, rule: Rule, node: str) -> None:
+        self._rule, self._node = rule, node
 
     def close(self) -> None:
         self._wiring.loop.remove_reader(self._sock)
@@ -163,12 +172,24 @@ class TcpListener:
                 connection.close()
                 return
             await self._relay(connection, back)
+        except NotPermitted:
+            await self._say_nothing(connection)
         except BaseException as error:
             connection.close()
             if back is not None:
                 back.close()
             if not isinstance(error, OSError):  # the client has gone while it was served
                 raise
+
+    async def _say_nothing(self, connection: socket.socket) -> None:
+        """What a NetworkPolicy forbids is dropped, not refused: the client hears nothing until it gives up."""
+        with contextlib.closing(connection):
+            try:
+                async with asyncio.timeout(SILENCE):
+                    while await self._wiring.loop.sock_recv(connection, DATAGRAM):
+                        pass
+            except OSError:  # TimeoutError is one
+                reset(connection)
 
     async def _relay(self, front: socket.socket, back: socket.socket) -> None:
         loop, pipes = self._wiring.loop, self._wiring.pipes
@@ -179,12 +200,18 @@ class TcpListener:
         await loop.connect_accepted_socket(lambda: Pipe(pipes, client), back)
 
     async def _connect(self, client: str) -> socket.socket | None:
-        """A connection to the first target that takes one. Upstream resets the client when the first does not."""
+        """A connection to the first target that takes one. Upstream resets the client when the first does not.
+
+        Raises NotPermitted where a NetworkPolicy stands before the target.
+        """
         rule, balancer = self._rule, self._wiring.balancer
         if not admits(rule, client):
             return None
         for target in balancer.order(rule, client, where(rule, self._node, client, self._wiring)):
-            sock = await self._try(target, source_of(rule, self._address, client))
+            source = source_of(rule, self._address, client)
+            if not is_permitted(self._wiring, rule, target, client, source):
+                raise NotPermitted
+            sock = await self._try(target, source)
             if sock is not None:
                 balancer.took(rule, client, target)
                 return sock
@@ -232,9 +259,9 @@ class UdpListener:
         self._sweep: asyncio.TimerHandle | None = None
         wiring.loop.add_reader(sock, self._receive)
 
-    def update(self, rule: Rule) -> None:
+    def update(self, rule: Rule, node: str) -> None:
         """Forget the flows to targets that are gone, as kube-proxy clears conntrack."""
-        self._rule = rule
+        self._rule, self._node = rule, node
         targets = set(usable(rule))
         for flow in [flow for flow in self._flows.values() if flow.target not in targets]:
             self._end(flow)
@@ -275,7 +302,8 @@ class UdpListener:
         target = next(wiring.balancer.order(rule, client[0], where(rule, self._node, client[0], wiring)), None)
         if target is None:
             return None
-        sock = self._toward(target, source_of(rule, self._address, client[0]))
+        source = source_of(rule, self._address, client[0])
+        sock = self._toward(target, source) if is_permitted(wiring, rule, target, client[0], source) else None
         if sock is None:
             return None
         wiring.balancer.took(rule, client[0], target)
@@ -336,6 +364,12 @@ def where(rule: Rule, node: str, client: str, wiring: Wiring) -> str:
 def source_of(rule: Rule, address: str, client: str) -> str:
     """The address that the target sees: the client's own, but the node's for a NodePort that may lead elsewhere."""
     return address if rule.sort == NODE_PORT and not rule.local else client
+
+
+def is_permitted(wiring: Wiring, rule: Rule, target: Target, client: str, source: str) -> bool:
+    """Whether policies let the connection through. A pod is judged by its own address, by whatever way it comes."""
+    judged = client if wiring.locate(client) else source
+    return wiring.permits(judged, target.ip, target.port, rule.protocol)
 
 
 def bind_source(sock: socket.socket, source: str, destination: str) -> None:

@@ -20,6 +20,7 @@ SERVICE_NAME = "kubernetes.io/service-name"
 PROXY_NAME = "service.kubernetes.io/service-proxy-name"
 
 CLUSTER_IP, NODE_PORT, EXTERNAL_IP, LOAD_BALANCER = "ClusterIP", "NodePort", "ExternalIP", "LoadBalancer"
+HEALTH = "HealthCheck"  # a port of each node at which kube-proxy itself answers
 EVERY_NODE = ""  # the listen address of a NodePort: each node's own
 AFFINITY_SECONDS = 10800
 FORWARDED = ("TCP", "UDP")
@@ -66,7 +67,8 @@ def service_rules(service: Object, slices: Iterable[Object]) -> tuple[Rule, ...]
     if not is_proxied(service):
         return ()
     slices = sorted(slices, key=key_of)
-    return tuple(rule for port in service["spec"].get("ports") or () for rule in _port_rules(service, port, slices))
+    rules = [rule for port in service["spec"].get("ports") or () for rule in _port_rules(service, port, slices)]
+    return (*rules, *_health_rule(service, rules))
 
 
 def is_proxied(service: Object) -> bool:
@@ -119,7 +121,6 @@ def not_carried_out(service: Object) -> tuple[str, ...]:
     asked = {
         "SCTP ports": any(port.get("protocol") not in (None, *FORWARDED) for port in ports),
         "spec.trafficDistribution": bool(spec.get("trafficDistribution")),
-        "spec.healthCheckNodePort": bool(spec.get("healthCheckNodePort")),
         "IPv6 cluster IPs": any(":" in ip for ip in spec.get("clusterIPs") or ()),
     }
     return tuple(f"{what}: not implemented by k8snb's kube-proxy" for what, wanted in asked.items() if wanted)
@@ -145,6 +146,17 @@ def _port_rules(service: Object, port: dict[str, Any], slices: list[Object]) -> 
             affinity_seconds=_affinity(spec),
             source_ranges=tuple(spec.get("loadBalancerSourceRanges") or ()) if sort == LOAD_BALANCER else (),
         )
+
+
+def _health_rule(service: Object, rules: Iterable[Rule]) -> Iterator[Rule]:
+    """Where load balancers ask a node whether it has endpoints of its own."""
+    number = service["spec"].get("healthCheckNodePort")
+    if number:
+        targets = tuple(dict.fromkeys(target for rule in rules if rule.local for target in rule.targets))
+        yield Rule(
+            service=key_of(service), port_name="", protocol="TCP", listen=(EVERY_NODE, number), sort=HEALTH,
+            targets=targets, local=True,
+        )  # fmt: skip
 
 
 def _targets(name: str, protocol: str, slices: list[Object], everyone: bool) -> Iterator[Target]:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from k8snb.kube_proxy import Report
 from k8snb.kube_proxy.balancer import Balancer, RuleTable, objections
-from k8snb.kube_proxy.rules import CLUSTER_IP, EVERY_NODE, Rule, admits, usable
+from k8snb.kube_proxy.healthcheck import answer
+from k8snb.kube_proxy.rules import CLUSTER_IP, EVERY_NODE, HEALTH, Rule, admits, usable
 
 Spot = tuple[str, int]
 
@@ -55,6 +56,8 @@ class VirtualDataPlane:
         What is no address of a Service is reached as it is: pods talk to pods directly.
         """
         rule, node = self._find(address, port, protocol)
+        if rule is not None and rule.sort == HEALTH:
+            return None
         if rule is None:
             return None if address in self._nodes else (address, port)
         if not self._nodes or (client and not admits(rule, client)):
@@ -75,6 +78,11 @@ class VirtualDataPlane:
         """Whether a rule stands there that has a target."""
         rule, node = self._find(address, port, protocol)
         return rule is not None and bool(usable(rule, node))
+
+    def health(self, address: str, port: int) -> tuple[int, str] | None:
+        """What kube-proxy itself answers to a load balancer's health check there; None where it does not."""
+        rule, node = self._find(address, port, "TCP")
+        return answer(rule, node) if rule is not None and rule.sort == HEALTH else None
 
     def taken(self, service: str) -> dict[str, int]:
         """How many connections each pod of a service (both `namespace/name`) has had."""

@@ -15,8 +15,9 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, annotations_of, is_deleting, labels_of, name_of, with_metadata
 from k8snb.apimachinery.selectors import parse_selector
 from k8snb.client.client import MERGE, STRATEGIC
-from k8snb.kubectl import flags, last_applied, prune, server_side_apply
+from k8snb.kubectl import apply_force, flags, last_applied, prune, server_side_apply
 from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied
+from k8snb.kubectl.delete import wait_for_the_end
 from k8snb.kubectl.formats import resource_name
 from k8snb.kubectl.grammar import ARRAY, BOOL, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.last_applied import original_of
@@ -28,6 +29,7 @@ from k8snb.kubectl.session import CLIENT, NONE, Session, dry_run, options
 from k8snb.kubectl.sources import Item, documents
 
 _MANAGER = "kubectl-client-side-apply"
+_WAITS = "apply --wait waits for what --prune deletes, not for what it makes: for that there is kubectl wait"
 
 
 def run(session: Session, args: Arguments) -> Output:
@@ -37,6 +39,7 @@ def run(session: Session, args: Arguments) -> Output:
         raise KubectlError("error: must specify one of -f and -k")
     server_side_apply.check(args)
     prune.check(args)
+    apply_force.check(args)
     items, errors = documents(session, args)
     results = Results(session, args)
     results.errors = errors
@@ -48,19 +51,25 @@ def run(session: Session, args: Arguments) -> Output:
             results.add(obj, done)
         except KubectlError as error:
             results.fail(error)
-    for found in prune.superfluous(session, args, items) if args.on("prune") and not results.errors else ():
-        _prune(session, args, found, results)
+    superfluous = prune.superfluous(session, args, items) if args.on("prune") and not results.errors else ()
+    pruned = [found for found in superfluous if _prune(session, args, found, results)]
+    if args.on("wait") and dry_run(args) == NONE:
+        wait_for_the_end(session, args, pruned, results)
     output = results.output(as_list=len(results.objects) > 1)
-    return with_hints(session, output, results.objects, args)
+    output = with_hints(session, output, results.objects, args)
+    output.hints += [_WAITS] if args.on("wait") and not args.on("prune") else []
+    return output
 
 
-def _prune(session: Session, args: Arguments, found: Found, results: Results) -> None:
+def _prune(session: Session, args: Arguments, found: Found, results: Results) -> bool:
     try:
         if dry_run(args) != CLIENT:
             session.client.delete(found.kind, found.name, found.namespace, **prune.options(args))
         results.add(found.object, "pruned")
     except ApiError as error:
         results.fail(refused(error))
+        return False
+    return True
 
 
 def _apply(session: Session, args: Arguments, item: Item) -> tuple[Object, str]:
@@ -95,11 +104,18 @@ def _patch(session: Session, args: Arguments, item: Item, wanted: Object, curren
     change, content_type = change_to(item.kind, wanted, current)
     if not change:
         return current, "unchanged"
+    if not args.on("overwrite"):
+        apply_force.refuse_conflicts(item.kind, change, current)
     if dry_run(args) == CLIENT:
         return current, "configured"
-    patched = session.client.patch(
-        item.kind, name_of(wanted), change, item.namespace, content_type=content_type, **options(args, _MANAGER)
-    )
+    try:
+        patched = session.client.patch(
+            item.kind, name_of(wanted), change, item.namespace, content_type=content_type, **options(args, _MANAGER)
+        )
+    except ApiError as error:
+        if not args.on("force") or error.reason not in apply_force.REASONS:
+            raise
+        return apply_force.put_anew(session, args, Found(item.kind, current), wanted, _MANAGER), "configured"
     same = dry_run(args) == NONE and patched["metadata"]["resourceVersion"] == current["metadata"]["resourceVersion"]
     return patched, "unchanged" if same else "configured"
 
@@ -145,8 +161,12 @@ COMMANDS = (
             Flag("prune", BOOL, "Delete what was applied once and is in the manifests no longer. Needs -l or --all."),
             Flag("prune-allowlist", ARRAY, "The kinds that --prune may delete, GROUP/VERSION/KIND; repeatable."),
             Flag("all", BOOL, "With --prune: whatever its labels."), flags.CASCADE, flags.GRACE_PERIOD,
+            Flag("force", BOOL, "Delete and create anew what cannot be changed."),
+            Flag("overwrite", BOOL, "With =false: leave fields alone that others have changed since.", default=True),
+            Flag("wait", BOOL, "With --prune: wait until what was deleted is gone."),
+            flags.TIMEOUT, flags.SUBRESOURCE,
         ),
-        missing=("force", "openapi-patch", "overwrite", "subresource", "timeout", "wait"),
+        missing=("openapi-patch",),
         examples=("kubectl apply -f web.yaml", "kubectl apply -f config/ -R", "kubectl apply -f - --dry-run=server",
                   "kubectl apply --server-side -f web.yaml"),
     ),

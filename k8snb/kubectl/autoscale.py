@@ -10,6 +10,7 @@ from __future__ import annotations
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object
 from k8snb.kubectl import flags
+from k8snb.kubectl.create import with_last_applied
 from k8snb.kubectl.grammar import INT, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
@@ -47,13 +48,16 @@ def _make(session: Session, args: Arguments, found: Found) -> Object:
     if args.number("min") > 0:
         spec["minReplicas"] = args.number("min")
     if args.number("cpu-percent") > 0:
-        spec["targetCPUUtilizationPercentage"] = args.number("cpu-percent")
+        target = {"type": "Utilization", "averageUtilization": args.number("cpu-percent")}
+        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
     obj: Object = {
-        "apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": name, "namespace": found.namespace}, "spec": spec,
+        "apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": name, "creationTimestamp": None}, "spec": spec,
+        "status": {"currentMetrics": None, "desiredReplicas": 0},
     }  # fmt: skip
     if dry_run(args) == CLIENT:
         return obj
+    obj = with_last_applied(obj) if args.on("save-config") else obj
     return session.client.create(session.kind_of(obj), obj, found.namespace, **options(args))
 
 
@@ -70,9 +74,8 @@ COMMANDS = (
             Flag("min", INT, "The fewest pods there shall be.", default=-1),
             Flag("cpu-percent", INT, "The share of the requested processor time that pods shall use.", default=-1),
             Flag("name", help="The autoscaler's name; that of its target if none is given."),
-            *flags.WRITING,
+            flags.SAVE_CONFIG, *flags.WRITING,
         ),
-        missing=("save-config",),
         words="resources:deployments,replicasets,statefulsets,replicationcontrollers",
         examples=("kubectl autoscale deployment web --min=2 --max=10 --cpu-percent=80",),
     ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of
@@ -16,6 +17,7 @@ from k8snb.kubectl import flags, formats
 from k8snb.kubectl.grammar import STRINGS, Arguments, Flag
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.templates import format_of
 
 SYSTEM = "kube-system"
 # What of each namespace is dumped, by the names of upstream's files.
@@ -28,8 +30,9 @@ FLAGS = (
     Flag("output-directory", help="A directory for the files; without, or with -, all is printed."),
     Flag("namespaces", STRINGS, "The namespaces to dump; kube-system and the one in use if not given."),
     flags.ALL_NAMESPACES,
-    Flag("output", help="Format: json, yaml, name, jsonpath=…", short="o", default="json",
+    Flag("output", help="Format: json, yaml, name, jsonpath=…", short="o",
          values=("json", "yaml", "name", "jsonpath=")),
+    flags.MANAGED_FIELDS, flags.MISSING_KEYS, flags.TEMPLATE,
 )  # fmt: skip
 
 
@@ -58,12 +61,16 @@ def _write(folder: Path, parts: list[tuple[str, str]]) -> None:
 
 def _parts(session: Session, args: Arguments) -> Iterator[tuple[str, str]]:
     """Each piece of the dump, with the name of its file."""
-    format = args.text("output")
+    format = format_of(args, "json")
+    query: dict[str, Any] = {"managedFields": True} if args.on("show-managed-fields") else {}
     ending = ENDINGS.get(format, ".txt")
-    yield f"nodes{ending}", _rendered(session.client.list("nodes"), format)
+    yield f"nodes{ending}", _rendered(args, session.client.list("nodes", **query), format)
     for namespace in _namespaces(session, args):
         for file, plural in KINDS:
-            yield f"{namespace}/{file}{ending}", _rendered(session.client.list(plural, namespace), format)
+            yield (
+                f"{namespace}/{file}{ending}",
+                _rendered(args, session.client.list(plural, namespace, **query), format),
+            )
         for pod in session.client.items("pods", namespace):
             yield f"{namespace}/{name_of(pod)}/logs.txt", _logs(session, pod, namespace)
 
@@ -74,8 +81,9 @@ def _namespaces(session: Session, args: Arguments) -> list[str]:
     return args.texts("namespaces") or list(dict.fromkeys([SYSTEM, session.namespace]))
 
 
-def _rendered(listed: Object, format: str) -> str:
-    return formats.render([listed], format, single=True)
+def _rendered(args: Arguments, listed: Object, format: str) -> str:
+    missing_ok, managed = args.on("allow-missing-template-keys"), args.on("show-managed-fields")
+    return formats.render([listed], format, single=True, missing_ok=missing_ok, managed_fields=managed)
 
 
 def _logs(session: Session, pod: Object, namespace: str) -> str:

@@ -92,6 +92,7 @@ class _Completer:
             "resources": self._resources,
             "pods": self._pods,
             "nodes": self._nodes,
+            "services": self._services,
             "fields": self._fields,
             "commands": lambda _: self._helped(),
         }
@@ -133,6 +134,9 @@ class _Completer:
             return self._resources(last)
         return () if self._positional() else self._names(self._kind("pods"))
 
+    def _services(self, _: str) -> Iterable[str]:
+        return () if self._positional() else self._names(self._kind("services"))
+
     def _nodes(self, _: str) -> Iterable[str]:
         return (name for name in self._names(self._kind("nodes")) if name not in self._positional())
 
@@ -166,6 +170,7 @@ class _Completer:
     def _values(self, flag: Flag, last: str) -> Iterable[str]:
         look_up: dict[str, Callable[[str], Iterable[str]]] = {
             ":namespaces": lambda _: self._names(self._kind("namespaces")),
+            ":nodes": lambda _: self._names(self._kind("nodes")),
             ":labels": self._labels,
             ":label-keys": lambda _: self._label_pairs(keys=True),
             ":containers": lambda _: self._containers(),

@@ -11,11 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from k8snb.client.kubeconfig import CLUSTERS, CONTEXTS, USERS, Config
-from k8snb.kubectl import config_set, formats
+from k8snb.kubectl import config_set, flags, formats
 from k8snb.kubectl.connection import given
 from k8snb.kubectl.grammar import BOOL, STRING, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
 from k8snb.kubectl.session import Session
+from k8snb.kubectl.templates import format_of
 from k8snb.printers.tabwriter import align
 
 GROUP = "Settings Commands"
@@ -27,6 +28,8 @@ def view(session: Session, args: Arguments) -> Output:
     if args.words:
         raise usage_error(f"unexpected arguments: [{' '.join(args.words)}]", args.command)
     files = config_set.files_of(session)
+    if not args.on("merge") and not files.explicit:
+        raise KubectlError("error: if merge==false a precise file must be specified")
     config = files.load_whole()
     named = args.text("context") if "context" in given(args) else ""
     if args.on("minify"):
@@ -35,7 +38,7 @@ def view(session: Session, args: Arguments) -> Output:
         config = config.flattened()
     if not args.on("raw") and not args.on("flatten"):
         config = config.redacted()
-    document, format = config.document(), args.text("output") or "yaml"
+    document, format = config.document(), format_of(args, "yaml")
     if format == "json":  # the order of upstream's fields, where every other format sorts
         return Output(text=formats.to_json(document, sort=False), objects=[document], format=format)
     if format == "name":
@@ -142,7 +145,7 @@ def _words(args: Arguments, count: int) -> Sequence[str]:
     return args.words
 
 
-_OUTPUT = Flag("output", help=f"Format: {_FORMATS}.", short="o", default="yaml", values=tuple(_FORMATS.split(",")))
+_OUTPUT = Flag("output", help=f"Format: {_FORMATS}.", short="o", values=tuple(_FORMATS.split(",")))
 COMMANDS = (
     Command(name="config", usage="SUBCOMMAND", help="Change the kubeconfig: which clusters there are and which is "
             "meant.", group=GROUP),
@@ -155,8 +158,11 @@ COMMANDS = (
             Flag("minify", BOOL, "Only what the current context needs."),
             Flag("flatten", BOOL, "With the contents of the files that it names, to be carried elsewhere."),
             Flag("allow-missing-template-keys", BOOL, "Do not mind fields that are missing.", default=True),
+            flags.TEMPLATE,
+            Flag("merge", BOOL, "With =false: only the file that --kubeconfig names, for which that flag is needed.",
+                 default=True),
         ),
-        missing=("merge", "show-managed-fields", "template"),
+        missing=("show-managed-fields",),
         examples=("kubectl config view", "kubectl config view --minify --flatten",
                   "kubectl config view -o jsonpath='{.users[0].name}'"),
     ),

@@ -268,7 +268,7 @@ _CLUSTER_FLAGS = (
     Flag("embed-certs", BOOL, "Put the file's contents into the kubeconfig."),
     Flag("insecure-skip-tls-verify", BOOL, "Do not check the server's certificate."),
     Flag("tls-server-name", help="The name to check the server's certificate for."),
-    Flag("proxy-url", help="A proxy's URL; k8snb itself goes through none."),
+    Flag("proxy-url", help="The proxy on the way to the server, http://HOST:PORT."),
 )
 COMMANDS = (
     Command(
@@ -306,7 +306,7 @@ COMMANDS = (
             Flag("token", help="A bearer token."), Flag("username", help="A user name."),
             Flag("password", help="A password."), Flag("auth-provider", help="An auth provider's name."),
             Flag("auth-provider-arg", ARRAY, "KEY=VALUE for the auth provider; KEY- takes one away."),
-            Flag("exec-command", help="A credential plug-in's command; k8snb itself runs none."),
+            Flag("exec-command", help="The program that says who one is."),
             Flag("exec-api-version", help="The plug-in's API version."),
             Flag("exec-arg", ARRAY, "An argument of the command; repeatable."),
             Flag("exec-env", ARRAY, "KEY=VALUE for the command's environment; KEY- takes one away."),

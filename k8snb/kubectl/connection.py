@@ -44,6 +44,10 @@ class Reached:
     server: Callable[[], HttpsTransport] | None = None
     files: Kubeconfig | None = None
 
+    def address(self) -> str:
+        """The server's URL; "" within its own kernel."""
+        return self.server().endpoint.server if not self.client.user.name and self.server is not None else ""
+
 
 def given(args: Arguments) -> list[str]:
     """The flags of the line that say which server is meant."""
@@ -54,6 +58,8 @@ def given(args: Arguments) -> list[str]:
 def wrong(error: KubeconfigError) -> KubectlError:
     """A kubeconfig that will not do, in kubectl's words."""
     said = str(error)
+    if said.startswith("getting credentials: "):
+        return KubectlError(f"Unable to connect to the server: {said}")
     introduced = said.startswith(("context was not found", "invalid configuration"))
     return KubectlError(f"Error in configuration: {said}" if introduced else f"error: {said}")
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import posixpath
+import shlex
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import NamedTuple
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.kubectl import pods, remote
-from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
+from k8snb.kubectl.grammar import BOOL, INT, Arguments, Command, Flag
 from k8snb.kubectl.logs import default_container
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
@@ -61,7 +62,7 @@ def run(session: Session, args: Arguments) -> Output:
     notes: list[str] = []
     container = _container(session, args, source if source.pod else target, notes)
     if source.pod:
-        notes += _from_pod(container, source, target)
+        notes += _from_pod(container, source, target, args.number("retries"))
     else:
         notes += _to_pod(container, source, target, preserve=not args.on("no-preserve"))
     return Output(text="".join(f"{note}\n" for note in notes), objects=[container.pod])
@@ -128,9 +129,10 @@ def _packed(source: Path, name: str) -> bytes:
 # and back
 
 
-def _from_pod(container: _Container, source: _Place, target: _Place) -> list[str]:
-    said = container.run(["tar", "cf", "-", source.path])
-    notices = _notices(said)
+def _from_pod(container: _Container, source: _Place, target: _Place, retries: int) -> list[str]:
+    notices: list[str] = []
+    said = _archive(container, source.path, retries, notices)
+    notices += _notices(said)
     prefix = _prefix(source.path)
     try:
         with tarfile.open(fileobj=io.BytesIO(said.stdout)) as archive:
@@ -142,6 +144,24 @@ def _from_pod(container: _Container, source: _Place, target: _Place) -> list[str
     except OSError as error:
         raise KubectlError(f"error: open {error.filename}: {(error.strerror or '').lower()}") from None
     return notices + unpacking.warnings
+
+
+def _archive(container: _Container, path: str, retries: int, notices: list[str]) -> remote.Said:
+    """What tar says of the path; where the connection breaks, the rest is asked for. Raises KubectlError."""
+    come, tried = b"", 0
+    command = ["tar", "cf", "-", path]
+    while True:
+        try:
+            said = container.run(command)
+            return said._replace(stdout=come + said.stdout)
+        except remote.BrokenError as error:
+            come += error.stdout
+            if tried == retries:
+                raise
+        tried += 1
+        of = f"/{retries}" if retries > 0 else ""
+        notices.append(f"Resuming copy at {len(come)} bytes, retry {tried}{of}")
+        command = ["sh", "-c", f"tar cf - {shlex.quote(path)} | tail -c+{len(come) + 1}"]
 
 
 def _prefix(path: str) -> str:
@@ -215,8 +235,8 @@ COMMANDS = (
         flags=(
             Flag("container", help="The container; the first one if not given.", short="c", values=(":containers",)),
             Flag("no-preserve", BOOL, "Do not keep owners and permissions in the container."),
+            Flag("retries", INT, "How often to go on with a copy from a container where it broke off; -1: always."),
         ),
-        missing=("retries",),
         examples=("kubectl cp page.html web:/usr/share/nginx/html/index.html", "kubectl cp web:/etc/hostname name.txt",
                   "kubectl cp default/web:/var/log logs -c nginx"),
     ),

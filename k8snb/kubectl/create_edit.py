@@ -12,7 +12,7 @@ from collections.abc import Callable
 from k8snb.apimachinery import manifest
 from k8snb.apimachinery.manifest import ManifestError
 from k8snb.apimachinery.meta import with_metadata
-from k8snb.kubectl import edit, formats
+from k8snb.kubectl import edit, flags, formats
 from k8snb.kubectl.create import send
 from k8snb.kubectl.edit import NOTICE, UNCHANGED, RejectedError, without_comments
 from k8snb.kubectl.grammar import Arguments
@@ -74,4 +74,4 @@ def begin(session: Session, args: Arguments) -> CreateDraft:
 
 
 def run(session: Session, args: Arguments) -> Output:
-    return edit.until_saved(session, begin(session, args))
+    return edit.until_saved(session, begin(session, args), windows=args.on(flags.WINDOWS.name))

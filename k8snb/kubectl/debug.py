@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, annotations_of, labels_of, with_path
-from k8snb.kubectl import flags
+from k8snb.kubectl import debug_profiles, flags
 from k8snb.kubectl.attach import listen_when_started
 from k8snb.kubectl.debug_profiles import PROFILES, for_container, for_node
 from k8snb.kubectl.grammar import BOOL, STRINGS, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
-from k8snb.kubectl.resources import Found, one
+from k8snb.kubectl.resources import Found, one, select
 from k8snb.kubectl.session import Session
 from k8snb.kubectl.two_way import difference
 
@@ -33,10 +33,8 @@ _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 def run(session: Session, args: Arguments) -> Output:
     _check(args)
-    if len(args.words) != 1:
-        raise KubectlError("error: expected one POD or TYPE/NAME to debug")
     notes = [LEGACY] if args.text("profile") == "legacy" else []
-    found = one(session, args, args.words[0])
+    found = _meant(session, args)
     act = _BY_KIND.get(found.kind.builtin)
     if act is None:
         raise KubectlError(f'error: "{found.kind.api_version}, Kind={found.kind.kind}" not supported by debug')
@@ -49,6 +47,20 @@ def run(session: Session, args: Arguments) -> Output:
     if not attached:
         return Output(text=first, objects=[pod])
     return listen_when_started(session, pod, container, first, stdin=args.on("stdin"), quiet=args.on("quiet"))
+
+
+def _meant(session: Session, args: Arguments) -> Found:
+    """What the word names, or the file describes. Raises KubectlError."""
+    if args.from_files:
+        if args.words:
+            raise KubectlError("error: resource/name arguments cannot be provided when a path is specified")
+        found = select(session, args).require()
+        if len(found) > 1:
+            raise KubectlError("error: expected one POD or TYPE/NAME to debug, and the file has several")
+        return found[0]
+    if len(args.words) != 1:
+        raise KubectlError("error: expected one POD or TYPE/NAME to debug")
+    return one(session, args, args.words[0])
 
 
 def _check(args: Arguments) -> None:
@@ -65,6 +77,7 @@ def _check(args: Arguments) -> None:
             raise KubectlError(f"error: --{name} may only be used with --copy-to.")
     if copies and args.text("target"):
         raise KubectlError("error: --target is incompatible with --copy-to. Use --share-processes instead.")
+    debug_profiles.custom(args.text("custom"))
     if args.text("profile") not in PROFILES:
         raise KubectlError(f"error: unknown profile: {args.text('profile')}")
 
@@ -102,7 +115,7 @@ def _beside(session: Session, args: Arguments, found: Found, notes: list[str]) -
     container = _wished(args, {"name": name, "terminationMessagePolicy": "File"})
     if args.text("target"):
         container["targetContainerName"] = args.text("target")
-    container = for_container(PROFILES[args.text("profile")], container)
+    container = _profiled(args, container)
     wanted = with_path(pod, "spec.ephemeralContainers", [*(pod["spec"].get("ephemeralContainers") or ()), container])
     body, content_type = difference(found.kind, pod, wanted)
     changed = session.client.patch(
@@ -152,10 +165,15 @@ def _with_debugger(args: Arguments, spec: Object, name: str) -> Object:
         raise KubectlError("error: you must specify image when creating new container")
     fresh = {"name": name, "terminationMessagePolicy": "File"}
     containers = spec["containers"] if name in there else [*spec["containers"], fresh]
-    profile = PROFILES[args.text("profile")]
-    changed = [for_container(profile, _wished(args, each)) if each["name"] == name else each for each in containers]
+    changed = [_profiled(args, _wished(args, each)) if each["name"] == name else each for each in containers]
     shared = args.on("share-processes") if "share-processes" in args.given else spec.get("shareProcessNamespace", True)
     return {**spec, "containers": changed, "shareProcessNamespace": shared}
+
+
+def _profiled(args: Arguments, container: Object) -> Object:
+    """The container with what `--profile` and `--custom` make of it."""
+    profiled = for_container(PROFILES[args.text("profile")], container)
+    return debug_profiles.customized(profiled, debug_profiles.custom(args.text("custom")))
 
 
 def _without_probes(args: Arguments, container: Object) -> Object:
@@ -176,10 +194,12 @@ def _on_node(session: Session, args: Arguments, found: Found, notes: list[str]) 
     container = args.text("container") or "debugger"
     notes.append(f"Creating debugging pod {name} with container {container} on node {found.name}.")
     debugger = _wished(args, {"name": container, "terminationMessagePolicy": "File"})
-    spec = {"containers": [debugger], "nodeName": found.name, "restartPolicy": "Never",
+    spec: Object = {"containers": [debugger], "nodeName": found.name, "restartPolicy": "Never",
             "tolerations": [{"operator": "Exists"}]}  # fmt: skip
-    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
-            "spec": for_node(PROFILES[args.text("profile")], spec)}  # fmt: skip
+    spec = for_node(PROFILES[args.text("profile")], spec)
+    custom = debug_profiles.custom(args.text("custom"))
+    spec["containers"] = [debug_profiles.customized(each, custom) for each in spec["containers"]]
+    body = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
     return session.client.create("pods", body, session.namespace, fieldManager="kubectl-debug"), container
 
 
@@ -200,7 +220,8 @@ COMMANDS = (
                  short="c"),
             Flag("target", help="The container whose processes it is to see.", values=(":containers",)),
             Flag("profile", help="What it may do.", default="legacy", values=tuple(PROFILES)),
-            flags.ENV,
+            Flag("custom", help="A file, JSON or YAML, with fields of a container to lay over the debugging one."),
+            flags.FILENAME, flags.ENV,
             Flag("image-pull-policy", help="When to pull the image.", values=("Always", "IfNotPresent", "Never")),
             Flag("arguments-only", BOOL, "What follows -- are the arguments of the image's own command."),
             Flag("attach", BOOL, "Listen to the container when it runs; with -i that is so anyway."),
@@ -219,7 +240,6 @@ COMMANDS = (
             Flag("keep-readiness", BOOL, "With --copy-to: keep the readiness probes."),
             Flag("keep-startup", BOOL, "With --copy-to: keep the startup probes."),
         ),
-        missing=("custom", "filename"),
         words="pods",
         examples=(
             "kubectl debug web --image=busybox --profile=general -- sleep 1h",

@@ -7,6 +7,7 @@ Source: `kubectl/pkg/cmd/delete`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from k8snb.apimachinery.errors import ApiError
@@ -32,6 +33,8 @@ _DRY = {NONE: "", CLIENT: " (dry run)", SERVER: " (server dry run)"}
 
 def run(session: Session, args: Arguments) -> Output:
     if args.text("raw"):
+        if args.on("interactive"):
+            raise KubectlError("error: --interactive can not be used with --raw")
         return raw.delete(session, args)
     if args.on("all") and args.text("selector"):
         raise KubectlError("error: setting 'all' parameter but found a non empty selector.")
@@ -39,22 +42,29 @@ def run(session: Session, args: Arguments) -> Output:
     selection = select(session, args, names_only=True)
     results = Results(session, args)
     results.errors = selection.errors
+    if args.on("interactive") and selection.found and not _confirmed(session, selection.found):
+        return Output(text=f"{session.asked}deletion is cancelled\n")
     ended = [found for found in selection.found if _delete(session, args, found, query, results)]
     if not selection.found and not selection.errors:
         return Output(text="" if args.on("ignore-not-found") and selection.single else "No resources found\n")
     _remark(session, args, selection)
     if args.on("wait") and dry_run(args) == NONE:
-        _wait_for_the_end(session, args, ended, results)
-    return results.output()
+        wait_for_the_end(session, args, ended, results)
+    output = results.output()
+    output.text = session.asked + output.text
+    return output
+
+
+def _confirmed(session: Session, doomed: Sequence[Found]) -> bool:
+    """Whether the user wants these objects deleted. Source: `confirmation` in `kubectl/pkg/cmd/delete/delete.go`."""
+    named = "".join(f"{resource_name(found.object)}\n" for found in doomed)
+    listed = f"You are about to delete the following {len(doomed)} resource(s):\n{named}"
+    return session.ask(f"{listed}Do you want to continue? (y/n): ").strip().lower() == "y"
 
 
 def _query(args: Arguments) -> dict[str, Any]:
     """The options of the delete requests. Raises KubectlError where they contradict each other."""
-    policy = _POLICIES.get(args.text("cascade"))
-    if policy is None:
-        text = f'invalid cascade value ({args.text("cascade")}). Must be "background", "foreground", or "orphan"'
-        raise KubectlError(f"error: {text}")
-    query: dict[str, Any] = {"propagationPolicy": policy}
+    query: dict[str, Any] = {"propagationPolicy": policy_of(args)}
     grace = 1 if args.on("now") else args.number("grace-period")
     if args.on("now") and "grace-period" in args.given:
         raise KubectlError("error: --now and --grace-period cannot be specified together")
@@ -69,6 +79,15 @@ def _query(args: Arguments) -> dict[str, Any]:
     if dry_run(args) == SERVER:
         query["dryRun"] = True
     return query
+
+
+def policy_of(args: Arguments) -> str:
+    """What `--cascade` asks for. Raises KubectlError."""
+    policy = _POLICIES.get(args.text("cascade"))
+    if policy is None:
+        text = f'invalid cascade value ({args.text("cascade")}). Must be "background", "foreground", or "orphan"'
+        raise KubectlError(f"error: {text}")
+    return policy
 
 
 def _delete(session: Session, args: Arguments, found: Found, query: dict[str, Any], results: Results) -> bool:
@@ -105,11 +124,11 @@ def remove(session: Session, args: Arguments, found: Found) -> str:
     results = Results(session, args)
     ended = [found] if _delete(session, args, found, _query(args), results) else []
     if args.on("wait"):
-        _wait_for_the_end(session, args, ended, results)
+        wait_for_the_end(session, args, ended, results)
     return results.output().text
 
 
-def _wait_for_the_end(session: Session, args: Arguments, ended: list[Found], results: Results) -> None:
+def wait_for_the_end(session: Session, args: Arguments, ended: list[Found], results: Results) -> None:
     def gone(found: Found) -> bool:
         live = session.client.find(found.kind, found.name, found.namespace)
         return live is None or uid_of(live) != uid_of(found.object)
@@ -140,9 +159,8 @@ COMMANDS = (
             *flags.FILES, flags.SELECTOR, flags.FIELD_SELECTOR, flags.ALL, flags.ALL_NAMESPACES, flags.CASCADE,
             flags.DRY_RUN, flags.FORCE, flags.GRACE_PERIOD, flags.IGNORE_NOT_FOUND,
             Flag("now", BOOL, "The same as --grace-period=1."), flags.OUTPUT_NAME, flags.TIMEOUT, flags.WAIT,
-            raw.FLAG,
+            raw.FLAG, Flag("interactive", BOOL, "Ask before anything is deleted.", short="i"),
         ),
-        missing=("interactive",),
         words="resources",
         examples=(
             "kubectl delete -f web.yaml",

@@ -19,6 +19,7 @@ from k8snb.kubectl import describe_workload as workloads
 from k8snb.kubectl import flags
 from k8snb.kubectl.describe_autoscaling import describe_autoscaler
 from k8snb.kubectl.describe_ingress import describe_ingress, describe_ingress_class
+from k8snb.kubectl.describe_network_policy import describe_network_policy
 from k8snb.kubectl.describe_node import describe_node
 from k8snb.kubectl.describe_page import Page, events_section, heading, meta_lines
 from k8snb.kubectl.describe_policy import describe_budget
@@ -153,6 +154,7 @@ DESCRIBERS: dict[str, Describe] = {
     "Endpoints": describe_endpoints,
     "Ingress": describe_ingress,
     "IngressClass": describe_ingress_class,
+    "NetworkPolicy": describe_network_policy,
     "ReplicationController": workloads.describe_replication_controller,
     "ReplicaSet": workloads.describe_replica_set,
     "Deployment": workloads.describe_deployment,
@@ -175,7 +177,7 @@ DESCRIBERS: dict[str, Describe] = {
     "StorageClass": storage.describe_storage_class,
     "CSINode": storage.describe_node_drivers,
 }
-_WITHOUT_EVENTS = ("Namespace", "Secret", "ResourceQuota", "LimitRange")
+_WITHOUT_EVENTS = ("Namespace", "NetworkPolicy", "Secret", "ResourceQuota", "LimitRange")
 
 COMMANDS = (
     Command(

@@ -67,7 +67,9 @@ class Draft:
         if self._sort not in ("yaml", "json"):
             raise KubectlError(f'error: unable to match a printer suitable for the output format "{self._sort}", '
                                "allowed formats are: json,yaml")  # fmt: skip
-        self._original = formats.render([each.object for each in found], self._sort, single=True)
+        managed = args.on("show-managed-fields")
+        objects = [each.object for each in found]
+        self._original = formats.render(objects, self._sort, single=True, managed_fields=managed)
         self.text = NOTICE + self._original
         self.on_saved: Callable[[Output], None] = lambda output: None
 
@@ -159,7 +161,7 @@ def in_terminal(text: str, suffix: str) -> str:
     editor = os.environ.get("KUBE_EDITOR") or os.environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
     with tempfile.TemporaryDirectory(prefix="kubectl-edit-") as folder:
         path = Path(folder) / f"edit{suffix}"
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", newline="\n" if "\r\n" in text else None)
         done = subprocess.run(f"{editor} {shlex.quote(str(path))}", shell=True, check=False)
         if done.returncode:
             raise KubectlError(f'error: there was a problem with the editor "{editor}": set KUBE_EDITOR to another one')
@@ -176,14 +178,14 @@ def begin(session: Session, args: Arguments) -> Draft:
 
 
 def run(session: Session, args: Arguments) -> Output:
-    return until_saved(session, begin(session, args))
+    return until_saved(session, begin(session, args), windows=args.on(flags.WINDOWS.name))
 
 
-def until_saved(session: Session, draft: Edited) -> Output:
-    """Show a draft in the user's editor until it is saved or given up."""
+def until_saved(session: Session, draft: Edited, *, windows: bool = False) -> Output:
+    """Show a draft in the user's editor until it is saved or given up; `windows` says how its lines end there."""
     while True:
         shown = draft.text
-        edited = session.edit(shown, draft.suffix)
+        edited = session.edit(shown.replace("\n", "\r\n") if windows else shown, draft.suffix).replace("\r\n", "\n")
         try:
             return draft.save(edited)
         except RejectedError as error:
@@ -217,10 +219,9 @@ COMMANDS = (
             Flag("output", help="Edit as yaml or as json.", short="o", values=("yaml", "json")),
             Flag("output-patch", BOOL, "Show the patch that was sent."),
             Flag("subresource", help="Edit a subresource: status, scale.", values=("status", "scale", "resize")),
-            flags.SAVE_CONFIG, flags.FIELD_MANAGER, flags.VALIDATE,
+            flags.SAVE_CONFIG, flags.FIELD_MANAGER, flags.VALIDATE, flags.MANAGED_FIELDS, flags.WINDOWS,
         ),
-        missing=("allow-missing-template-keys", "show-managed-fields", "template",
-                 "windows-line-endings"),
+        missing=("allow-missing-template-keys", "template"),
         words="resources",
         examples=("kubectl edit deployment/web", "kubectl edit job.v1.batch/tick -o json"),
     ),

@@ -8,12 +8,12 @@ Source: `kubectl/pkg/explain/v2`.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from k8snb.apimachinery.custom_types import type_of
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.schema import Field, Type
-from k8snb.kubectl import openapi
+from k8snb.kubectl import explain_v2, openapi
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, nearest, usage_error
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.session import Session
@@ -22,7 +22,9 @@ _NOTHING = (
     'You must specify the type of resource to explain. Use "kubectl api-resources" for a complete list of '
     "supported resources."
 )
+Page = Callable[..., str]
 _WIDTH = 78
+_OUTPUTS = ("plaintext", "plaintext-openapiv2")
 _DEEPEST = 12  # levels of --recursive
 
 
@@ -31,13 +33,16 @@ def run(session: Session, args: Arguments) -> Output:
         what = _NOTHING if not args.words else (
             "We accept only this format: explain RESOURCE")  # fmt: skip
         raise usage_error(what, args.command)
+    output = args.text("output")
+    if output not in _OUTPUTS:
+        raise KubectlError(f"error: unrecognized format: {output}")
     word, _, path = args.words[0].partition(".")
     kind = _kind(session, args, word)
     shape = type_of(kind) or openapi.type_of(session, kind)
     if shape is None:
         raise KubectlError(f'error: couldn\'t find resource for "{kind.api_version}, Kind={kind.kind}"')
     field, shape = _walk(shape, path.split(".") if path else [])
-    return Output(text=_page(kind, field, shape, recursive=args.on("recursive")))
+    return Output(text=_PAGES[output](kind, field, shape, recursive=args.on("recursive")))
 
 
 def _kind(session: Session, args: Arguments, word: str) -> Kind:
@@ -105,6 +110,8 @@ def _tree(shape: Type, level: int, above: tuple[str, ...]) -> Iterator[str]:
             yield from _tree(inner, level + 1, (*above, inner.name))
 
 
+_PAGES: Mapping[str, Page] = {"plaintext": _page, "plaintext-openapiv2": explain_v2.page}
+
 COMMANDS = (
     Command(
         name="explain",
@@ -115,8 +122,14 @@ COMMANDS = (
         flags=(
             Flag("recursive", BOOL, "All fields below, without their descriptions."),
             Flag("api-version", help="The group and version, such as apps/v1."),
+            Flag(
+                "output",
+                help="The page as it is, or as kubectl wrote it before 1.27.",
+                short="o",
+                default="plaintext",
+                values=_OUTPUTS,
+            ),
         ),
-        missing=("output",),
         words="fields",
         examples=("kubectl explain pods", "kubectl explain pods.spec.containers", "kubectl explain deploy --recursive"),
     ),

@@ -42,6 +42,7 @@ OVERRIDE_TYPE = Flag("override-type", help="How --overrides is read: as a merge 
 LOCAL = Flag("local", BOOL, "Change what -f names and print it; the cluster is not asked.")
 CHUNK_SIZE = Flag("chunk-size", INT, "How many objects of a long list are asked for at a time; 0: all.", default=500)
 SUBRESOURCE = Flag("subresource", help="The part of the object that is meant.", values=("status", "scale", "resize"))
+WINDOWS = Flag("windows-line-endings", BOOL, "In the editor, lines end as Windows has them.")
 CASCADE = Flag("cascade", help="What becomes of dependents: background, foreground or orphan.", default="background",
                bare="background", values=("background", "foreground", "orphan"))  # fmt: skip
 GRACE_PERIOD = Flag("grace-period", INT, "Seconds that a pod gets to end; 0 needs --force.", default=-1)

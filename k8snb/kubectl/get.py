@@ -92,7 +92,9 @@ def make_table(session: Session, args: Arguments, kind: Kind, selection: Selecti
     """The selected objects of one kind, with the columns that flags add."""
     objects = [found.object for found in selection.found if found.kind == kind]
     printed = [(found.object, found.row) for found in selection.found if found.kind == kind and found.row is not None]
-    table = server_table.table(kind.kind, printed) if printed else printers.table(kind, objects, session.now())
+    plain = "server-print" in args.values and not args.on("server-print")
+    make = printers.plain_table if plain else printers.table
+    table = server_table.table(kind.kind, printed) if printed else make(kind, objects, session.now())
     table = replace(table, wide=args.text("output") == "wide", headers=not args.on("no-headers"))
     if (selection.several_kinds or args.on("show-kind")) and any(c.name == "NAME" for c in table.columns):
         table = printers.with_prefix(table, f"{kind.singular}.{kind.group}" if kind.group else kind.singular)
@@ -163,6 +165,7 @@ _FLAGS = (
     raw.FLAG,
     flags.CHUNK_SIZE,
     flags.SUBRESOURCE,
+    Flag("server-print", BOOL, "With =false: names and ages alone, without the columns of the server.", default=True),
 )
 
 COMMANDS = (
@@ -173,7 +176,6 @@ COMMANDS = (
         group="Basic Commands (Intermediate)",
         run=run,
         flags=_FLAGS,
-        missing=("server-print",),
         words="resources",
         examples=(
             "kubectl get pods",

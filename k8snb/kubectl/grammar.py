@@ -30,7 +30,7 @@ class Flag:
     """One flag. `sort` is bool, string, int, duration, strings (repeatable, commas part) or array (repeatable).
 
     `bare` is what it means without a value (`--dry-run`); `values` are offered by completion and, with `strict`, the
-    only ones allowed; `values` may also name what to look up: `:namespaces`, `:labels`, `:containers`.
+    only ones allowed; `values` may also name what to look up: `:namespaces`, `:nodes`, `:labels`, `:containers`.
     """
 
     name: str
@@ -58,8 +58,8 @@ class Command:
 
     `run` is None for a command that only groups others, or that k8snb does not have (then `missing_command`).
     `missing` names flags that kubectl has and this does not. `words` says what the positional words are, for
-    completion: resources (after a colon, of which kinds), pods, nodes, fields, or nothing. What follows a `raw` command
-    is a command line of its own: it becomes `rest`, and only the flags that every command has are read in it.
+    completion: resources (after a colon, of which kinds), pods, nodes, services, fields, or nothing. What follows a
+    `raw` command is a command line of its own: it becomes `rest`, and only the flags that every command has are read.
     """
 
     name: str
@@ -108,13 +108,43 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
     Flag("as-uid", help="The UID to act as. Needs --as."),
     *CONNECTION_FLAGS,
     Flag("warnings-as-errors", BOOL, "Fail where the server warns."),
+    Flag("match-server-version", BOOL, "Fail where the server is of another release."),
+    Flag(
+        "v", INT, "Tell of the requests: 6 of each answer, 7 of each request too, 8 with what was in them.", short="v"
+    ),
 )
 # Flags that every command of the real kubectl has beside those above.
 MISSING_EVERYWHERE = (
-    "cache-dir", "kuberc", "log-flush-frequency", "match-server-version", "profile", "profile-output", "v", "vmodule",
+    "cache-dir", "kuberc", "log-flush-frequency", "profile", "profile-output", "vmodule",
 )  # fmt: skip
 _SHORT_OF_MISSING = {"f": ("filename",), "i": ("stdin", "interactive"), "k": ("kustomize",), "t": ("tty",),
-                     "q": ("quiet",), "v": ("v",)}  # fmt: skip
+                     "q": ("quiet",)}  # fmt: skip
+# Why those that a command or all of them miss are missing, where more than that is to be said.
+_REASONS = {
+    "allow-missing-template-keys": "objects are edited as yaml or json, never as a template",
+    "cache-dir": "k8snb keeps no cache of what a server serves: it asks",
+    "cached": "k8snb keeps no cache of what a server serves: it asks",
+    "concurrency": "objects are compared one after another; the result is the same",
+    "filename": "kubectl reads it here and does nothing with it",
+    **dict.fromkeys(("as-current-user", "enable-alpha-plugins", "env", "mount", "network", "network-name"),
+                    "it is for plug-ins that run in containers"),
+    **dict.fromkeys(("helm-api-versions", "helm-command", "helm-debug", "helm-kube-version"),
+                    "helm template takes such options, and a file with what it prints can be named under resources"),
+    "keepalive": "the operating system decides when a silent connection is looked after",
+    "kuberc": "an alpha feature, off in kubectl too unless KUBECTL_KUBERC=true is set",
+    "kustomize": "kubectl reads it here and does nothing with it",
+    "log-flush-frequency": "k8snb writes no log of its own that could be flushed",
+    "openapi-patch": "there is one table of merge keys, and it comes from the OpenAPI",
+    "pod-running-timeout": "logs are taken from pods as they are; nothing waits for them here",
+    "profile": "Python has profilers: %prun in a notebook, python -m cProfile in a terminal",
+    "profile-output": "Python has profilers: %prun in a notebook, python -m cProfile in a terminal",
+    "recursive": "kubectl reads it here and does nothing with it",
+    "show-managed-fields": "what is shown here has no managedFields",
+    "template": "objects are edited as yaml or json, never as a template",
+    "use-protocol-buffers": "metrics are asked for as JSON; the numbers are the same",
+    "validate": "only an annotation is written, whatever stands in it",
+    "vmodule": "it is about the Go files that kubectl is made of",
+}  # fmt: skip
 # Flags that books still show and kubectl has no more, with what to do instead.
 _GONE = {
     "export": "kubectl get -o yaml prints an object; what the server added is left out by %kexport in a notebook",
@@ -307,7 +337,8 @@ def _unknown_flag(name: str, command: Command) -> KubectlError:
     if name in _GONE:
         return KubectlError(f"error: unknown flag: --{name}: it is gone from kubectl: {_GONE[name]}")
     if name in command.missing or name in MISSING_EVERYWHERE:
-        return KubectlError(f"error: kubectl {command.name} --{name}: not implemented by k8snb")
+        why = f": {_REASONS[name]}" if name in _REASONS else ""
+        return KubectlError(f"error: kubectl {command.name} --{name}: not implemented by k8snb{why}")
     known = [f"--{flag.name}" for flag in flags_of(command)]
     text = f"error: unknown flag: --{name}{nearest(f'--{name}', known)}"
     return KubectlError(f"{text}\nSee 'kubectl {command.name} --help' for usage.")

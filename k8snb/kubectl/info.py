@@ -49,6 +49,14 @@ def _ask_the_server(session: Session, answer: Object, release: str) -> str:
     return ""
 
 
+def require_same_version(session: Session) -> None:
+    """What `--match-server-version` asks for: server and kubectl of one release. Raises KubectlError."""
+    own = f"v{schema.load().version.removeprefix('v')}"
+    server = str(_server_version(session, own)["gitVersion"])
+    if server.partition("+")[0] != own:
+        raise KubectlError(f"error: server version ({server}) differs from client version ({own})")
+
+
 def _server_version(session: Session, release: str) -> Object:
     """What a server of another process says; that of this one is the version of its nodes."""
     if not session.client.user.name and session.server is not None:
@@ -171,7 +179,7 @@ CLUSTER = (
             group="Cluster Management Commands", run=cluster_info, examples=("kubectl cluster-info",)),
     Command(name="cluster-info dump", usage="[flags]", help="Print, or write to files, what is in the cluster.",
             group="Cluster Management Commands", run=cluster_dump.dump, flags=cluster_dump.FLAGS,
-            missing=("allow-missing-template-keys", "pod-running-timeout", "show-managed-fields", "template"),
+            missing=("pod-running-timeout",),
             examples=("kubectl cluster-info dump", "kubectl cluster-info dump --output-directory=/tmp/cluster")),
 )  # fmt: skip
 

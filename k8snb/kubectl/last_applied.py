@@ -131,7 +131,7 @@ def begin(session: Session, args: Arguments) -> edit.Draft:
 
 def edit_(session: Session, args: Arguments) -> Output:
     """`apply edit-last-applied`, in the editor of a terminal."""
-    return edit.until_saved(session, begin(session, args))
+    return edit.until_saved(session, begin(session, args), windows=args.on(flags.WINDOWS.name))
 
 
 _GROUP = "Advanced Commands"
@@ -167,9 +167,8 @@ COMMANDS = (
         run=edit_,
         flags=(*flags.FILES, flags.SELECTOR, flags.ALL,
                Flag("output", help="Edit as yaml or as json.", short="o", values=("yaml", "json")),
-               flags.FIELD_MANAGER),
-        missing=("allow-missing-template-keys", "show-managed-fields", "template", "validate",
-                 "windows-line-endings"),
+               flags.FIELD_MANAGER, flags.WINDOWS),
+        missing=("allow-missing-template-keys", "show-managed-fields", "template", "validate"),
         words="resources",
         examples=("kubectl apply edit-last-applied deployment/web -o json",),
     ),

@@ -7,6 +7,7 @@ Source: `kubectl/pkg/cmd/logs`, `kubectl/pkg/polymorphichelpers/logsforobject.go
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -22,7 +23,9 @@ from k8snb.kubectl.resources import Found, list_options, one
 from k8snb.kubectl.session import Session
 
 _DEFAULT = "kubectl.kubernetes.io/default-container"
+BACKEND = "insecure-skip-tls-verify-backend"
 _NO_POD = "POD or TYPE/NAME is a required argument for the logs command\nSee 'kubectl logs -h' for help and examples"
+_BARE = re.compile(r"^(?:Error from server \(\w+\)|error): ")
 _USAGE = "error: expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\n"
 
 
@@ -32,18 +35,28 @@ class _Source(NamedTuple):
 
 
 def run(session: Session, args: Arguments) -> Output:
+    if args.seconds("pod-running-timeout") <= 0:
+        raise KubectlError("error: --pod-running-timeout must be higher than zero")
     notes: list[str] = []
     pods = _pods(session, args, notes)
     sources = [_Source(pod, container) for pod in pods for container in _containers(args, pod, notes)]
     query = _query(session, args)
-    streams = [(source, _open(session, source, query)) for source in sources]
     if args.on("follow"):
+        streams = [(source, _opened(session, args, source, query)) for source in sources]
         return _follow(session, args, streams, Output(text=_notes(notes), objects=pods, notices=_notes(notes)))
-    text = "".join(line for source, stream in streams for line in _lines(args, source, stream))
+    text, errors = "", []
+    try:
+        for source in sources:
+            text += "".join(_lines(args, source, _opened(session, args, source, query)))
+    except KubectlError as error:
+        if not text:
+            raise
+        errors.append(error.message)
     limit = args.number("limit-bytes")
     text = text.encode()[:limit].decode(errors="ignore") if limit else text
     said = _notes(notes)
-    return Output(text=said + text, objects=[source.pod for source in sources], notices=said, stdout=text)
+    return Output(text=said + text, objects=[source.pod for source in sources], notices=said, stdout=text,
+                  errors=errors, exit_code=1 if errors else 0)  # fmt: skip
 
 
 def _notes(notes: list[str]) -> str:
@@ -52,6 +65,8 @@ def _notes(notes: list[str]) -> str:
 
 def _query(session: Session, args: Arguments) -> dict[str, Any]:
     query: dict[str, Any] = {name: True for name in ("follow", "previous", "timestamps") if args.on(name)}
+    if args.on(BACKEND):
+        query["insecureSkipTLSVerifyBackend"] = True
     tail = args.number("tail")
     if args.text("selector") and "tail" not in args.given:
         tail = 10
@@ -108,8 +123,13 @@ def _one(session: Session, args: Arguments) -> Found:
 
 
 def _of_workload(session: Session, args: Arguments, found: Found, notes: list[str]) -> list[Object]:
-    pods = pods_of(session, found)
-    if not pods:
+    pods: list[Object] = []
+
+    def there() -> bool:
+        pods[:] = pods_of(session, found)
+        return bool(pods)
+
+    if not there() and not session.wait(there, args.seconds("pod-running-timeout")):
         raise KubectlError(f"error: {found.kind.singular}/{found.name} has no pods, so there are no logs")
     if args.on("all-pods"):
         return pods
@@ -182,6 +202,16 @@ def _open(session: Session, source: _Source, query: dict[str, Any]) -> Iterator[
         return session.client.logs(name_of(pod), namespace_of(pod), container=source.container, **query)
     except ApiError as error:
         raise refused(error) from None
+
+
+def _opened(session: Session, args: Arguments, source: _Source, query: dict[str, Any]) -> Iterator[bytes]:
+    """The same; with `--ignore-errors` a refusal is a line of the log."""
+    try:
+        return _open(session, source, query)
+    except KubectlError as error:
+        if not args.on("ignore-errors"):
+            raise
+        return iter([f"error: {_BARE.sub('', error.message)}\n".encode()])
 
 
 def _lines(args: Arguments, source: _Source, stream: Iterator[bytes]) -> Iterator[str]:
@@ -268,8 +298,10 @@ COMMANDS = (
             Flag("timestamps", BOOL, "Begin each line with its time."),
             Flag("limit-bytes", INT, "At most so many bytes."),
             Flag("max-log-requests", INT, "How many logs may be followed at once.", default=5),
+            Flag("ignore-errors", BOOL, "A log that cannot be had is told of in its place, and the others go on."),
+            Flag("pod-running-timeout", DURATION, "How long to wait for a workload's first pod.", default=20.0),
+            Flag(BACKEND, BOOL, "The apiserver need not check the kubelet's certificate."),
         ),
-        missing=("ignore-errors", "insecure-skip-tls-verify-backend", "pod-running-timeout"),
         words="pods",
         examples=(
             "kubectl logs web",

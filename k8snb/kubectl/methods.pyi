@@ -22,6 +22,8 @@ class Everywhere(TypedDict, total=False):
     disable_compression: bool | None
     request_timeout: Text | None
     warnings_as_errors: bool | None
+    match_server_version: bool | None
+    v: int | None
 
 class Methods:
     def run(self, argv: str | Sequence[str], stdin: str | None = None, *, asks: bool = False) -> Output: ...
@@ -115,19 +117,24 @@ class Methods:
         dry_run: Text | None = None,
         field_manager: Text | None = None,
         filename: Texts | None = None,
+        force: bool | None = None,
         force_conflicts: bool | None = None,
         grace_period: int | None = None,
         kustomize: Text | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
+        overwrite: bool | None = None,
         prune: bool | None = None,
         prune_allowlist: Texts | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
         server_side: bool | None = None,
         show_managed_fields: bool | None = None,
+        subresource: Text | None = None,
         template: Text | None = None,
+        timeout: Text | None = None,
         validate: Text | None = None,
+        wait: bool | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Bring the cluster to what manifests say: create what is missing, change what differs.
@@ -152,6 +159,11 @@ class Methods:
         all: With --prune: whatever its labels.
         cascade: What becomes of dependents: background, foreground or orphan.
         grace_period: Seconds that a pod gets to end; 0 needs --force.
+        force: Delete and create anew what cannot be changed.
+        overwrite: With =false: leave fields alone that others have changed since.
+        wait: With --prune: wait until what was deleted is gone.
+        timeout: How long to wait: 30s, 5m; 0 means as long as it needs.
+        subresource: The part of the object that is meant.
         """
     def apply_edit_last_applied(
         self,
@@ -164,6 +176,7 @@ class Methods:
         output: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
+        windows_line_endings: bool | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Edit the manifest that an object remembers as applied last.
@@ -177,6 +190,7 @@ class Methods:
         all: All objects of these kinds in the namespace.
         output: Edit as yaml or as json.
         field_manager: The name under which the server notes who owns the fields.
+        windows_line_endings: In the editor, lines end as Windows has them.
         """
     def apply_set_last_applied(
         self,
@@ -345,6 +359,7 @@ class Methods:
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
+        save_config: bool | None = None,
         show_managed_fields: bool | None = None,
         template: Text | None = None,
         **everywhere: Unpack[Everywhere],
@@ -360,6 +375,7 @@ class Methods:
         min: The fewest pods there shall be.
         cpu_percent: The share of the requested processor time that pods shall use.
         name: The autoscaler's name; that of its target if none is given.
+        save_config: Keep the manifest in the last-applied annotation, for a later apply.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
         output: Format: json, yaml, name, jsonpath=…, go-template=…
@@ -445,10 +461,13 @@ class Methods:
         self,
         *words: Word,
         all_namespaces: bool | None = None,
+        allow_missing_template_keys: bool | None = None,
         namespace: Text | None = None,
         namespaces: Texts | None = None,
         output: Text | None = None,
         output_directory: Text | None = None,
+        show_managed_fields: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Print, or write to files, what is in the cluster.
@@ -459,6 +478,9 @@ class Methods:
         namespaces: The namespaces to dump; kube-system and the one in use if not given.
         all_namespaces: Objects of all namespaces.
         output: Format: json, yaml, name, jsonpath=…
+        show_managed_fields: Keep managedFields in JSON and YAML.
+        allow_missing_template_keys: Print nothing for fields that an object does not have.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
         """
     def completion(
         self,
@@ -466,7 +488,7 @@ class Methods:
         namespace: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
-        r"""Print what a shell has to read so that Tab completes `k8snb kubectl`.
+        r"""Print what a shell has to read so that Tab completes `k8snb kubectl`; no test ever ran powershell's.
 
         kubectl completion (bash|zsh|fish|powershell)
         """
@@ -599,7 +621,7 @@ class Methods:
         embed_certs: Put the file's contents into the kubeconfig.
         insecure_skip_tls_verify: Do not check the server's certificate.
         tls_server_name: The name to check the server's certificate for.
-        proxy_url: A proxy's URL; k8snb itself goes through none.
+        proxy_url: The proxy on the way to the server, http://HOST:PORT.
         """
     def config_set_context(
         self,
@@ -652,7 +674,7 @@ class Methods:
         password: A password.
         auth_provider: An auth provider's name.
         auth_provider_arg: KEY=VALUE for the auth provider; KEY- takes one away.
-        exec_command: A credential plug-in's command; k8snb itself runs none.
+        exec_command: The program that says who one is.
         exec_api_version: The plug-in's API version.
         exec_arg: An argument of the command; repeatable.
         exec_env: KEY=VALUE for the command's environment; KEY- takes one away.
@@ -684,10 +706,12 @@ class Methods:
         *words: Word,
         allow_missing_template_keys: bool | None = None,
         flatten: bool | None = None,
+        merge: bool | None = None,
         minify: bool | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         raw: bool | None = None,
+        template: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Show the kubeconfig, or what several files say together.
@@ -699,6 +723,8 @@ class Methods:
         minify: Only what the current context needs.
         flatten: With the contents of the files that it names, to be carried elsewhere.
         allow_missing_template_keys: Do not mind fields that are missing.
+        template: The text (or for the -file formats the file) of a template; alone a Go template.
+        merge: With =false: only the file that --kubeconfig names, for which that flag is needed.
         """
     def cordon(
         self,
@@ -721,6 +747,7 @@ class Methods:
         container: Text | None = None,
         namespace: Text | None = None,
         no_preserve: bool | None = None,
+        retries: int | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Copy files to and from containers.
@@ -729,6 +756,7 @@ class Methods:
 
         container: The container; the first one if not given.
         no_preserve: Do not keep owners and permissions in the container.
+        retries: How often to go on with a copy from a container where it broke off; -1: always.
         """
     def create(
         self,
@@ -748,6 +776,7 @@ class Methods:
         show_managed_fields: bool | None = None,
         template: Text | None = None,
         validate: Text | None = None,
+        windows_line_endings: bool | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Create objects from manifests, or with a generator.
@@ -759,6 +788,7 @@ class Methods:
         kustomize: A directory with a kustomization; not together with -f.
         selector: Label selector: a=b, a!=b, a in (b, c), a, !a; commas mean AND.
         edit: Change the manifest in an editor first.
+        windows_line_endings: In the editor, lines end as Windows has them.
         dry_run: client: only print what would be sent; server: send it, and let nothing be kept.
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
@@ -1518,7 +1548,9 @@ class Methods:
         attach: bool | None = None,
         container: Text | None = None,
         copy_to: Text | None = None,
+        custom: Text | None = None,
         env: Texts | None = None,
+        filename: Texts | None = None,
         image: Text | None = None,
         image_pull_policy: Text | None = None,
         keep_annotations: bool | None = None,
@@ -1547,6 +1579,8 @@ class Methods:
         container: The name of the debugging container; with --copy-to also of one that is there.
         target: The container whose processes it is to see.
         profile: What it may do.
+        custom: A file, JSON or YAML, with fields of a container to lay over the debugging one.
+        filename: File, directory, glob or URL with manifests; - is the cell's body.
         env: An environment variable, NAME=VALUE; repeatable.
         image_pull_policy: When to pull the image.
         arguments_only: What follows -- are the arguments of the image's own command.
@@ -1578,6 +1612,7 @@ class Methods:
         force: bool | None = None,
         grace_period: int | None = None,
         ignore_not_found: bool | None = None,
+        interactive: bool | None = None,
         kustomize: Text | None = None,
         namespace: Text | None = None,
         now: bool | None = None,
@@ -1610,6 +1645,7 @@ class Methods:
         timeout: How long to wait: 30s, 5m; 0 means as long as it needs.
         wait: Wait until the objects are gone.
         raw: A path on the server, to be asked as it is.
+        interactive: Ask before anything is deleted.
         """
     def describe(
         self,
@@ -1713,8 +1749,10 @@ class Methods:
         recursive: bool | None = None,
         save_config: bool | None = None,
         selector: Text | None = None,
+        show_managed_fields: bool | None = None,
         subresource: Text | None = None,
         validate: Text | None = None,
+        windows_line_endings: bool | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Edit objects as text, in an editor of one's choice.
@@ -1732,6 +1770,8 @@ class Methods:
         save_config: Keep the manifest in the last-applied annotation, for a later apply.
         field_manager: The name under which the server notes who owns the fields.
         validate: strict: refuse unknown fields; warn: say so; ignore: drop them.
+        show_managed_fields: Keep managedFields in JSON and YAML.
+        windows_line_endings: In the editor, lines end as Windows has them.
         """
     def events(
         self,
@@ -1792,6 +1832,7 @@ class Methods:
         *words: Word,
         api_version: Text | None = None,
         namespace: Text | None = None,
+        output: Text | None = None,
         recursive: bool | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
@@ -1801,6 +1842,7 @@ class Methods:
 
         recursive: All fields below, without their descriptions.
         api_version: The group and version, such as apps/v1.
+        output: The page as it is, or as kubectl wrote it before 1.27.
         """
     def expose(
         self,
@@ -1878,6 +1920,7 @@ class Methods:
         raw: Text | None = None,
         recursive: bool | None = None,
         selector: Text | None = None,
+        server_print: bool | None = None,
         show_kind: bool | None = None,
         show_labels: bool | None = None,
         show_managed_fields: bool | None = None,
@@ -1914,6 +1957,7 @@ class Methods:
         raw: A path on the server, to be asked as it is.
         chunk_size: How many objects of a long list are asked for at a time; 0: all.
         subresource: The part of the object that is meant.
+        server_print: With =false: names and ages alone, without the columns of the server.
         """
     def help(
         self,
@@ -1928,12 +1972,19 @@ class Methods:
     def kustomize(
         self,
         *words: Word,
+        enable_helm: bool | None = None,
+        load_restrictor: Text | None = None,
         namespace: Text | None = None,
+        output: Text | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Print the objects that a directory with a kustomization.yaml describes.
 
         kubectl kustomize DIR [flags]
+
+        output: A file for the objects, or a directory that is there: one file for each.
+        load_restrictor: Whether files may lie outside of the directories of their kustomizations.
+        enable_helm: Inflate Helm charts, for which the program helm is needed.
         """
     def label(
         self,
@@ -1988,9 +2039,12 @@ class Methods:
         all_pods: bool | None = None,
         container: Text | None = None,
         follow: bool | None = None,
+        ignore_errors: bool | None = None,
+        insecure_skip_tls_verify_backend: bool | None = None,
         limit_bytes: int | None = None,
         max_log_requests: int | None = None,
         namespace: Text | None = None,
+        pod_running_timeout: Text | None = None,
         prefix: bool | None = None,
         previous: bool | None = None,
         selector: Text | None = None,
@@ -2017,6 +2071,9 @@ class Methods:
         timestamps: Begin each line with its time.
         limit_bytes: At most so many bytes.
         max_log_requests: How many logs may be followed at once.
+        ignore_errors: A log that cannot be had is told of in its place, and the others go on.
+        pod_running_timeout: How long to wait for a workload's first pod.
+        insecure_skip_tls_verify_backend: The apiserver need not check the kubelet's certificate.
         """
     def options(
         self,
@@ -2112,6 +2169,7 @@ class Methods:
         accept_paths: Text | None = None,
         address: Text | None = None,
         api_prefix: Text | None = None,
+        append_server_path: bool | None = None,
         disable_filter: bool | None = None,
         namespace: Text | None = None,
         port: int | None = None,
@@ -2137,6 +2195,7 @@ class Methods:
         reject_paths: Expressions for paths that may not, even so.
         reject_methods: Expressions for HTTP methods that may not be used.
         disable_filter: Accept everything. Other programs, and pages, can then use the port.
+        append_server_path: Begin each path with that of the server's URL in the kubeconfig.
         """
     def replace(
         self,
@@ -2159,6 +2218,7 @@ class Methods:
         template: Text | None = None,
         timeout: Text | None = None,
         validate: Text | None = None,
+        wait: bool | None = None,
         **everywhere: Unpack[Everywhere],
     ) -> Output:
         r"""Put the object of a manifest in the place of the one that is there.
@@ -2182,6 +2242,7 @@ class Methods:
         allow_missing_template_keys: Print nothing for fields that an object does not have.
         template: The text (or for the -file formats the file) of a template; alone a Go template.
         raw: A path on the server, to be asked as it is.
+        wait: With --force: wait until the old object is gone, which has to be so anyway.
         """
     def rollout(
         self,
@@ -2852,6 +2913,7 @@ class Methods:
         filename: Texts | None = None,
         for_: Text | None = None,
         kustomize: Text | None = None,
+        local: bool | None = None,
         namespace: Text | None = None,
         output: Text | None = None,
         recursive: bool | None = None,
@@ -2879,4 +2941,5 @@ class Methods:
         show_managed_fields: Keep managedFields in JSON and YAML.
         allow_missing_template_keys: Print nothing for fields that an object does not have.
         template: The text (or for the -file formats the file) of a template; alone a Go template.
+        local: Read what -f names, as it is; the cluster is not asked.
         """

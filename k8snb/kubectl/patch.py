@@ -19,7 +19,9 @@ from k8snb.apimachinery.meta import Object, get_path, name_of, uid_of, with_meta
 from k8snb.client.client import JSON, MERGE, STRATEGIC
 from k8snb.kubectl import flags, raw
 from k8snb.kubectl.create import with_last_applied
-from k8snb.kubectl.grammar import Arguments, Command, Flag, usage_error
+from k8snb.kubectl.delete import policy_of
+from k8snb.kubectl.formats import kind_name
+from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.resources import Found, select
@@ -114,7 +116,7 @@ def run_replace(session: Session, args: Arguments) -> Output:
     results.errors = errors
     for item in items:
         try:
-            results.add(_replace(session, args, item), "replaced")
+            results.add(_replace(session, args, item, results), "replaced")
         except ApiError as error:
             results.fail(refused(error, doing="replacing", source=item.source, document=item.document))
         except KubectlError as error:
@@ -124,6 +126,7 @@ def run_replace(session: Session, args: Arguments) -> Output:
 
 def _check(args: Arguments) -> None:
     """Refuse what only belongs to `--force`. Raises KubectlError."""
+    policy_of(args)
     if args.on("force"):
         return
     if args.number("grace-period") >= 0:
@@ -132,14 +135,14 @@ def _check(args: Arguments) -> None:
         raise KubectlError("error: --timeout must have --force specified")
 
 
-def _replace(session: Session, args: Arguments, item: Item) -> Object:
+def _replace(session: Session, args: Arguments, item: Item, results: Results) -> Object:
     name = name_of(item.object)
     obj = with_last_applied(item.object) if args.on("save-config") else item.object
     obj = with_metadata(obj, namespace=item.namespace or None)
     if dry_run(args) == CLIENT:
         return obj
     if args.on("force"):
-        _delete_first(session, args, item, name)
+        _delete_first(session, args, item, results)
         return session.client.create(item.kind, obj, item.namespace, **options(args))
     live = session.client.get(item.kind, name, item.namespace)
     if not get_path(obj, "metadata.resourceVersion"):
@@ -147,12 +150,15 @@ def _replace(session: Session, args: Arguments, item: Item) -> Object:
     return session.client.update(item.kind, obj, subresource=args.text("subresource"), **options(args))
 
 
-def _delete_first(session: Session, args: Arguments, item: Item, name: str) -> None:
+def _delete_first(session: Session, args: Arguments, item: Item, results: Results) -> None:
+    name = name_of(item.object)
     live = session.client.find(item.kind, name, item.namespace)
     if live is None:
         return
-    grace, policy = max(args.number("grace-period"), 0), args.text("cascade").capitalize()
+    grace, policy = max(args.number("grace-period"), 0), policy_of(args)
     session.client.delete(item.kind, name, item.namespace, gracePeriodSeconds=grace, propagationPolicy=policy)
+    if not args.text("output"):
+        results.remark(f'{kind_name(live)} "{name}" deleted')
 
     def gone() -> bool:
         now = session.client.find(item.kind, name, item.namespace)
@@ -191,8 +197,8 @@ COMMANDS = (
         flags=(
             *flags.FILES, flags.FORCE, flags.CASCADE, flags.GRACE_PERIOD, flags.TIMEOUT,
             flags.SUBRESOURCE, flags.SAVE_CONFIG, flags.VALIDATE, *flags.WRITING, raw.FLAG,
+            Flag("wait", BOOL, "With --force: wait until the old object is gone, which has to be so anyway."),
         ),
-        missing=("wait",),
         examples=("kubectl replace -f pod.yaml", "kubectl replace --force -f pod.yaml"),
     ),
 )  # fmt: skip

@@ -13,7 +13,9 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from k8snb.kubectl import proxy_streams
 from k8snb.kubectl.grammar import BOOL, INT, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.raw import server_of
@@ -109,9 +111,13 @@ async def _listen(make: Any, address: str, port: int, socket: str) -> tuple[Any,
 class _Relay:
     """Hands each request on to the server, and its answer back as it comes."""
 
-    def __init__(self, server: HttpsTransport, user: User, allowed: Filter, prefix: str) -> None:
+    def __init__(
+        self, server: HttpsTransport, user: User, allowed: Filter, prefix: str, *, appending: bool
+    ) -> None:  # fmt: skip
         self._server, self._user, self._filter = server, user, allowed
-        self._prefix = prefix
+        self._prefix, self._appending = prefix, appending
+        parts = urlsplit(server.endpoint.server)
+        self._base, self._below = f"{parts.scheme}://{parts.netloc}", parts.path
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         from aiohttp import web
@@ -120,9 +126,10 @@ class _Relay:
             return web.Response(status=403, text="Forbidden\n")
         if not request.raw_path.startswith(self._prefix):
             return web.Response(status=404, text="404 page not found\n")
-        if "upgrade" in request.headers.get("Connection", "").lower():
-            return web.Response(status=501, text="streams through kubectl proxy: not implemented by k8snb\n")
         path = "/" + request.raw_path.removeprefix(self._prefix).lstrip("/")
+        path = self._below + path if self._appending else path
+        if "upgrade" in request.headers.get("Connection", "").lower():
+            return await proxy_streams.pass_on(request, self._server, path, self._user)
         headers = [(name, value) for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP]
         return await self._relay(request, path, headers)
 
@@ -132,7 +139,8 @@ class _Relay:
         from k8snb.client import Unreachable
 
         try:
-            head, pieces = await self._server.relay(request.method, path, await request.read(), headers, self._user)
+            body, base = await request.read(), self._base
+            head, pieces = await self._server.relay(request.method, path, body, headers, self._user, base=base)
         except Unreachable as error:
             return web.Response(status=502, text=f"{error.message}\n")
         response = web.StreamResponse(status=head.status)
@@ -153,7 +161,8 @@ def run(session: Session, args: Arguments) -> Output:
         raise KubectlError(f"error: listen tcp: address {port}: invalid port")
     if folder and not Path(folder).is_dir():
         raise KubectlError(f"error: stat {folder}: no such file or directory")
-    relay = _Relay(server, session.client.user, _filter(args), prefix if prefix == "/" else f"{prefix}/")
+    relay = _Relay(server, session.client.user, _filter(args), prefix if prefix == "/" else f"{prefix}/",
+                   appending=args.on("append-server-path"))  # fmt: skip
 
     def make() -> web.Application:
         from aiohttp import web
@@ -203,8 +212,9 @@ COMMANDS = (
             Flag("reject-paths", help="Expressions for paths that may not, even so.", default=NO_PATHS),
             Flag("reject-methods", help="Expressions for HTTP methods that may not be used.", default=NO_METHODS),
             Flag("disable-filter", BOOL, "Accept everything. Other programs, and pages, can then use the port."),
+            Flag("append-server-path", BOOL, "Begin each path with that of the server's URL in the kubeconfig."),
         ),
-        missing=("append-server-path", "keepalive"),
+        missing=("keepalive",),
         examples=("kubectl proxy", "kubectl proxy --port=0", "kubectl proxy --api-prefix=/k8s-api"),
     ),
 )  # fmt: skip

@@ -14,6 +14,7 @@ from typing import Any
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import annotations_of, name_of, namespace_of
 from k8snb.kubectl.create import LAST_APPLIED
+from k8snb.kubectl.delete import policy_of
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.resources import Found
@@ -55,7 +56,7 @@ def options(args: Arguments) -> dict[str, Any]:
     """The query of a deletion."""
     grace = {"gracePeriodSeconds": args.number("grace-period")} if args.number("grace-period") >= 0 else {}
     dry = {"dryRun": True} if dry_run(args) == SERVER else {}
-    return {"propagationPolicy": args.text("cascade").capitalize(), **grace, **dry}
+    return {"propagationPolicy": policy_of(args), **grace, **dry}
 
 
 def _kinds(session: Session, args: Arguments) -> list[Kind]:

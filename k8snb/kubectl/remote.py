@@ -45,6 +45,14 @@ class Said(NamedTuple):
     code: int
 
 
+class BrokenError(KubectlError):
+    """A connection that broke before the command ended; `stdout` has what had come by then."""
+
+    def __init__(self, message: str, stdout: bytes) -> None:
+        super().__init__(message)
+        self.stdout = stdout
+
+
 class Remote:
     """A program that is being talked to. It is heard on whatever thread its runtime has, and read on the cell's."""
 
@@ -188,4 +196,7 @@ def converse(
         remote.wait(lambda: remote.over, PATIENCE)
         heard = remote.take()
         out, err = (b"".join(data for stream, data in heard if stream == each) for each in (STDOUT, STDERR))
-        return Said(out, err, remote.code)
+        try:
+            return Said(out, err, remote.code)
+        except KubectlError as error:
+            raise BrokenError(error.message, out) from None

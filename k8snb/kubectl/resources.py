@@ -157,7 +157,7 @@ def _live(session: Session, args: Arguments, asked: Wanted) -> list[Found]:
     query: dict[str, Any] = {"managedFields": True} if args.on("show-managed-fields") else {}
     if args.text("subresource"):
         query["subresource"] = args.text("subresource")
-    if asked.kind.remote and args.verb == "get":
+    if asked.kind.remote and args.verb == "get" and args.values.get("server-print", True):
         query["table"] = True
     if asked.name:
         return _found(asked.kind, session.client.get(asked.kind, asked.name, asked.namespace, **query))

@@ -51,6 +51,10 @@ class Results:
         self.objects.append(obj)
         self.lines.append(line)
 
+    def remark(self, line: str) -> None:
+        """A line about what was done on the way, and no object of the answer."""
+        self.lines.append(line)
+
     def fail(self, error: KubectlError) -> None:
         self.errors.append(error)
 

@@ -35,17 +35,22 @@ def check(args: Arguments) -> None:
     if args.on("server-side") and dry_run(args) == CLIENT:
         raise KubectlError("error: --dry-run=client doesn't work with --server-side (did you mean --dry-run=server "
                            "instead?)")  # fmt: skip
+    if args.on("server-side") and args.on("force"):
+        raise KubectlError("error: --force cannot be used with --server-side")
+    if args.text("subresource") and not args.on("server-side"):
+        raise KubectlError("error: --subresource can only be specified for --server-side")
     if args.on("force-conflicts") and not args.on("server-side"):
         raise KubectlError("error: --force-conflicts only works with --server-side")
 
 
 def apply(session: Session, args: Arguments, item: Item) -> Object:
     """Bring one object about: what it is then."""
-    query = options(args, MANAGER)
+    query = options(args, MANAGER) | ({"subresource": door} if (door := args.text("subresource")) else {})
     obj = with_metadata(item.object, namespace=item.namespace or None)
     try:
         applied = _send(session, item, obj, {**query, "force": args.on("force-conflicts")})
-        if query["fieldManager"] == MANAGER and dry_run(args) == NONE and _take_over(session, item, applied):
+        mine = query["fieldManager"] == MANAGER and not args.text("subresource")
+        if mine and dry_run(args) == NONE and _take_over(session, item, applied):
             applied = _send(session, item, obj, query)
     except ApiError as error:
         if error.reason == "Conflict" and error.message.startswith("Apply failed"):

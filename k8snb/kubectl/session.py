@@ -7,6 +7,7 @@ Real kubectl keeps the same in its `Factory` and `IOStreams`.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 NONE, CLIENT, SERVER = "none", "client", "server"
 _VALIDATION = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
+_SHORT = 3  # letters; whoever mistypes a longer word means no short name
 PATIENCE = 600.0  # seconds without an event after which a stream ends
 _NAMELESS = ("scale", "cordon", "uncordon", "drain")  # commands that are known by their user agent alone
 
@@ -45,6 +47,7 @@ class Console(Protocol):
     @property
     def is_terminal(self) -> bool: ...
     def note(self, text: str) -> None: ...
+    def ask(self, question: str) -> str: ...
     def talk(self, streams: Any, wait: Wait, /, *, stdin: bool, tty: bool) -> tuple[int, str]: ...
 
 
@@ -70,6 +73,19 @@ class Session:
     console: Console | None = None
     asks: bool = False
     warnings: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)  # what -v tells
+    asked: str = ""  # questions that were answered by what the command had to read, and nobody has seen
+
+    def ask(self, question: str) -> str:
+        """What a user answers; "" for no answer. Raises KubectlError where nobody can be asked."""
+        if self.console is not None:
+            return self.console.ask(question)
+        if self.asks:
+            return _typed(question)
+        if self.stdin is None:
+            raise KubectlError("error: nobody can be asked here: leave --interactive out, or give the answer to read")
+        self.asked += question
+        return next(iter(self.stdin.splitlines()), "")
 
     def find_kind(self, word: str) -> Kind | None:
         """The kind that the server has for `po`, `pods`, `Pod`, `deployments.v1.apps`."""
@@ -80,7 +96,8 @@ class Session:
         """The same; raises KubectlError where there is none."""
         kind = self.find_kind(word)
         if kind is None:
-            known = [known for kind in self.client.kinds() for known in (kind.plural, kind.singular, *kind.short_names)]
+            names = [name for kind in self.client.kinds() for name in (kind.plural, kind.singular, *kind.short_names)]
+            known = [name for name in names if len(name) > _SHORT or len(word) <= _SHORT]
             hint = nearest(word.lower(), known)
             raise KubectlError(f'error: the server doesn\'t have a resource type "{word}"{hint}')
         self._tell_ambiguity(word.lower(), kind)
@@ -107,6 +124,17 @@ class Session:
     def in_category(self, category: str) -> list[Kind]:
         """The kinds that `all` stands for."""
         return [kind for kind in self.client.kinds() if category in kind.categories]
+
+
+def _typed(question: str) -> str:
+    """A line of whoever sits before the notebook, or before Python's prompt."""
+    said, newline, prompt = question.rpartition("\n")
+    sys.stdout.write(said + newline)
+    sys.stdout.flush()
+    try:
+        return input(prompt)
+    except EOFError:
+        return ""
 
 
 def dry_run(args: Arguments) -> str:

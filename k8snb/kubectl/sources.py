@@ -104,12 +104,10 @@ def _kustomization(session: Session, directory: str) -> Iterator[tuple[str, str]
         yield directory, to_yaml(obj)
 
 
-def built_from(directory: str) -> Built:
+def built_from(directory: str, *, restricted: bool = True, helm: bool = False) -> Built:
     """What a kustomization describes. Raises KubectlError."""
-    if directory.startswith(("http://", "https://", "git@", "ssh://")) or "github.com/" in directory:
-        raise KubectlError(f"error: {directory}: remote kustomizations: not implemented by k8snb; download it first")
     try:
-        return build(directory)
+        return build(directory, restricted=restricted, helm=helm)
     except KustomizeError as error:
         raise KubectlError(f"error: {error}") from None
 
@@ -141,7 +139,8 @@ def _manifests(directory: Path, recursive: bool) -> list[Path]:
 
 
 def _item(session: Session, args: Arguments, document: Document, source: str) -> Item:
-    complaint = check_identity(document)
+    whole = "validate" in args.values and not args.text("subresource")
+    complaint = check_identity(document, whole=whole)
     if complaint is not None:
         line = complaint.line or document.line
         raise KubectlError(f"error: {complaint.message} (line {line})", line=line, source=source)

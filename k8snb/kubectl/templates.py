@@ -24,11 +24,11 @@ _FILES = ("go-template-file", "templatefile", "jsonpath-file")
 _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
-def format_of(args: Arguments) -> str:
+def format_of(args: Arguments, default: str = "") -> str:
     """What `-o` asks for, with the text of `--template` behind the name of a template format."""
     format, template = args.text("output"), args.text("template")
     if not template or (format and format not in (*GO, *JSONPATH)):
-        return format
+        return format or default
     return f"{format or GO[0]}={template}"
 
 

@@ -14,7 +14,7 @@ from k8snb.apimachinery import jsonpath
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, get_path, uid_of
 from k8snb.kubectl import flags
-from k8snb.kubectl.grammar import DURATION, Arguments, Command, Flag
+from k8snb.kubectl.grammar import BOOL, DURATION, Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.kubectl.refusals import join
 from k8snb.kubectl.resources import Found, Selection, Wanted, select, wanted
@@ -29,6 +29,8 @@ def run(session: Session, args: Arguments) -> Output:
     condition = args.text("for")
     timeout = args.seconds("timeout")
     timeout = WEEK if timeout < 0 else timeout
+    if args.on("local"):
+        return _read(session, args, condition)
     if condition.lower() == "create":
         return _created(session, args, timeout)
     if condition.lower() == "delete":
@@ -108,6 +110,22 @@ def _met(session: Session, args: Arguments, test: Test, timeout: float) -> Outpu
     return _lines_first(results)
 
 
+def _read(session: Session, args: Arguments, condition: str) -> Output:
+    """`--local`: what the files say; nothing in them changes while one waits."""
+    if condition.lower() in ("create", "delete"):
+        raise KubectlError(f"error: --for={condition} asks the cluster, and --local does not")
+    test = _test(condition)
+    selection = _some(select(session, args))
+    results = Results(session, args)
+    results.errors = selection.errors
+    for found in selection.found:
+        if test(found.object):
+            results.add(found.object, "condition met")
+        else:
+            results.fail(_timed_out(found))
+    return _lines_first(results)
+
+
 def _lines_first(results: Results) -> Output:
     if results.errors:
         raise join(results.errors, results.lines)
@@ -176,8 +194,8 @@ COMMANDS = (
                  values=("condition=", "create", "delete", "jsonpath=")),
             Flag("timeout", DURATION, "How long: 30s, 5m; 0 looks once; less than 0 waits for a week.", default=30.0),
             flags.ALL, flags.ALL_NAMESPACES, flags.SELECTOR, flags.FIELD_SELECTOR, *flags.FILES, *flags.PRINTING,
+            Flag("local", BOOL, "Read what -f names, as it is; the cluster is not asked."),
         ),
-        missing=("local",),
         words="resources",
         examples=(
             "kubectl wait --for=condition=Ready pod/web",

@@ -52,7 +52,7 @@ def _described(session: Session, args: Arguments) -> list[Wanted]:
 
 
 def _open(session: Session, args: Arguments, asked: Wanted) -> Watch:
-    chosen = {**list_options(args), **({"table": True} if asked.kind.remote else {})}
+    chosen = {**list_options(args), **({"table": True} if _is_printed(args, asked) else {})}
     try:
         if asked.name:
             session.client.get(asked.kind, asked.name, asked.namespace)
@@ -65,6 +65,11 @@ def _open(session: Session, args: Arguments, asked: Wanted) -> Watch:
         return session.client.watch(asked.kind, asked.namespace, **chosen)
     except ApiError as error:
         raise refused(error) from None
+
+
+def _is_printed(args: Arguments, asked: Wanted) -> bool:
+    """Whether the server is asked for how it prints its objects."""
+    return bool(asked.kind.remote) and bool(args.values.get("server-print", True))
 
 
 def _after_a_list(session: Session, asked: Wanted, chosen: dict[str, Any]) -> Watch:

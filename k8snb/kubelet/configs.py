@@ -6,20 +6,26 @@ Source: `generatePodSandboxConfig`, `generateContainerConfig` in pkg/kubelet/kub
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from k8snb.apimachinery import quantity
 from k8snb.apimachinery.meta import Object, annotations_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.client import Client
 from k8snb.client.informer import Informer
 from k8snb.cri import ContainerConfig, PodSandboxConfig
 from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.env import container_environment, expand
+from k8snb.kubelet.hostname import DOMAIN, hostname, hostname_and_domain
+from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.qos import oom_score_adjust
 from k8snb.kubelet.resizing import wanted
+from k8snb.kubelet.security import security_context
+from k8snb.kubelet.termination import TerminationMessages
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.volume_mounts import container_mounts
 
-DOMAIN = "cluster.local"
 MASTER_SERVICES = ("kubernetes",)  # services of the default namespace that every pod is told of
 
 
@@ -29,17 +35,30 @@ class Configs:
     """
 
     def __init__(
-        self, node: str, client: Client, services: Informer, dns: Callable[[], str], *, volumes: VolumeManager
-    ) -> None:
+        self, spec: NodeSpec, client: Client, services: Informer, dns: Callable[[], str], *, volumes: VolumeManager,
+        messages: TerminationMessages,
+    ) -> None:  # fmt: skip
         self.host_ip = ""
+        self.allocatable: Callable[[], Mapping[str, str]] = dict
         self._volumes = volumes
-        self._node = node
+        self._messages = messages
+        self._node = spec.name
+        self._log_size, self._log_files = quantity.to_bytes(spec.container_log_max_size), spec.container_log_max_files
         self._client = client
         self._services = services
         self._dns = dns
 
+    @functools.cached_property
+    def _allocatable(self) -> Mapping[str, str]:
+        """Asked for once: a container's start is no time to count what does not change."""
+        return self.allocatable()
+
+    @functools.cached_property
+    def _memory(self) -> int:
+        return quantity.to_bytes(self._allocatable.get("memory", 0))
+
     def sandbox(self, pod: Object, attempt: int) -> PodSandboxConfig:
-        """The pod's common part: its names and its place in the network."""
+        """The pod's common part: its names and its place in the network. Raises HostnameError."""
         spec = pod["spec"]
         servers, searches, options = self._resolver(pod)
         return PodSandboxConfig(
@@ -48,10 +67,17 @@ class Configs:
             uid=uid_of(pod),
             node=self._node,
             attempt=attempt,
-            hostname=spec.get("hostname") or name_of(pod)[:63],
+            hostname=self._node if spec.get("hostNetwork") else hostname(pod),
+            domain=hostname_and_domain(pod)[1],
+            host_aliases=tuple(
+                (alias["ip"], tuple(alias.get("hostnames") or ())) for alias in spec.get("hostAliases") or ()
+            ),
             labels=labels_of(pod),
             annotations=annotations_of(pod),
             host_network=bool(spec.get("hostNetwork")),
+            host_ipc=bool(spec.get("hostIPC")),
+            host_pid=bool(spec.get("hostPID")),
+            sysctls={each["name"]: each["value"] for each in (spec.get("securityContext") or {}).get("sysctls") or ()},
             share_process_namespace=bool(spec.get("shareProcessNamespace")),
             dns_servers=servers,
             dns_searches=searches,
@@ -62,23 +88,21 @@ class Configs:
         """Name servers, search domains and options by the pod's dnsPolicy."""
         spec, server = pod["spec"], self._dns()
         own = spec.get("dnsConfig") or {}
-        options = tuple(
-            f"{option['name']}:{option['value']}" if option.get("value") else option["name"]
-            for option in own.get("options") or ()
-        )
+        options = {option["name"]: option.get("value") for option in own.get("options") or ()}
         servers, searches = tuple(own.get("nameservers") or ()), tuple(own.get("searches") or ())
         policy = spec.get("dnsPolicy", "ClusterFirst")
         if policy in ("Default", "None") or (policy == "ClusterFirst" and spec.get("hostNetwork")) or not server:
-            return servers, searches, options
+            return servers, searches, _option_words(options)
         namespace = namespace_of(pod)
         cluster = (f"{namespace}.svc.{DOMAIN}", f"svc.{DOMAIN}", DOMAIN)
-        return (server, *servers), (*cluster, *searches), (options or ("ndots:5",))
+        both = tuple(dict.fromkeys((*cluster, *searches)))
+        return (server, *servers), both, _option_words({"ndots": "5", **options})
 
     def container(self, pod: Object, container: Object, attempt: int, state: PodState) -> ContainerConfig:
         """One container. Raises ConfigError when something that it names is not there."""
         env = self._environment(pod, container, state)
         variables = dict(env)
-        granted, context = wanted(container), _security(pod, container)
+        granted = wanted(container)
         return ContainerConfig(
             name=container["name"],
             image=container["image"],
@@ -88,7 +112,11 @@ class Configs:
             working_dir=container.get("workingDir") or "",
             env=tuple(env),
             ports=tuple((port["containerPort"], port.get("protocol", "TCP")) for port in container.get("ports") or ()),
-            mounts=container_mounts(pod, container, variables, self._volumes),
+            mounts=(
+                *container_mounts(pod, container, variables, self._volumes),
+                *self._messages.mount(pod, container, attempt),
+            ),
+            termination_log=container.get("terminationMessagePath") or "",
             memory_limit=granted.memory_limit,
             cpu_limit=granted.cpu_limit,
             cpu_request=granted.cpu_request,
@@ -96,9 +124,10 @@ class Configs:
             stdin=bool(container.get("stdin")),
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
-            privileged=bool(context.get("privileged")),
-            run_as_user=context.get("runAsUser"),
-            read_only_root=bool(context.get("readOnlyRootFilesystem")),
+            security=security_context(pod, container),
+            oom_score_adjust=oom_score_adjust(pod, container, self._memory),
+            log_size=self._log_size,
+            log_files=self._log_files,
         )
 
     def _environment(self, pod: Object, container: Object, state: PodState) -> list[tuple[str, str]]:
@@ -110,7 +139,9 @@ class Configs:
         return container_environment(
             pod, container, services=shown,
             lookup=lambda resource, name: self._client.find(resource, name, namespace),
-            addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip},
+            addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip,
+                       "status.hostIPs": self.host_ip},
+            allocatable=self._allocatable,
         )  # fmt: skip
 
     def mapped_ports(self, state: PodState) -> str:
@@ -119,8 +150,9 @@ class Configs:
         return json.dumps({str(port): actual for port, actual in sorted(ports.items())}) if ports else ""
 
 
-def _security(pod: Object, container: Object) -> Object:
-    return {**(pod["spec"].get("securityContext") or {}), **(container.get("securityContext") or {})}
+def _option_words(options: Mapping[str, str | None]) -> tuple[str, ...]:
+    """The words of resolv.conf: `ndots:5`, or the name alone."""
+    return tuple(f"{name}:{value}" if value else name for name, value in options.items())
 
 
 def _target(container: Object, state: PodState) -> str:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from types import MappingProxyType
 
 from k8snb.apimachinery import quantity
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
 
 Lookup = Callable[[str, str], Object | None]  # (resource, name) → object of the pod's namespace
+
+LIMITED = ("cpu", "memory", "ephemeral-storage")
 
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
@@ -25,11 +28,13 @@ class ConfigError(Exception):
 
 
 def container_environment(
-    pod: Object, container: Object, *, services: Iterable[Object], lookup: Lookup, addresses: dict[str, str]
-) -> list[tuple[str, str]]:
+    pod: Object, container: Object, *, services: Iterable[Object], lookup: Lookup, addresses: dict[str, str],
+    allocatable: Mapping[str, str] = MappingProxyType({}),
+) -> list[tuple[str, str]]:  # fmt: skip
     """Service variables, then `envFrom`, then `env`, later ones winning. Raises ConfigError.
 
-    `addresses` answers the field references that only the kubelet knows: status.podIP, status.hostIP.
+    `addresses` answers the field references that only the kubelet knows: status.podIP, status.hostIP; `allocatable` is
+    what its node has to give.
     """
     env: dict[str, str] = {}
     if pod["spec"].get("enableServiceLinks", True):
@@ -41,7 +46,11 @@ def container_environment(
         if "value" in variable or "valueFrom" not in variable:
             env[variable["name"]] = expand(variable.get("value") or "", env)
             continue
-        value = _from_reference(pod, container, variable["valueFrom"], lookup, addresses)
+        source = variable["valueFrom"]
+        if "resourceFieldRef" in source:
+            env[variable["name"]] = resource_value(with_limits(pod, allocatable), container, source["resourceFieldRef"])
+            continue
+        value = _from_reference(pod, source, lookup, addresses)
         if value is not None:
             env[variable["name"]] = value
     return list(env.items())
@@ -102,13 +111,9 @@ def _data(obj: Object | None) -> dict[str, str]:
     return dict(data)
 
 
-def _from_reference(
-    pod: Object, container: Object, source: Object, lookup: Lookup, addresses: dict[str, str]
-) -> str | None:
+def _from_reference(pod: Object, source: Object, lookup: Lookup, addresses: dict[str, str]) -> str | None:
     if "fieldRef" in source:
         return field_value(pod, source["fieldRef"]["fieldPath"], addresses)
-    if "resourceFieldRef" in source:
-        return resource_value(pod, container, source["resourceFieldRef"])
     field, resource = ("configMapKeyRef", "configmaps") if "configMapKeyRef" in source else ("secretKeyRef", "secrets")
     reference = source[field]
     obj = lookup(resource, reference["name"])
@@ -116,9 +121,26 @@ def _from_reference(
     if value is None and not reference.get("optional"):
         if obj is None:
             raise ConfigError(f'{resource[:-1]} "{reference["name"]}" not found')
-        where = f"{resource[:-1].capitalize()} {namespace_of(pod)}/{reference['name']}"
+        sort = "ConfigMap" if field == "configMapKeyRef" else "Secret"
+        where = f"{sort} {namespace_of(pod)}/{reference['name']}"
         raise ConfigError(f"couldn't find key {reference['key']} in {where}")
     return value
+
+
+def with_limits(pod: Object, allocatable: Mapping[str, str]) -> Object:
+    """The pod for the downward API: where a container has no limit, its node's `allocatable` is one.
+
+    Source: `defaultPodLimitsForDownwardAPI` in pkg/kubelet/kubelet_resources.go.
+    """
+    usual = {name: allocatable[name] for name in LIMITED if name in allocatable}
+
+    def limited(container: Object) -> Object:
+        resources = container.get("resources") or {}
+        return {**container, "resources": {**resources, "limits": {**usual, **(resources.get("limits") or {})}}}
+
+    spec = pod["spec"]
+    parts = {part: [limited(each) for each in spec[part]] for part in ("initContainers", "containers") if part in spec}
+    return {**pod, "spec": {**spec, **parts}}
 
 
 def field_value(pod: Object, path: str, addresses: dict[str, str]) -> str:
@@ -136,9 +158,13 @@ def field_value(pod: Object, path: str, addresses: dict[str, str]) -> str:
 
 
 def resource_value(pod: Object, container: Object, reference: Object) -> str:
-    """A request or limit of a container, in units of the divisor, rounded up."""
+    """A request or limit of a container, in units of the divisor, rounded up.
+
+    Where it has no limit, all that its node has to give is its limit: see `with_limits`.
+    """
     name = reference.get("containerName") or container["name"]
-    chosen = next((c for c in pod["spec"]["containers"] if c["name"] == name), container)
+    everyone = [*pod["spec"]["containers"], *(pod["spec"].get("initContainers") or ())]
+    chosen = next((each for each in everyone if each["name"] == name), container)
     amount = get_path(chosen, ["resources", *reference["resource"].split(".", 1)], "0")
     divisor = quantity.parse(reference.get("divisor") or "1")
     return str(math.ceil(quantity.parse(amount).milli / (divisor.milli or 1000)))

@@ -62,7 +62,7 @@ class ImageManager:
     def _checked(self, uid: str, worker: Worker, container: Object, found: Image | None) -> None:
         image = container["image"]
         if found is not None:
-            self._ready(worker, container["name"])
+            self._ready(worker, container["name"], found)
             message = f'Container image "{image}" already present on machine'
             self._events.event(worker.pod, NORMAL, "Pulled", message)
             return
@@ -104,14 +104,14 @@ class ImageManager:
         return self._runtime.pull_image(image)
 
     def _pulled(self, worker: Worker, container: Object, pulled: Image, began: float) -> None:
-        self._ready(worker, container["name"])
+        self._ready(worker, container["name"], pulled)
         seconds = self._clock.now() - began
         size = f" Image size: {pulled.size} bytes." if pulled.size else ""
         message = f'Successfully pulled image "{container["image"]}" in {seconds:.3g}s.{size}'
         self._events.event(worker.pod, NORMAL, "Pulled", message)
 
-    def _ready(self, worker: Worker, name: str) -> None:
-        worker.images.add(name)
+    def _ready(self, worker: Worker, name: str, image: Image) -> None:
+        worker.images[name] = image
         if worker.pulls.pop(name, None) is not None:
             worker.waiting.pop(name, None)
 

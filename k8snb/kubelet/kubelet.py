@@ -27,9 +27,11 @@ from k8snb.cri import (
     Session,
 )
 from k8snb.executor import Executor
+from k8snb.kubelet import admission
 from k8snb.kubelet.actions import PodState, reported
-from k8snb.kubelet.configs import DOMAIN, Configs
+from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.eviction import EvictionManager
+from k8snb.kubelet.hostname import DOMAIN
 from k8snb.kubelet.image_gc import ImageGC
 from k8snb.kubelet.node_status import NodeSpec, NodeStatus
 from k8snb.kubelet.pleg import Pleg
@@ -42,6 +44,7 @@ from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
 from k8snb.kubelet.static_pods import StaticPods
 from k8snb.kubelet.stats import NodeStats
+from k8snb.kubelet.termination import TerminationMessages
 from k8snb.kubelet.volume_manager import VolumeManager
 from k8snb.kubelet.volume_places import PLUGINS
 from k8snb.kubelet.volume_plugin import VolumePlugin
@@ -67,14 +70,18 @@ class Kubelet:
         self._stop_events: Callable[[], None] = lambda: None
         client = context.client(f"system:node:{self.name}", "system:nodes", "system:authenticated")
         events = EventRecorder(client, "kubelet", context.clock, host=self.name)
+        directories, on_demand = directories or PodDirectories(), getattr(runtime, "files_on_demand", False)
         self._volumes = volumes = VolumeManager(
-            self.name, client, context.clock, events=events, directories=directories or PodDirectories(),
-            pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins,
-            on_demand=getattr(runtime, "files_on_demand", False),
+            self.name, client, context.clock, events=events, directories=directories,
+            pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins, on_demand=on_demand,
         )  # fmt: skip
-        configs = Configs(self.name, client, informers.get("services"), dns, volumes=volumes)
+        messages = TerminationMessages(
+            self.name, directories, runtime, pod=lambda uid: self.workers.pod(uid), on_demand=on_demand
+        )
+        configs = Configs(spec, client, informers.get("services"), dns, volumes=volumes, messages=messages)
         self._prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
+        self.pleg.finish = messages.finish
         self.workers = PodWorkers(
             self.name, context, client, runtime=runtime, executor=executor, pleg=self.pleg, prober=self._prober,
             configs=configs, volumes=volumes, events=events, capacity=lambda: self.node_status.capacity(),
@@ -82,10 +89,12 @@ class Kubelet:
         self._cidr = PodCidr(
             self.name, client, context, runtime=runtime, own=network.pod_cidr, on_known=self._range_known
         )  # fmt: skip
+        self.workers.on_end = messages.forget
         self._started = False
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
+        configs.allocatable = volumes.allocatable = self.node_status.capacity
         self._guard(context, executor, events)
         self._pods = Informer("pods", client, context, field_selector=f"spec.nodeName={self.name}")
         self._listen()
@@ -186,7 +195,8 @@ class Kubelet:
     def _refusal(self, pod: Object) -> tuple[str, str]:
         """Why the node does not take a new pod: a reason and a message, both "" where it does."""
         pressure = self._eviction.refusal(pod)
-        return self._shutdown.refusal(pod) if not pressure else ("Evicted", pressure)
+        found = ("Evicted", pressure) if pressure else self._shutdown.refusal(pod)
+        return found if found[0] else admission.refusal(pod, self._runtime)
 
     # the way to its containers, for the apiserver
 
@@ -253,6 +263,8 @@ class Kubelet:
             "staticPodPath": self._spec.static_pods, "maxPods": self._spec.pods, "clusterDomain": DOMAIN,
             "nodeStatusUpdateFrequency": "10s", "nodeStatusReportFrequency": "5m0s", "nodeLeaseDurationSeconds": 40,
             "imageMinimumGCAge": "2m0s", "imageGCHighThresholdPercent": 85, "imageGCLowThresholdPercent": 80,
+            "containerLogMaxSize": self._spec.container_log_max_size,
+            "containerLogMaxFiles": self._spec.container_log_max_files,
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "10%"},
             "evictionPressureTransitionPeriod": "5m0s",
         }  # fmt: skip

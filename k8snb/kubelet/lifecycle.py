@@ -1,10 +1,10 @@
 """kubelet's lifecycle hooks: what a container does after its start, and what it may still do before it is stopped.
 
-Interface: `LifecycleHooks`: `stop(uid, worker, container, grace)` and `after_start(pod, container, container_id)`.
+Interface: `LifecycleHooks`: `stop(uid, worker, container, grace)`, and `after_start(pod, container, container_id)` with
+`sleep_after_start(worker, container, over)`.
 The rule not to break: a hook's time comes out of the pod's grace period, of which at least two seconds are left for the
 program to end by itself.
 Source: `pkg/kubelet/lifecycle/handlers.go`, `killContainer` in `pkg/kubelet/kuberuntime/kuberuntime_container.go`.
-`sleep` after the start is not implemented by k8snb, and says so.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from k8snb.apimachinery.meta import Object, get_path
-from k8snb.client.events import NORMAL, WARNING, EventRecorder
+from k8snb.apimachinery.meta import Object, get_path, is_deleting
+from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock
 from k8snb.cri import ContainerStatus, Runtime, RuntimeFailure
 from k8snb.kubelet.actions import PodState, container_of
@@ -77,10 +77,18 @@ class LifecycleHooks:
             self._runtime.stop_container(container_id, LEAST_GRACE)
             raise RuntimeFailure(POST_START_ERROR, failure.message) from None
 
-    def tell_started(self, pod: Object, name: str) -> None:
-        if "sleep" in _hook(pod, name, "postStart"):
-            told = f"container {name}: lifecycle.postStart.sleep: not implemented by k8snb; it is running at once"
-            self._events.event(pod, NORMAL, "RuntimeNote", told)
+    def sleep_after_start(self, worker: Worker, name: str, over: Callable[[], None]) -> None:
+        """Let the time of a hook pass that only sleeps; nothing else of the pod begins before, and `over` tells."""
+        hook = _hook(worker.pod, name, "postStart")
+        if "sleep" not in hook or is_deleting(worker.pod):
+            return
+        worker.sleeps = True
+
+        def awake() -> None:
+            worker.sleeps = False
+            over()
+
+        self._wait(worker, worker.round, float(hook["sleep"]["seconds"]), awake)
 
     def tell_failed(self, pod: Object, failure: RuntimeFailure) -> None:
         if failure.reason == POST_START_ERROR:

@@ -43,7 +43,8 @@ READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 class NodeSpec:
     """How a node presents itself. Empty `cpus` and `memory`: what the machine has; empty `disk`: 100Gi. `static_pods`
     is a directory with manifests of pods that the node runs by itself. `external_cloud` (upstream:
-    `--cloud-provider=external`): no pod comes before the cloud was asked about the node.
+    `--cloud-provider=external`): no pod comes before the cloud was asked about the node. A container's log begins a
+    fresh file at `container_log_max_size`, and has at most `container_log_max_files`, two or more.
     """
 
     name: str
@@ -56,6 +57,8 @@ class NodeSpec:
     unschedulable: bool = False
     external_cloud: bool = False
     static_pods: str = ""
+    container_log_max_size: str = "10Mi"
+    container_log_max_files: int = 5
 
 
 def machine_memory() -> int:

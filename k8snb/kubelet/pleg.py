@@ -1,7 +1,8 @@
 """kubelet's PLEG (pod lifecycle event generator): what the runtime has, pod by pod, and which pods changed.
 
 Interface: `Pleg.state(uid)`, `relist()`; `on_change(uid)` is called in the pump for each pod whose containers changed,
-`on_health()` when a runtime has been silent for too long, and when it speaks again: see `problem()`.
+`on_health()` when a runtime has been silent for too long, and when it speaks again: see `problem()`. `finish(status)`
+completes what the runtime says of a container, on the executor.
 The rule not to break: the runtime is asked on the executor, and answers are compared whole: no change is lost.
 Source: `pkg/kubelet/pleg`; what becomes of its `Healthy`: pkg/kubelet/runtime.go. Upstream relists every second; here
 the runtime's own events set it off.
@@ -32,6 +33,7 @@ class Pleg:
     def __init__(self, node: str, runtime: Runtime, executor: Executor, clock: Clock) -> None:
         self.on_change: Callable[[str], None] = lambda uid: None
         self.on_health: Callable[[], None] = lambda: None
+        self.finish: Callable[[ContainerStatus], ContainerStatus] = lambda status: status
         self.pods: dict[str, PodState] = {}
         self._node = node
         self._runtime = runtime
@@ -71,11 +73,12 @@ class Pleg:
         if self._silent_since is None:
             self._silent_since = self._clock.monotonic()
         waiting, self._after = self._after, []
-        node, runtime = self._node, self._runtime
-        self._executor.submit(
-            lambda: (runtime.list_pod_sandboxes(node), runtime.list_containers(node)),
-            lambda listing, error: self._listed(listing, error, waiting),
-        )
+        self._executor.submit(self._list, lambda listing, error: self._listed(listing, error, waiting))
+
+    def _list(self) -> Listing:
+        """On the executor."""
+        sandboxes = self._runtime.list_pod_sandboxes(self._node)
+        return sandboxes, [self.finish(status) for status in self._runtime.list_containers(self._node)]
 
     def _listed(self, listing: Listing | None, error: BaseException | None, waiting: list[Callable[[], None]]) -> None:
         self._busy = False

@@ -1,6 +1,6 @@
 """kubelet's pod directories: where a node keeps the volumes of its pods.
 
-Interface: `PodDirectories()`: `volume(…)`, `subpath(…)`, `uids(node)`, `remove(node, uid)`, `close()`.
+Interface: `PodDirectories()`: `volume(…)`, `subpath(…)`, `container(…)`, `uids(node)`, `remove(node, uid)`, `close()`.
 The rule not to break: removing follows no link: what a hostPath or PersistentVolume leads to is not a pod's own.
 Source: `getPodDir` and its relatives in pkg/kubelet/kubelet_getters.go; upstream's root is /var/lib/kubelet.
 """
@@ -35,6 +35,10 @@ class PodDirectories:
     def subpath(self, node: str, uid: str, volume: str, container: str, number: int) -> Path:
         """Where a container's copy of a part of a volume lies."""
         return self._pod(node, uid, DISK) / "volume-subpaths" / volume / container / str(number)
+
+    def container(self, node: str, uid: str, name: str) -> Path:
+        """Where a container's own files lie, which need not be there yet."""
+        return self._pod(node, uid, DISK) / "containers" / name
 
     def uids(self, node: str) -> set[str]:
         """The pods of a node that have directories."""

@@ -16,13 +16,15 @@ from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import timestamp
-from k8snb.cri import EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
+from k8snb.cri import CANNOT_RUN, EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions, deadline, volume_limits
 from k8snb.kubelet.actions import Action, PodState, container_of, next_action
+from k8snb.kubelet.admission import rejected
 from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
+from k8snb.kubelet.hostname import HostnameError
 from k8snb.kubelet.images import ImageManager, next_try
 from k8snb.kubelet.lifecycle import LifecycleHooks
 from k8snb.kubelet.pleg import Pleg
@@ -30,6 +32,7 @@ from k8snb.kubelet.prober import Prober
 from k8snb.kubelet.resizer import Resizer
 from k8snb.kubelet.resizing import NOTHING, allocated
 from k8snb.kubelet.runtime_class import sandbox_maker
+from k8snb.kubelet.security import verify_non_root
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.status_manager import StatusManager
 from k8snb.kubelet.unsupported import unsupported
@@ -39,6 +42,7 @@ from k8snb.kubelet.worker import Worker, grace_of, is_over, stray
 
 LONG_RUN = 600.0  # seconds after which a container's earlier crashes are forgotten
 CONFIG_RETRY = 5.0  # seconds until a missing ConfigMap or Secret is looked for again
+RUN_ERROR = "RunContainerError"  # why a container waits that could not be started, and is to be tried again
 FORCED = 1  # second that the containers of a pod get that has vanished from the apiserver
 
 
@@ -61,6 +65,7 @@ class PodWorkers:
         self.refusal: Callable[[Object], tuple[str, str]] = lambda pod: ("", "")  # why the node takes no new pod
         self._workers: dict[str, Worker] = {}
         self.on_static_end: Callable[[], None] = lambda: None
+        self.on_end: Callable[[str], None] = lambda uid: None
         self.events = events
         self.queue = WorkQueue(f"kubelet {node}", context, self._process)
         self._work = RuntimeWork(executor, pleg, context.clock, events=self.events, queue=self.queue)
@@ -91,7 +96,7 @@ class PodWorkers:
         worker = self._workers.get(uid_of(pod))
         if worker is None:
             self._workers[uid_of(pod)] = Worker(pod)
-            for told in unsupported(pod):
+            for told in unsupported(pod, self._runtime):
                 self.events.event(pod, NORMAL, "RuntimeNote", told)
         elif worker.pod is pod:
             return  # what this kubelet has written itself, come back
@@ -214,10 +219,12 @@ class PodWorkers:
                 self._finish(uid, worker)
 
     def _admit(self, uid: str, worker: Worker) -> None:
-        """A node under pressure sends a pod away that has not begun on it."""
+        """A node sends a pod away that has not begun on it, where it cannot carry it out, or not now."""
         reason, message = self.refusal(worker.pod)
-        if reason and not get_path(worker.pod, "status.containerStatuses"):
-            self.fail(uid, reason, message, grace=0.0)
+        if reason and not get_path(worker.pod, "status.containerStatuses") and not is_over(worker.pod):
+            self._statuses.write(worker, rejected(worker.pod, reason, message))
+            self.events.event(worker.pod, WARNING, reason, message)
+            self.queue.add(uid)
         worker.is_admitted = True
 
     def _awaits_volumes(self, uid: str, worker: Worker) -> bool:
@@ -267,8 +274,9 @@ class PodWorkers:
                 self.events.event(worker.pod, NORMAL, "RuntimeNote", note)
 
     def _ended(self, worker: Worker, container: ContainerStatus) -> None:
-        worker.images.discard(container.name)
-        worker.waiting.pop(container.name, None)
+        worker.images.pop(container.name, None)
+        if container.reason != CANNOT_RUN or worker.pod["spec"].get("restartPolicy") == "Never":
+            worker.waiting.pop(container.name, None)
         crashes = worker.crashes.setdefault(container.name, Backoff(first_is_free=True))
         if container.finished_at - container.started_at > LONG_RUN:
             crashes.succeeded()
@@ -287,7 +295,13 @@ class PodWorkers:
         if left > 0:
             self.queue.add_after(uid, left)
             return
-        config = self._configs.sandbox(worker.pod, action.attempt)
+        try:
+            config = self._configs.sandbox(worker.pod, action.attempt)
+        except HostnameError as error:
+            failure = RuntimeFailure("CreatePodSandboxError", str(error))
+            self._sandbox_failed(worker, "", failure).failed(self._clock.now())
+            self.queue.add_after(uid, worker.sandbox.seconds_left(self._clock.now()))
+            return
         make = sandbox_maker(self._client, self._runtime, worker.pod, config)
         self._work.submit(uid, worker, make, failed=self._sandbox_failed)
 
@@ -300,6 +314,7 @@ class PodWorkers:
         pod, state = allocated(worker.pod), self._pleg.state(uid)
         container = container_of(pod, action.name)
         try:
+            verify_non_root(pod, container, worker.images[action.name].user)
             config = self._configs.container(pod, container, action.attempt, state)
         except ConfigError as error:
             worker.waiting[action.name] = Waiting("CreateContainerConfigError", str(error))
@@ -317,28 +332,31 @@ class PodWorkers:
             try:
                 self._runtime.start_container(container_id)
             except RuntimeFailure:
-                self._runtime.remove_container(container_id)
+                if self._runtime.container_status(container_id).state != EXITED:
+                    self._runtime.remove_container(container_id)
                 raise
             self._hooks.after_start(pod, action.name, container_id)
 
         self._work.submit(
-            uid, worker, start, name=action.name, done=lambda _: self._started(worker, action.name),
+            uid, worker, start, name=action.name, done=lambda _: self._started(uid, worker, action.name),
             failed=self._start_failed,
         )  # fmt: skip
 
-    def _started(self, worker: Worker, name: str) -> None:
+    def _started(self, uid: str, worker: Worker, name: str) -> None:
         worker.waiting.pop(name, None)
         worker.starts.pop(name, None)
         self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
         self.events.event(worker.pod, NORMAL, "Started", f"Started container {name}")
-        self._hooks.tell_started(worker.pod, name)
+        self._hooks.sleep_after_start(worker, name, lambda: self.queue.add(uid))
 
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
+        if error.reason == RUN_ERROR:
+            self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
         self._hooks.tell_failed(worker.pod, error)
-        worker.images.discard(name)
+        worker.images.pop(name, None)
         self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
-        return worker.starts.setdefault(name, Backoff())
+        return worker.starts.setdefault(name, Backoff(first_is_free=error.reason == RUN_ERROR))
 
     def _kill_all(self, uid: str, worker: Worker, action: Action) -> None:
         """End all running containers of a pod at the same time."""
@@ -350,9 +368,11 @@ class PodWorkers:
                 self._hooks.stop(uid, worker, container, grace)
 
     def _hurry(self, uid: str, worker: Worker) -> None:
-        """A deletion with a shorter grace period overtakes the stop that is under way."""
+        """A deletion ends a hook's sleep; one with a shorter grace period overtakes the stop that is under way."""
+        if worker.sleeps and is_deleting(worker.pod):
+            worker.give_up()
         if worker.grace and is_deleting(worker.pod) and grace_of(worker) < worker.grace:
-            worker.busy, worker.round = 0, worker.round + 1
+            worker.give_up()
             self._kill_all(uid, worker, Action(actions.KILL))
 
     def _stop_sandbox(self, uid: str, worker: Worker, action: Action) -> None:
@@ -394,6 +414,7 @@ class PodWorkers:
     def _finish(self, uid: str, worker: Worker) -> None:
         """Nothing is left of the pod on this node: let go of the object."""
         self._prober.forget(uid)
+        self.on_end(uid)
         del self._workers[uid]
         self._resizer.wake_deferred()
         if worker.is_static:

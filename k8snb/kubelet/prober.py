@@ -7,14 +7,14 @@ Source: `pkg/kubelet/prober`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from k8snb.apimachinery.meta import Object, uid_of
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock, Timer
-from k8snb.cri import RUNNING, ContainerStatus, Runtime, RuntimeUnavailable
+from k8snb.cri import RUNNING, ContainerStatus, Runtime, RuntimeFailure, RuntimeUnavailable
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState, containers_of
 
@@ -54,6 +54,9 @@ class Probe:
     failures: int = 0
     passed: bool | None = None
     timer: Timer | None = None
+
+
+HTTP_TIMEOUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
 class Prober:
@@ -157,8 +160,7 @@ class Prober:
     def _ask(self, probe: Probe, state: PodState) -> Verdict:
         spec, timeout = probe.spec, float(probe.spec.get("timeoutSeconds") or 1)
         if "exec" in spec:
-            result = self._runtime.exec_sync(probe.container_id, spec["exec"].get("command") or (), timeout)
-            return result.exit_code == 0, (result.stdout + result.stderr).decode(errors="replace").strip()
+            return self._run(probe, spec["exec"].get("command") or (), timeout)
         address, ports = (state.sandbox.ip, state.sandbox.port_map) if state.sandbox else ("", {})
         if "grpc" in spec:
             port, service = spec["grpc"]["port"], spec["grpc"].get("service") or ""
@@ -169,7 +171,16 @@ class Prober:
         try:
             return self._dial(spec, action, host, actual, timeout)
         except OSError as error:
-            return False, f"dial tcp {host}:{actual}: {error.strerror or error}"
+            return False, _network_error(error, f"{host}:{actual}", action, is_http="httpGet" in spec)
+
+    def _run(self, probe: Probe, command: Sequence[str], timeout: float) -> Verdict:
+        try:
+            result = self._runtime.exec_sync(probe.container_id, command, timeout)
+        except RuntimeFailure as error:
+            if error.reason != "DeadlineExceeded":
+                raise
+            return False, f'command "{" ".join(command)}" timed out'
+        return result.exit_code == 0, (result.stdout + result.stderr).decode(errors="replace").strip()
 
     def _dial(self, spec: Object, action: Object, host: str, port: int, timeout: float) -> Verdict:
         if "tcpSocket" in spec:
@@ -214,6 +225,20 @@ class Prober:
     @staticmethod
     def _period(probe: Probe) -> float:
         return float(probe.spec.get("periodSeconds") or 10)
+
+
+def _network_error(error: OSError, spot: str, action: Object, *, is_http: bool) -> str:
+    """What a probe that nobody answered says, in the words of Go's network library."""
+    if isinstance(error, TimeoutError):
+        why = HTTP_TIMEOUT if is_http else f"dial tcp {spot}: i/o timeout"
+    elif isinstance(error, ConnectionRefusedError):
+        why = f"dial tcp {spot}: connect: connection refused"
+    elif isinstance(error, ConnectionResetError):
+        why = f"read tcp {spot}: read: connection reset by peer"
+    else:
+        why = f"dial tcp {spot}: {error.strerror or error}"
+    url = f"{(action.get('scheme') or 'HTTP').lower()}://{spot}{action.get('path') or '/'}"
+    return f'Get "{url}": {why}' if is_http else why
 
 
 def port_number(container: Object, port: int | str) -> int:

@@ -59,7 +59,7 @@ class Resizer:
     def _restart(self, uid: str, worker: Worker, change: Change, grace: float) -> None:
         """The container ends, which counts as no crash; with its next start come its new resources."""
         worker.counted.add(change.id)
-        worker.images.discard(change.name)
+        worker.images.pop(change.name, None)
         self._events.event(worker.pod, NORMAL, "Killing", f"Container {change.name} resize requires restart")
         self._work.submit(uid, worker, lambda: self._runtime.stop_container(change.id, grace), waits=True)
 

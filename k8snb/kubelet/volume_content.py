@@ -13,7 +13,7 @@ from pathlib import Path
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import Object, namespace_of
-from k8snb.kubelet.env import ConfigError, field_value, resource_value
+from k8snb.kubelet.env import ConfigError, field_value, resource_value, with_limits
 from k8snb.kubelet.volume_plugin import Volume, VolumeError, VolumePlugin
 from k8snb.kubelet.volume_writer import File, Payload, write
 
@@ -93,14 +93,15 @@ def downward(volume: Volume, source: Object, mode: int) -> Payload:
 def _field(volume: Volume, item: Object) -> str:
     if "fieldRef" in item:
         return field_value(volume.pod, item["fieldRef"]["fieldPath"], {})
-    reference, spec = item["resourceFieldRef"], volume.pod["spec"]
+    reference, pod = item["resourceFieldRef"], with_limits(volume.pod, volume.world.allocatable())
+    spec = pod["spec"]
     named = reference.get("containerName", "")
     everyone = [*spec["containers"], *(spec.get("initContainers") or ())]
     container = next((each for each in everyone if each["name"] == named), None)
     if container is None:
         raise VolumeError(f"unable to get resource value: container {named} not found")
     try:
-        return resource_value(volume.pod, container, reference)
+        return resource_value(pod, container, reference)
     except ConfigError as error:
         raise VolumeError(str(error)) from None
 

@@ -80,6 +80,7 @@ class VolumeManager:
         self._pods: dict[str, _PodVolumes] = {}
         self._looked_up: dict[tuple[str, str, str], Object | None] | None = None
         self._is_refreshing = self._is_measuring = self._stopped = False
+        self.allocatable: Callable[[], Mapping[str, str]] = dict
         self.on_over_limit: Callable[[str, str], None] = lambda uid, message: None
 
     def prepare(self, pod: Object) -> float:

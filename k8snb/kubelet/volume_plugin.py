@@ -16,6 +16,7 @@ Source: `VolumePlugin` and `Mounter` in pkg/volume. Upstream's drivers outside o
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,6 +49,10 @@ class World(Protocol):
     def stamp(self) -> str:
         """The time, for a file's name."""
 
+    @property
+    def allocatable(self) -> Callable[[], Mapping[str, str]]:
+        """What the node has to give to its pods."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
@@ -78,6 +83,11 @@ class Volume:
         """The group that the volume's files are to have, None for any."""
         group: int | None = get_path(self.pod, "spec.securityContext.fsGroup")
         return group
+
+    @property
+    def group_policy(self) -> str:
+        """fsGroupChangePolicy: OnRootMismatch or Always, "" where nothing is said."""
+        return str(get_path(self.pod, "spec.securityContext.fsGroupChangePolicy") or "")
 
     def give_to_group(self) -> bool:
         """Give the volume's own files to the pod's fsGroup; whether there is one and this process may."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from k8snb.apimachinery.meta import Object, is_deleting
-from k8snb.cri import ContainerResources, RuntimeFailure
+from k8snb.cri import ContainerResources, Image, RuntimeFailure
 from k8snb.kubelet.actions import PodState, is_terminal
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.status import Waiting
@@ -26,13 +26,14 @@ class Worker:
     busy: int = 0  # pieces of runtime work under way
     pulling: int = 0  # looks for images, which a pod that is being deleted does not wait for
     round: int = 0
+    sleeps: bool = False  # a container's hook after its start lets time pass
     grace: float = 0.0  # seconds granted to the containers that are being stopped; 0 while none is
     most_grace: float | None = None  # seconds that the containers get at most, where the node cannot wait
     gone: bool = False
     is_admitted: bool = False  # the node has looked whether it can take the pod
     is_static: bool = False  # the pod is the node's own: in the apiserver there is at most its mirror
     mirror: Object | None = None
-    images: set[str] = field(default_factory=set)  # containers whose image has been seen to for the next start
+    images: dict[str, Image] = field(default_factory=dict)  # by container: what has been seen to for its next start
     waiting: dict[str, Waiting] = field(default_factory=dict)
     crashes: dict[str, Backoff] = field(default_factory=dict)
     pulls: dict[str, Backoff] = field(default_factory=dict)
@@ -51,6 +52,10 @@ class Worker:
         self.busy += step
         if not self.busy:
             self.grace = 0.0
+
+    def give_up(self) -> None:
+        """What is under way counts no more."""
+        self.busy, self.round, self.sleeps = 0, self.round + 1, False
 
     @property
     def is_busy(self) -> bool:

@@ -2,8 +2,8 @@
 
 Interface: `build(directory) -> Built`, the objects in the order in which they are applied; `KustomizeError`.
 The rule not to break: nothing is left out in silence: a field that is not carried out is refused by its name.
-Source: `kubernetes-sigs/kustomize` 5.6, which kubectl 1.33 has in it. Real kustomize also fetches remote bases, runs
-plug-ins and inflates Helm charts.
+Source: `kubernetes-sigs/kustomize` 5.6, which kubectl 1.33 has in it. Real kustomize also runs plug-ins and inflates
+Helm charts.
 """
 
 from k8snb.kustomize.build import Built, build

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from k8snb.apimachinery.meta import Object, annotations_of
-from k8snb.kustomize import generators, reading, references, replacements, transformers
+from k8snb.kustomize import generators, helm, reading, references, remote, replacements, transformers, variables
 from k8snb.kustomize.errors import KustomizeError
 from k8snb.kustomize.kustomization import NAMES, Kustomization, load
 from k8snb.kustomize.order import ordered
@@ -22,7 +22,6 @@ from k8snb.kustomize.resource import Resource, find
 from k8snb.kustomize.shapes import REPLACEMENT, check
 
 LOCAL = "config.kubernetes.io/local-config"
-_REMOTE = ("http://", "https://", "git@", "ssh://", "git::", "github.com/")
 
 
 @dataclass
@@ -33,18 +32,29 @@ class Built:
     warnings: list[str] = field(default_factory=list)
 
 
-def build(directory: str | Path) -> Built:
-    """The objects of the kustomization in a directory. Raises KustomizeError."""
+def build(directory: str | Path, *, restricted: bool = True, helm: bool = False) -> Built:
+    """The objects of the kustomization in a directory, or at the URL of a repository. Raises KustomizeError.
+
+    `restricted`: files have to be in or below the directories of their kustomizations. `helm` is what `--enable-helm`
+    says.
+    """
+    with remote.Clones() as clones:
+        builder = _Builder(clones, reading.Files(restricted), helm=helm)
+        return _built(builder, clones.directory(str(directory)) if remote.is_remote(str(directory)) else directory)
+
+
+def _built(builder: _Builder, directory: str | Path) -> Built:
     root = Path(directory).expanduser()
     if not root.is_dir():
         what = "is not a directory" if root.exists() else "no such file or directory"
         raise KustomizeError(f"evalsymlink failure on '{directory}' : lstat {root.absolute()}: {what}")
-    builder = _Builder()
     try:
         resources = builder.layer(root, [], [])
         _finish(resources)
+        unused = variables.substitute(resources, builder.variables)
     except RecursionError:
         raise KustomizeError(f"{directory}: something in it contains itself, or goes too deep") from None
+    builder.warnings += [f"well-defined vars that were never replaced: {','.join(unused)}"] if unused else []
     kept = [each for each in resources if LOCAL not in annotations_of(each.object)]
     options = load(root).map("sortOptions")
     return Built([each.object for each in ordered(kept, options)], builder.warnings)
@@ -61,8 +71,10 @@ def _finish(resources: Sequence[Resource]) -> None:
 class _Builder:
     """One build, over all of its layers."""
 
-    def __init__(self) -> None:
+    def __init__(self, clones: remote.Clones, files: reading.Files, *, helm: bool) -> None:
         self.warnings: list[str] = []
+        self.variables: list[variables.Variable] = []
+        self._clones, self._files, self._helm = clones, files, helm
 
     def layer(self, root: Path, above: Sequence[Path], given: Sequence[Resource]) -> list[Resource]:
         """One kustomization; `above` are those that ask for it, `given` what a component changes."""
@@ -70,16 +82,23 @@ class _Builder:
         if here in above:
             path = " -> ".join(str(each) for each in (*above, here))
             raise KustomizeError(f"cycle detected: candidate root '{here}' contains itself: {path}")
+        clone = self._clones.around(above[-1]) if above else None
+        if clone is not None and self._clones.around(here) is None:
+            rule = "bases in kustomizations found in cloned git repos must be within the repo"
+            raise KustomizeError(f"security; {rule}, but base '{here}' is outside '{clone}'")
         kustomization = load(root)
+        helm.check(kustomization, enabled=self._helm)
         self._check_kind(kustomization, bool(given) or kustomization.text("kind") == "Component", above)
         self.warnings += kustomization.warnings
         resources = list(given)
         for name in kustomization.rows("resources", "bases"):
             _add(resources, self._resource(kustomization, name, [*above, here]))
-        _generate(kustomization, resources)
+        _generate(kustomization, resources, self._files)
         for name in kustomization.rows("components"):
             resources = self._component(kustomization, name, [*above, here], resources)
-        return _transformed(kustomization, resources)
+        transformed = _transformed(kustomization, resources, self._files)
+        variables.merge(self.variables, variables.declared(kustomization.rows("vars")))
+        return transformed
 
     def _check_kind(self, kustomization: Kustomization, is_component: bool, above: Sequence[Path]) -> None:
         if kustomization.text("kind") == "Component" and not above:
@@ -89,9 +108,9 @@ class _Builder:
 
     def _resource(self, kustomization: Kustomization, name: str, above: Sequence[Path]) -> list[Resource]:
         """A file of objects, or the objects of another kustomization."""
-        if name.startswith(_REMOTE):
-            raise KustomizeError(f"resources: {name}: remote resources: not implemented by k8snb; download it first")
-        path = kustomization.root / name
+        if remote.is_file(name):
+            return [Resource(obj) for obj in _parsed(remote.fetch(name).decode(errors="replace"), name)]
+        path = self._clones.directory(name) if remote.is_remote(name) else kustomization.root / name
         if path.is_dir():
             if load(path).text("kind") == "Component":
                 raise KustomizeError(f"expected kind != 'Component' for path '{name}'")
@@ -100,14 +119,15 @@ class _Builder:
             whole = path.absolute()
             raise KustomizeError(f"accumulating resources: accumulating resources from '{name}': evalsymlink failure "
                                  f"on '{whole}' : lstat {whole}: no such file or directory")  # fmt: skip
-        return [Resource(obj) for obj in _objects(path, kustomization.root)]
+        if path.name in NAMES:
+            raise KustomizeError(f"resources: {path.name} is a kustomization: name its directory instead")
+        text = self._files.read(path, kustomization.root).decode(errors="replace")
+        return [Resource(obj) for obj in _parsed(text, str(path))]
 
     def _component(
         self, kustomization: Kustomization, name: str, above: Sequence[Path], resources: list[Resource]
     ) -> list[Resource]:
-        path = kustomization.root / name
-        if name.startswith(_REMOTE):
-            raise KustomizeError(f"components: {name}: remote components: not implemented by k8snb; download it first")
+        path = self._clones.directory(name) if remote.is_remote(name) else kustomization.root / name
         if not path.is_dir():
             raise KustomizeError(f"accumulating components: '{path}' is no directory with a kustomization")
         if load(path).text("kind") != "Component":
@@ -119,22 +139,21 @@ class _Builder:
 # resources
 
 
-def _objects(path: Path, root: Path) -> list[Object]:
+def _parsed(text: str, source: str) -> list[Object]:
     """The objects of a file; those of a List one by one."""
-    if path.name in NAMES:
-        raise KustomizeError(f"resources: {path.name} is a kustomization: name its directory instead")
+    name = source.rpartition("/")[2]
     found: list[Object] = []
-    for value in reading.read(reading.read_file(path, root).decode(errors="replace"), str(path)):
+    for value in reading.read(text, source):
         if not isinstance(value, dict):
-            raise KustomizeError(f"{path.name}: an object is a map with apiVersion, kind and metadata")
+            raise KustomizeError(f"{name}: an object is a map with apiVersion, kind and metadata")
         items = value.get("items") if str(value.get("kind", "")).endswith("List") else None
         found += items if isinstance(items, list) else [value]
     for obj in found:
-        _check_shape(obj, path.name)
+        _check_shape(obj, name)
         if not obj.get("kind"):
-            raise KustomizeError(f"missing Resource metadata: {path.name}: kind is not set")
+            raise KustomizeError(f"missing Resource metadata: {name}: kind is not set")
         if not (obj.get("metadata") or {}).get("name"):
-            raise KustomizeError(f"missing metadata.name in object {obj.get('kind')} of {path.name}")
+            raise KustomizeError(f"missing metadata.name in object {obj.get('kind')} of {name}")
     return found
 
 
@@ -158,11 +177,11 @@ def _add(resources: list[Resource], more: Sequence[Resource]) -> None:
         resources.append(resource)
 
 
-def _generate(kustomization: Kustomization, resources: list[Resource]) -> None:
+def _generate(kustomization: Kustomization, resources: list[Resource], files: reading.Files) -> None:
     common = kustomization.map("generatorOptions")
     for sort, field_name in (("ConfigMap", "configMapGenerator"), ("Secret", "secretGenerator")):
         for row in kustomization.rows(field_name):
-            _absorb(resources, generators.generated(sort, row, kustomization.root, _options(common, row)))
+            _absorb(resources, generators.generated(sort, row, files.below(kustomization.root), _options(common, row)))
 
 
 def _options(common: Mapping[str, Any], row: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -199,16 +218,16 @@ def _absorb(resources: list[Resource], fresh: Resource) -> None:
 # transformers
 
 
-def _transformed(kustomization: Kustomization, resources: list[Resource]) -> list[Resource]:
+def _transformed(kustomization: Kustomization, resources: list[Resource], files: reading.Files) -> list[Resource]:
     for row in kustomization.rows("patchesStrategicMerge"):
-        resources = patched(resources, _merge_patch(kustomization, row))
+        resources = patched(resources, _merge_patch(kustomization, row, files))
     for row in kustomization.rows("patches"):
-        resources = patched(resources, _patch(kustomization, row))
+        resources = patched(resources, _patch(kustomization, row, files))
     _name(kustomization, resources)
     _mark(kustomization, resources)
     for row in kustomization.rows("patchesJson6902"):
-        resources = patched(resources, _patch(kustomization, row))
-    _set_values(kustomization, resources)
+        resources = patched(resources, _patch(kustomization, row, files))
+    _set_values(kustomization, resources, files)
     return resources
 
 
@@ -227,33 +246,33 @@ def _mark(kustomization: Kustomization, resources: Sequence[Resource]) -> None:
     transformers.annotated(resources, kustomization.map("commonAnnotations"))
 
 
-def _set_values(kustomization: Kustomization, resources: Sequence[Resource]) -> None:
+def _set_values(kustomization: Kustomization, resources: Sequence[Resource], files: reading.Files) -> None:
     for row in kustomization.rows("replicas"):
         transformers.scaled(resources, str(row.get("name")), int(row.get("count") or 0))
     for row in kustomization.rows("images"):
         transformers.imaged(resources, row)
     for row in kustomization.rows("replacements"):
-        for each in _replacement_rows(kustomization, row):
+        for each in _replacement_rows(kustomization, row, files):
             replacements.replaced(resources, each)
 
 
-def _merge_patch(kustomization: Kustomization, row: str) -> Patch:
+def _merge_patch(kustomization: Kustomization, row: str, files: reading.Files) -> Patch:
     """An entry of `patchesStrategicMerge`: a file's name, or the patch itself."""
     path = kustomization.root / row if "\n" not in row else None
-    text = reading.read_file(path, kustomization.root).decode() if path is not None and path.exists() else row
+    text = files.read(path, kustomization.root).decode() if path is not None and path.exists() else row
     values = reading.read(text, row if path is not None else "patchesStrategicMerge")
     if not values or not all(isinstance(value, dict) for value in values):
         raise KustomizeError(f"patchesStrategicMerge: {row.splitlines()[0]}: no such file, and no patch")
     return Patch(values)
 
 
-def _patch(kustomization: Kustomization, row: Mapping[str, Any]) -> Patch:
+def _patch(kustomization: Kustomization, row: Mapping[str, Any], files: reading.Files) -> Patch:
     """An entry of `patches`: a strategic merge, or the operations of a JSON patch."""
     path, text = row.get("path"), row.get("patch")
     if bool(path) == bool(text):
         what = "must specify one of patch and path" if not path else "patch and path can't be set at the same time"
         raise KustomizeError(f"{what} in a patch")
-    text = str(text) if text else reading.read_file(kustomization.root / str(path), kustomization.root).decode()
+    text = str(text) if text else files.read(kustomization.root / str(path), kustomization.root).decode()
     values = reading.read(text, str(path or "patch"))
     target, options = row.get("target"), row.get("options")
     if len(values) == 1 and isinstance(values[0], list):
@@ -265,11 +284,11 @@ def _patch(kustomization: Kustomization, row: Mapping[str, Any]) -> Patch:
     return Patch(values, target=target, options=options)
 
 
-def _replacement_rows(kustomization: Kustomization, row: Mapping[str, Any]) -> list[Any]:
+def _replacement_rows(kustomization: Kustomization, row: Mapping[str, Any], files: reading.Files) -> list[Any]:
     if not row.get("path"):
         return [row]
     path = kustomization.root / str(row["path"])
-    values = reading.read(reading.read_file(path, kustomization.root).decode(), str(path))
+    values = reading.read(files.read(path, kustomization.root).decode(), str(path))
     rows = [each for value in values for each in (value if isinstance(value, list) else [value])]
     check("replacements", rows, [REPLACEMENT])
     return rows

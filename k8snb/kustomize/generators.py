@@ -16,7 +16,7 @@ from typing import Any
 
 from k8snb.apimachinery.meta import Object
 from k8snb.kustomize.errors import KustomizeError
-from k8snb.kustomize.reading import read_file
+from k8snb.kustomize.reading import Read
 from k8snb.kustomize.resource import Resource
 
 BEHAVIORS = ("create", "replace", "merge")
@@ -39,7 +39,7 @@ def content_hash(obj: Object, name: str = "") -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:10].translate(_DIGITS)
 
 
-def generated(sort: str, row: Mapping[str, Any], root: Path, options: Mapping[str, Any]) -> Resource:
+def generated(sort: str, row: Mapping[str, Any], read: Read, options: Mapping[str, Any]) -> Resource:
     """The ConfigMap or Secret of one row; `options` are those of the row over `generatorOptions`."""
     name = row.get("name")
     if not name:
@@ -52,15 +52,15 @@ def generated(sort: str, row: Mapping[str, Any], root: Path, options: Mapping[st
     for what in ("labels", "annotations"):
         metadata |= {what: dict(options[what])} if options.get(what) else {}
     obj: Object = {"apiVersion": "v1", "kind": sort, "metadata": metadata}
-    obj |= _secret(row, root) if sort == "Secret" else _config_map(row, root)
+    obj |= _secret(row, read) if sort == "Secret" else _config_map(row, read)
     obj |= {"immutable": True} if options.get("immutable") else {}
     return Resource(obj, needs_hash=not options.get("disableNameSuffixHash"), behavior=behavior)
 
 
-def _config_map(row: Mapping[str, Any], root: Path) -> Object:
+def _config_map(row: Mapping[str, Any], read: Read) -> Object:
     data: dict[str, str] = {}
     binary: dict[str, str] = {}
-    for key, content in _pairs(row, root):
+    for key, content in _pairs(row, read):
         try:
             data[key] = content.decode()
         except UnicodeDecodeError:
@@ -68,8 +68,8 @@ def _config_map(row: Mapping[str, Any], root: Path) -> Object:
     return ({"data": data} if data else {}) | ({"binaryData": binary} if binary else {})
 
 
-def _secret(row: Mapping[str, Any], root: Path) -> Object:
-    data = {key: _base64(content) for key, content in _pairs(row, root)}
+def _secret(row: Mapping[str, Any], read: Read) -> Object:
+    data = {key: _base64(content) for key, content in _pairs(row, read)}
     return {"type": row.get("type") or "Opaque", "data": data}
 
 
@@ -81,10 +81,10 @@ def _base64(content: bytes) -> str:
     return "".join(f"{text[place : place + _LINE]}\n" for place in range(0, len(text), _LINE))
 
 
-def _pairs(row: Mapping[str, Any], root: Path) -> Iterator[tuple[str, bytes]]:
+def _pairs(row: Mapping[str, Any], read: Read) -> Iterator[tuple[str, bytes]]:
     """The keys and their contents. Raises KustomizeError for a key that comes twice."""
     seen: set[str] = set()
-    for key, content in (*_from_envs(row, root), *_from_literals(row), *_from_files(row, root)):
+    for key, content in (*_from_envs(row, read), *_from_literals(row), *_from_files(row, read)):
         if key in seen:
             raise KustomizeError(f"{row.get('name')} illegally repeats the key `{key}`")
         seen.add(key)
@@ -103,18 +103,18 @@ def _from_literals(row: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
         yield key, value.encode()
 
 
-def _from_files(row: Mapping[str, Any], root: Path) -> Iterator[tuple[str, bytes]]:
+def _from_files(row: Mapping[str, Any], read: Read) -> Iterator[tuple[str, bytes]]:
     for entry in row.get("files") or ():
         key, equals, name = str(entry).rpartition("=")
         if equals and (not key or not name):
             raise KustomizeError(f"key name or file path is missing in {entry}: expected [key=]path")
-        yield key or Path(name).name, read_file(root / name, root)
+        yield key or Path(name).name, read(name)
 
 
-def _from_envs(row: Mapping[str, Any], root: Path) -> Iterator[tuple[str, bytes]]:
+def _from_envs(row: Mapping[str, Any], read: Read) -> Iterator[tuple[str, bytes]]:
     names = [*(row.get("envs") or ()), *([row["env"]] if row.get("env") else ())]
     for name in names:
-        text = read_file(root / name, root).decode("utf-8-sig")
+        text = read(name).decode("utf-8-sig")
         for line in text.splitlines():
             line = line.lstrip()
             if not line or line.startswith("#"):

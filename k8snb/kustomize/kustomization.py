@@ -18,10 +18,10 @@ from k8snb.kustomize.errors import KustomizeError
 from k8snb.kustomize.shapes import SHAPES, check
 
 NAMES = ("kustomization.yaml", "kustomization.yml", "Kustomization")
-MISSING = ("buildMetadata", "configurations", "crds", "generators", "helmCharts", "helmChartInflationGenerator",
-           "helmGlobals", "imageTags", "inventory", "openapi", "transformers", "validators", "vars")  # fmt: skip
+MISSING = ("buildMetadata", "configurations", "crds", "generators", "imageTags", "inventory", "openapi", "transformers",
+           "validators")  # fmt: skip
 _INSTEAD = {"commonLabels": "labels", "bases": "resources", "patchesStrategicMerge": "patches",
-            "patchesJson6902": "patches"}  # fmt: skip
+            "patchesJson6902": "patches", "vars": "replacements"}  # fmt: skip
 
 
 @dataclass
@@ -63,8 +63,9 @@ def load(directory: Path) -> Kustomization:
 
 
 def _deprecated(name: str) -> str:
-    return (f"'{name}' is deprecated. Please use '{_INSTEAD[name]}' instead. Run 'kustomize edit fix' to update your "
-            "Kustomization automatically.")  # fmt: skip
+    trying = "[EXPERIMENTAL] " if name == "vars" else ""
+    way_out = f"{trying}Run 'kustomize edit fix' to update your Kustomization automatically."
+    return f"'{name}' is deprecated. Please use '{_INSTEAD[name]}' instead. {way_out}"
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """kustomize, reading: YAML documents as the values that kustomize sees in them.
 
-Interface: `read(text, source)`, plain values; `read_file(path, root)`, a file's text.
+Interface: `read(text, source)`, plain values; `Files`, which reads files as far as that is allowed.
 The rule not to break: a value is read as kustomize reads resources, which is YAML 1.2 with the numbers of 1.1: `yes` is
 a word, `0o10` and `010` are 8.
 Source: `kyaml/yaml` in the kustomize repository (go.yaml.in/yaml/v3).
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,26 @@ def read(text: str, source: str) -> list[Any]:
         raise KustomizeError(f"MalformedYAMLError: yaml: {line}{problem} in File: {source}") from None
 
 
-def read_file(path: Path, root: Path) -> bytes:
-    """What is in a file of a kustomization. Raises KustomizeError for one outside of its directory."""
-    whole = path.resolve()
-    if not whole.is_relative_to(root.resolve()):
-        raise KustomizeError(f"security; file '{whole}' is not in or below '{root.resolve()}'")
-    try:
-        return whole.read_bytes()
-    except OSError as error:
-        why = str(error.strerror).lower()
-        raise KustomizeError(f"evalsymlink failure on '{whole}' : lstat {whole}: {why}") from None
+Read = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of kustomizations; unless `restricted` is off, those in or below their own directories alone."""
+
+    restricted: bool = True
+
+    def below(self, root: Path) -> Read:
+        """How a kustomization's directory reads the files that it names."""
+        return lambda name: self.read(root / name, root)
+
+    def read(self, path: Path, root: Path) -> bytes:
+        """What is in a file. Raises KustomizeError, also for one that may not be read."""
+        whole = path.resolve()
+        if self.restricted and not whole.is_relative_to(root.resolve()):
+            raise KustomizeError(f"security; file '{whole}' is not in or below '{root.resolve()}'")
+        try:
+            return whole.read_bytes()
+        except OSError as error:
+            why = str(error.strerror).lower()
+            raise KustomizeError(f"evalsymlink failure on '{whole}' : lstat {whole}: {why}") from None

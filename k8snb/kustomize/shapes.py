@@ -45,6 +45,9 @@ SHAPES: Mapping[str, Shape] = {
     "secretGenerator": [{**_GENERATOR, "type": str}],
     "generatorOptions": _OPTIONS,
     "replacements": [REPLACEMENT],
+    "vars": [{"name": str, "objref": {**_NAMES, "apiVersion": str}, "fieldref": {"fieldpath": str, "fieldPath": str}}],
+    **{name: [dict] for name in ("helmCharts", "helmChartInflationGenerator")},
+    "helmGlobals": dict,
     "sortOptions": {"order": str, "legacySortOptions": {"orderFirst": [str], "orderLast": [str]}},
 }
 _WORDS = {str: "a text", int: "a whole number", bool: "true or false", dict: "a map"}

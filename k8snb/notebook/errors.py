@@ -3,13 +3,15 @@
 Interface: `readable(cell)`, a context in which a magic runs; `usage_error(text)`.
 The rule not to break: an error of the user's never shows a traceback of ours; an error of ours always shows it, and
 says whose it is.
-IPython prints a `UsageError` without a traceback, but only this very class and none derived from it: hence a factory.
+IPython prints a `UsageError` behind that very word, which says "error" a second time; an exception that brings its own
+traceback is printed as it says, and its one line is all that it brings.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from IPython.core.error import UsageError
@@ -26,9 +28,17 @@ _PLACE = re.compile(r"\(line (\d+)\)")
 _OTHER = re.compile(r"(?<=already set at line )\d+")
 
 
+class CellError(UsageError):
+    """What went wrong in a cell, in words; there is no more to show than these."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the place of a traceback."""
+        return [str(self)]
+
+
 def usage_error(text: str) -> UsageError:
     """An error that IPython shows as this text alone."""
-    return UsageError(text.strip())
+    return CellError(text.strip())
 
 
 @contextmanager
@@ -39,6 +49,7 @@ def readable(cell: str | None = None) -> Iterator[None]:
     except UsageError:
         raise
     except KubectlError as error:
+        tell(error.log)
         raise usage_error(explain(error, cell)) from None
     except ApiError as error:
         raise usage_error(_refusal(error)) from None
@@ -47,6 +58,11 @@ def readable(cell: str | None = None) -> Iterator[None]:
     except Exception as error:
         error.add_note(OURS)
         raise
+
+
+def tell(log: Sequence[str]) -> None:
+    """What `-v` tells goes where kubectl writes it, beside the answer."""
+    sys.stderr.write("".join(f"{line}\n" for line in log))
 
 
 def explain(error: KubectlError, cell: str | None) -> str:

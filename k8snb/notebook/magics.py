@@ -19,10 +19,10 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kstory, live, terminal
+from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kproxy, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
-from k8snb.notebook.errors import readable
+from k8snb.notebook.errors import readable, tell
 from k8snb.notebook.expansion import fill, split
 from k8snb.notebook.forwarded import Forwarded
 from k8snb.notebook.results import Result
@@ -65,7 +65,8 @@ class KubernetesMagics(Magics):
         return self._magic(lambda words, cell: Result(contexts.namespace(self.clusters.current, words)), about)
 
     def _kdraw(self) -> Magic:
-        return self._magic(lambda words, cell: kdraw.draw(self.clusters.current, words), _about(kdraw.COMMAND))
+        draw = kdraw.draw
+        return self._magic(lambda words, cell: draw(self.clusters.current, words), _about(kdraw.COMMAND), files=True)
 
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
@@ -75,15 +76,18 @@ class KubernetesMagics(Magics):
         acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
         return self._magic(lambda words, cell: acts[name](self.clusters, words), bookkeeping.about(name))
 
-    def _magic(self, act: Callable[[list[str], str | None], Any], doc: str) -> Magic:
-        """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line."""
+    def _magic(self, act: Callable[[list[str], str | None], Any], doc: str, *, files: bool = False) -> Magic:
+        """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line.
+
+        With `files`, `--out` may also name a file, which `act` writes.
+        """
 
         @no_var_expand
         @output_can_be_silenced
         def magic(line: str, cell: str | None = None) -> Any:
             with readable(cell):
                 words, body, filled = self._read(line, cell)
-                words, name = taken_name(words, is_cell=cell is not None)
+                words, name = taken_name(words, is_cell=cell is not None, files=files)
                 return self._kept(self._with_remarks(act(words, body), filled), name)
 
         magic.__doc__ = doc
@@ -96,6 +100,8 @@ class KubernetesMagics(Magics):
         verb = [] if name == "kubectl" else [self._verbs[name]]
 
         def complete(words: list[str]) -> Sequence[str]:
+            if kproxy.offers([*verb, *words]):
+                return kproxy.complete(self.clusters.current, [*verb, *words][1:])
             if klogs.asks_for_all([*verb, *words]):
                 return klogs.complete(self.clusters.current, words)
             return self.clusters.current.kubectl.complete([*verb, *words])
@@ -150,6 +156,8 @@ class KubernetesMagics(Magics):
         cluster, kubectl = self.clusters.contexts.kubectl_for(words)
         if klogs.asks_for_all(words):
             return klogs.search(cluster, words)
+        if kproxy.is_meant(words):
+            return kproxy.show(cluster, words)
         if _edits(words) and getattr(self.shell, "kernel", None) is not None:
             return Editor(kubectl.draft(_with_body(words, cell), stdin=cell))
         ending = live.Ending()
@@ -158,6 +166,7 @@ class KubernetesMagics(Magics):
             ending.blocking = "logs" in words[:3]
             words = _with_events(words)
         answer = kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
+        tell(answer.log)
         if isinstance(answer, Dialogue):
             return terminal.converse(answer)
         if isinstance(answer, Stream):
@@ -179,10 +188,11 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
 }
 
 
-def taken_name(words: list[str], *, is_cell: bool) -> tuple[list[str], str]:
+def taken_name(words: list[str], *, is_cell: bool, files: bool = False) -> tuple[list[str], str]:
     """The words without `--out NAME`, or without `NAME <<` at the end of a cell magic's line, and the name.
 
-    Raises KubectlError for a name that Python does not allow.
+    With `files`, a name with a dot or a slash in it is one of a file, and stays. Raises KubectlError for a name that
+    Python does not allow.
     """
     plain, name = _before_dashes(words), None
     rest = words[len(plain) :]
@@ -192,6 +202,8 @@ def taken_name(words: list[str], *, is_cell: bool) -> tuple[list[str], str]:
         if word == OUT or word.startswith(f"{OUT}="):
             has_value = "=" in word
             name = word.partition("=")[2] if has_value else (plain[place + 1 : place + 2] or [""])[0]
+            if files and {".", "/"} & {*name}:
+                return words, ""
             plain = plain[:place] + plain[place + (1 if has_value else 2) :]
             break
     if name is not None and (not name.isidentifier() or keyword.iskeyword(name)):

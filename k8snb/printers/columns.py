@@ -44,10 +44,18 @@ def table(kind: Kind, objects: Sequence[Object], now: float) -> Table:
     """The objects as kubectl's table for their kind."""
     if kind.custom is not None and kind.custom.columns:
         return custom.table(kind, objects, now)
-    printer = PRINTERS.get((kind.group, kind.kind), DEFAULT)
+    return _printed(PRINTERS.get((kind.group, kind.kind), DEFAULT), kind, objects, now)
+
+
+def _printed(printer: Printer, kind: Kind, objects: Sequence[Object], now: float) -> Table:
     columns = tuple(_column(word) for word in printer.columns.split())
     rows = tuple(Row(tuple(printer.cells(obj, now)), obj) for obj in objects)
     return Table(columns=columns, rows=rows, kind=kind.kind)
+
+
+def plain_table(kind: Kind, objects: Sequence[Object], now: float) -> Table:
+    """Name and age alone, which is all that a kubectl knows of objects that no server has printed for it."""
+    return _printed(DEFAULT, kind, objects, now)
 
 
 def _column(word: str) -> Column:

@@ -6,6 +6,7 @@ not exist. Source: RFC 1035. A real container has the C library do this.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 
@@ -33,6 +34,7 @@ def reverse_name(address: str) -> str:
 def _exchange(server: tuple[str, int], packet: bytes, identity: bytes) -> bytes:
     with socket(AF_INET, SOCK_DGRAM) as channel:
         channel.settimeout(TIMEOUT)
+        _speak_from_pod(channel, server)
         channel.connect(server)
         for _ in range(ATTEMPTS):
             channel.send(packet)
@@ -43,6 +45,14 @@ def _exchange(server: tuple[str, int], packet: bytes, identity: bytes) -> bytes:
             if reply[:2] == identity:
                 return reply
     raise OSError(f"no answer from the name server at {server[0]}:{server[1]}")
+
+
+def _speak_from_pod(channel: socket, server: tuple[str, int]) -> None:
+    """Ask from the pod's own address, so that the name server knows who asks."""
+    own = os.environ.get("K8SNB_POD_IP", "")
+    if own and server[0].startswith("127."):
+        with contextlib.suppress(OSError):
+            channel.bind((own, 0))
 
 
 def _answers(reply: bytes) -> list[tuple[str, str]]:

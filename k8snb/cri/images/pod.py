@@ -3,7 +3,8 @@
 Interface: `listen` for servers; `resolve` and `connect` for clients; `root` for paths of the container.
 The rule not to break: the standard library only, and as little of it as will do: start-up time and memory are paid by
 every container. All it knows comes from the environment that the process runtime made:
-K8SNB_POD_IP, K8SNB_PORT_80=42080, K8SNB_DNS=ip:port, K8SNB_SEARCH, K8SNB_FORWARDS, K8SNB_POD_PORTS (files), K8SNB_ROOT.
+K8SNB_POD_IP, K8SNB_PORT_80=42080, K8SNB_DNS=ip:port, K8SNB_SEARCH, K8SNB_NDOTS, K8SNB_ROOT, and as files K8SNB_FORWARDS
+and K8SNB_POD_PORTS.
 In a real container the kernel's namespaces and /etc/resolv.conf say all this.
 """
 
@@ -20,7 +21,7 @@ from k8snb.cri.images import dns
 IP = os.environ.get("K8SNB_POD_IP", "127.0.0.1")
 NAME = os.environ.get("HOSTNAME", "localhost")
 TAG = os.environ.get("K8SNB_TAG", "latest")
-NDOTS = 5
+NDOTS = int(os.environ.get("K8SNB_NDOTS", "5"))
 
 _BIND_FAILURES = {
     errno.EADDRINUSE: "address already in use",
@@ -60,6 +61,8 @@ def resolve(name: str) -> list[str]:
         return [name]
     if name in ("localhost", NAME):
         return [IP if name == NAME else "127.0.0.1"]
+    if name in (own := _host_names()):
+        return [own[name]]
     server = dns_server()
     if server is None:
         return sorted({str(entry[4][0]) for entry in getaddrinfo(name, None, socket.AF_INET)})
@@ -68,6 +71,16 @@ def resolve(name: str) -> list[str]:
         if addresses:
             return addresses
     raise OSError(f"bad address '{name}'")
+
+
+def _host_names() -> dict[str, str]:
+    """The names in the pod's /etc/hosts; the first line that has one counts."""
+    try:
+        with open(root("/etc/hosts"), encoding="utf-8") as file:
+            lines = [line.partition("#")[0].split() for line in file]
+    except OSError:
+        return {}
+    return {name: words[0] for words in reversed(lines) for name in words[1:] if is_address(words[0])}
 
 
 def candidates(name: str) -> list[str]:
