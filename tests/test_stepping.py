@@ -238,8 +238,8 @@ def test_a_cluster_in_real_time_is_paused_stepped_hurried_and_run_to_a_condition
         live.pause()
         live.kubectl.run("run web --image=nginx")
         assert len(live.step(10)) == 10
-        live.speed = 50.0
-        assert live.run_until(lambda: "web" in str(live.client.items("pods", "default")), 60)
+        live.speed = 5.0
+        assert live.run_until(lambda: "web" in str(live.client.items("pods", "default")), 600)
         assert "pod/web is Ready" in clock(live, "until", "pod/web Ready", "--timeout=600s")
         assert live.pump.paused
         assert "goes on" in clock(live, "run") and not live.pump.paused
