@@ -247,6 +247,15 @@ def test_a_cluster_in_real_time_is_paused_stepped_hurried_and_run_to_a_condition
             live.speed = 0.0
 
 
+def test_a_condition_that_fails_is_its_writers_and_the_cluster_goes_on() -> None:
+    answers = iter([False])  # the second question, which the pump asks, has no answer
+
+    with Cluster(nodes=1, runtime="simulated", seed=1) as live:
+        with pytest.raises(StopIteration):
+            live.run_until(lambda: next(answers), 60)
+        assert live.pump.running and live.pump.failure is None
+
+
 def test_virtual_time_is_as_fast_as_can_be(cluster: Cluster) -> None:
     assert math.isinf(cluster.speed)
     assert "as fast as possible" in clock(cluster)
