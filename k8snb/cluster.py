@@ -792,7 +792,7 @@ class Cluster:
         """Let the cluster run until a condition holds, and pause it right after the step that made it true.
 
         Whether it came true within `timeout` seconds of the cluster's time; if not, a cluster that was paused is paused
-        again.
+        again. Raises what the condition raises.
         """
         if self.clock.virtual:
             with self.pump.lock:
@@ -804,13 +804,17 @@ class Cluster:
                 self.pump.paused = True
                 return True
             paused, self.pump.paused = self.pump.paused, False
-            self.pump.pause_when(until)
+            failures: list[Exception] = []
+            self.pump.pause_when(functools.partial(_holds, until, failures))
         try:
-            return self.pump.wait(lambda: self.pump.paused, timeout)
+            reached = self.pump.wait(lambda: self.pump.paused, timeout)
         finally:
             with self.pump.lock:
                 self.pump.pause_when(None)
                 self.pump.paused = self.pump.paused or paused
+        if failures:
+            raise failures[0]
+        return reached
 
     def story_scene(self) -> stage.Scene:
         """What a diagnosis of the cluster's objects may look at now."""
@@ -966,6 +970,15 @@ class Cluster:
 
     def _switch_on(self, spec: NodeSpec) -> None:
         self.machines.switch_on(spec, self.control_plane, self.host, self)
+
+
+def _holds(until: Callable[[], bool], failures: list[Exception]) -> bool:
+    """Somebody's own condition, asked in the pump: what it raises is theirs, and must not end the pump."""
+    try:
+        return until()
+    except Exception as failure:
+        failures.append(failure)
+        return True
 
 
 def _node_user(name: str) -> str:

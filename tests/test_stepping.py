@@ -238,13 +238,22 @@ def test_a_cluster_in_real_time_is_paused_stepped_hurried_and_run_to_a_condition
         live.pause()
         live.kubectl.run("run web --image=nginx")
         assert len(live.step(10)) == 10
-        live.speed = 50.0
-        assert live.run_until(lambda: "web" in str(live.client.items("pods", "default")), 60)
+        live.speed = 5.0
+        assert live.run_until(lambda: "web" in str(live.client.items("pods", "default")), 600)
         assert "pod/web is Ready" in clock(live, "until", "pod/web Ready", "--timeout=600s")
         assert live.pump.paused
         assert "goes on" in clock(live, "run") and not live.pump.paused
         with pytest.raises(ValueError, match="a speed is a number"):
             live.speed = 0.0
+
+
+def test_a_condition_that_fails_is_its_writers_and_the_cluster_goes_on() -> None:
+    answers = iter([False])  # the second question, which the pump asks, has no answer
+
+    with Cluster(nodes=1, runtime="simulated", seed=1) as live:
+        with pytest.raises(StopIteration):
+            live.run_until(lambda: next(answers), 60)
+        assert live.pump.running and live.pump.failure is None
 
 
 def test_virtual_time_is_as_fast_as_can_be(cluster: Cluster) -> None:
