@@ -68,7 +68,8 @@ def _print(output: Output) -> int:
 
 
 def _say(output: Output) -> None:
-    sys.stderr.write("".join(f"Warning: {said}\n" for said in output.warnings) + output.notices)
+    told = "".join(f"{line}\n" for line in output.log)
+    sys.stderr.write(told + "".join(f"Warning: {said}\n" for said in output.warnings) + output.notices)
     sys.stderr.flush()
     sys.stdout.write(output.on_stdout)
     sys.stdout.flush()
@@ -99,6 +100,6 @@ def _stay(forwarding: Forwarding | Proxy) -> None:
 def _fail(error: KubectlError) -> int:
     sys.stdout.write("".join(f"{line}\n" for line in error.applied))
     sys.stdout.flush()
-    warnings = "".join(f"Warning: {said}\n" for said in error.warnings)
+    warnings = "".join([*(f"{line}\n" for line in error.log), *(f"Warning: {said}\n" for said in error.warnings)])
     sys.stderr.write(f"{warnings}{error.on_stderr}\n")
     return error.exit_code

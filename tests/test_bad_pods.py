@@ -1,4 +1,5 @@
-"""Pods that go wrong: for each the container's reason, the pod's condition and the event that upstream gives.
+"""Pods that go wrong: for each the container's reason, the pod's condition and the event that upstream gives; and one
+that asks for all that a careful pod asks for, and goes well.
 
 Upstream's words: `pkg/kubelet/kuberuntime/kuberuntime_container.go`, `pkg/kubelet/images/image_manager.go`,
 `pkg/kubelet/events/event.go`, `pkg/kubelet/prober/prober.go`, `pkg/volume/*`, `pkg/scheduler/framework/plugins/*` and
@@ -15,9 +16,11 @@ from typing import Any
 
 import pytest
 
+from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import condition, get_path
 from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
+from k8snb.kubectl import KubectlError
 
 Object = dict[str, Any]
 NOT_READY = ("ContainersReady", "ContainersNotReady")
@@ -174,11 +177,46 @@ DECIDED_BY_THE_RUNTIME = [
 ]  # fmt: skip
 
 
+LOOK = """
+id -u; id -G; touch /etc/x 2>/dev/null || echo kept; echo written > /data/note; cat /data/note; grep foo /etc/hosts
+test -r /var/run/secrets/kubernetes.io/serviceaccount/token && echo token
+grep NoNewPrivs /proc/self/status; exec sleep 1000
+"""
+CAREFUL = {
+    "metadata": {"name": "careful"},
+    "spec": {
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 1000, "runAsGroup": 3000, "fsGroup": 2000,
+                            "seccompProfile": {"type": "RuntimeDefault"}},
+        "hostAliases": [{"ip": "10.1.2.3", "hostnames": ["foo.local"]}],
+        "volumes": [{"name": "data", "emptyDir": {}}],
+        "containers": [{
+            "name": "main", "image": "busybox", "imagePullPolicy": "IfNotPresent", "command": ["sh", "-c", LOOK],
+            "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+            "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                                "capabilities": {"drop": ["ALL"]}},
+        }],
+    },
+}  # fmt: skip
+
+
 def prepare(cluster: Cluster, rows: list[Bad]) -> None:
     for resource in ("configmaps", "secrets"):
         cluster.client.create(resource, {"metadata": {"name": "there"}}, "default")
-    for row in rows:
-        cluster.client.create("pods", row.pod(), "default")
+    for pod in [*(row.pod() for row in rows), CAREFUL]:
+        cluster.client.create("pods", pod, "default")
+
+
+def goes_well(cluster: Cluster) -> None:
+    def said() -> list[str]:
+        try:
+            return cluster.kubectl.run("logs careful").text.splitlines()
+        except KubectlError:
+            return []
+
+    assert cluster.wait(lambda: any("NoNewPrivs" in line for line in said()), 60), said()
+    lines = said()
+    assert lines[0] == "1000" and {"2000"} <= set(lines[1].split()) <= {"2000", "3000"}
+    assert {"kept", "written", "10.1.2.3\tfoo.local", "token", "NoNewPrivs:\t1"} <= set(lines)
 
 
 def named(rows: list[Bad]) -> Any:
@@ -247,3 +285,22 @@ def test_what_becomes_of_a_bad_pod_of_real_processes(process: Cluster, bad: Bad)
 @named(DECIDED_BY_THE_RUNTIME)
 def test_what_becomes_of_a_bad_pod_of_real_containers(docker: Cluster, bad: Bad) -> None:
     says(docker, bad)
+
+
+@pytest.mark.process
+def test_a_careful_pod_runs_as_processes(process: Cluster) -> None:
+    if process.runtime.support["runAsUser"]:
+        pytest.skip("optional: programs run as the notebook's own user here")
+    goes_well(process)
+
+
+@pytest.mark.docker
+def test_a_careful_pod_runs_in_containers(docker: Cluster) -> None:
+    goes_well(docker)
+
+
+@pytest.mark.docker
+def test_nobody_is_root_on_the_engine_s_machine_unless_the_owner_allows_it(docker: Cluster) -> None:
+    bad = Bad(name="almighty", container={"securityContext": {"privileged": True}})
+    with pytest.raises(ApiError, match="privileged: Forbidden: disallowed by cluster policy"):
+        docker.client.create("pods", bad.pod(), "default")

@@ -24,6 +24,7 @@ from k8snb.apimachinery.meta import condition
 from k8snb.client.client import JSON
 from k8snb.clock import VirtualClock
 from k8snb.cri import ContainerResources
+from k8snb.cri.process import ProcessRuntime
 from k8snb.kubelet.resizing import NOTHING, plan
 
 Object = dict[str, Any]
@@ -411,8 +412,8 @@ needs_kubectl = pytest.mark.skipif(not CHOSEN, reason="optional: no kubectl is i
 class Served:
     """A cluster of real processes, served, with a pod `web`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.cluster = Cluster("debugged", nodes=1, runtime="process")
+    def __init__(self, folder: Path, runtime: str | ProcessRuntime = "process") -> None:
+        self.cluster = Cluster("debugged", nodes=1, runtime=runtime)
         self.cluster.start()
         self.config = folder / "config"
         self.config.write_text(self.cluster.kubeconfig)
@@ -481,8 +482,17 @@ def test_kubectl_patches_a_pods_resources(served: Served, kubectl: Path) -> None
     assert status_of(served.pod(name))["restartCount"] == 0
 
 
+@pytest.fixture
+def unlimited(tmp_path: Path) -> Iterator[Served]:
+    """Where the kernel allows no cgroups."""
+    made = Served(tmp_path, ProcessRuntime("unlimited", cgroups=False))
+    yield made
+    made.cluster.delete()
+
+
 @pytest.mark.process
-def test_a_limit_that_processes_do_not_have_is_infeasible(served: Served) -> None:
+def test_a_limit_that_processes_do_not_have_is_infeasible(unlimited: Served) -> None:
+    served = unlimited
     served.run("limited", {"requests": {"cpu": "100m"}, "limits": {"cpu": "200m"}})
     patch = {"spec": {"containers": [{"name": "main", "resources": {"limits": {"cpu": "300m"}}}]}}
     served.cluster.client.patch("pods", "limited", patch, "default", subresource="resize")

@@ -18,6 +18,11 @@ CELLS = {
     "ready": "%kwait --for=condition=Available deployment/web --timeout=60s",
     "get": "%kget pods -l app=web -o wide",
     "draw": "%kdraw",
+    "nodes": "%kdraw nodes",
+    "network": "%kdraw network",
+    "components": "%kdraw components",
+    "storage": "%kdraw storage",
+    "rules": "%kproxy rules web",
     "select": "%kselect svc/web",
     "trace": "%ktrace deployment/web",
     "why": "%kwhy deployment/web",
@@ -27,6 +32,10 @@ WORDS = {
     "deployment": "deployment.apps/web created",
     "get": "Running",
     "draw": "routes to",
+    "nodes": "node-1",
+    "network": "web",
+    "components": "kube-scheduler",
+    "rules": "ClusterIP",
     "select": "app=web",
     "trace": "scheduler",
     "why": "web",
@@ -57,7 +66,7 @@ def test_no_cell_shows_a_traceback(page: Page, cell: str) -> None:
     assert "Traceback" not in page.output(number(cell)).inner_text()
 
 
-@pytest.mark.parametrize("cell", ["draw", "select", "trace"])
+@pytest.mark.parametrize("cell", ["draw", "nodes", "network", "components", "select", "trace"])
 def test_a_picture_fits_the_page(page: Page, cell: str) -> None:
     room = page.output(number(cell)).bounding_box()
     pictures = [found.bounding_box() for found in page.output(number(cell)).locator("svg, img").all()]

@@ -157,6 +157,7 @@ def test_selectors_narrow_a_list(kubectl: Kubectl, refused: Refused) -> None:
         ("get pod web", 'Error from server (NotFound): pods "web" not found'),
         ("get pods web svc/x", "there is no need to specify a resource type as a separate argument"),
         ("get -f nowhere.yaml", 'the path "nowhere.yaml" does not exist'),
+        ("kustomize --mount=x", "kubectl kustomize --mount: not implemented by k8snb: it is for plug-ins"),
     ],
 )
 def test_a_refusal_has_kubectls_words(refused: Refused, line: str, words: str) -> None:

@@ -42,6 +42,14 @@ def test_a_page_that_cannot_be_asked_deletes_nothing(kernel: Kernel) -> None:
     assert not kernel.run("%kget configmap kept").failed
 
 
+def test_what_v_tells_stands_beside_the_answer(kernel: Kernel) -> None:
+    answer = kernel.run("%kget nodes -v=6")
+    assert '"Response" verb="GET" url="/api/v1/nodes?limit=500" status="200 OK"' in answer.text("stderr")
+    assert "control-plane" in answer.data("text/plain")
+    answer = kernel.run("%kget pod nope -v=6")
+    assert 'status="404 Not Found"' in answer.text("stderr") and answer.error.startswith("Error from server (NotFound)")
+
+
 def test_a_terminal_is_asked_on_its_own_lines(tmp_path: Path) -> None:
     with Cluster("asked", nodes=1, runtime="simulated", seed=1) as cluster:
         cluster.kubectl.run("create configmap colours")

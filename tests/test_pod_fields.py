@@ -5,13 +5,17 @@ Upstream's rules are named at each law; all paths are of the kubernetes reposito
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from test_kubelet import Lab
 
 from k8snb.apimachinery.errors import ApiError
+from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.volume_ownership import give_to_group
 
 Object = dict[str, Any]
 
@@ -276,3 +280,102 @@ def test_a_privileged_container_is_refused_unless_it_is_allowed(
     assert f"{path}.containers[0].securityContext.privileged: Forbidden: disallowed by cluster" in refusal.value.message
     lab.server.allow_privileged = True
     lab.client.create(kind, body, "default")
+
+
+# its volumes' group
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="optional: it takes root to give files to a group")
+@pytest.mark.parametrize(("policy", "given"), [("Always", 2000), ("OnRootMismatch", 0)])
+def test_a_volume_belongs_to_the_pod_s_group_all_of_it_unless_its_root_speaks_for_the_rest(
+    tmp_path: Path, policy: str, given: int
+) -> None:
+    """`SetVolumeOwnership` and `skipPermissionChange` in pkg/volume/volume_linux.go."""
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "file").write_text("x")
+    (tmp_path / "dir" / "file").chmod(0o600)
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    os.chown(tmp_path, -1, 2000)
+    tmp_path.chmod(0o2770)
+    before = os.stat("/etc/hostname").st_gid
+    assert give_to_group(tmp_path, 2000, policy=policy) is (policy == "Always")
+    found = os.stat(tmp_path / "dir" / "file")
+    assert (found.st_gid, found.st_mode & 0o777) == (given, 0o660 if given else 0o600)
+    assert os.stat("/etc/hostname").st_gid == before
+    assert give_to_group(tmp_path, 3000, policy=policy)
+    assert os.stat(tmp_path / "dir" / "file").st_gid == 3000
+    assert os.stat(tmp_path / "dir").st_mode & 0o7777 == 0o2775 | 0o2000
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"hostPID": True, "shareProcessNamespace": True},
+         "spec.securityContext.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID"),
+        ({"securityContext": {"runAsUser": -1}},
+         "spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive"),
+        ({"securityContext": {"fsGroupChangePolicy": "Never"}},
+         'spec.securityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "Always", '
+         '"OnRootMismatch"'),
+        ({"securityContext": {"sysctls": [{"name": "Net", "value": "1"}]}},
+         'spec.securityContext.sysctls[0].name: Invalid value: "Net": must have at most 253 characters'),
+        ({"securityContext": {"seccompProfile": {"type": "Localhost"}}},
+         "spec.securityContext.seccompProfile.localhostProfile: Required value: must be set when seccomp type is"),
+        ({"hostAliases": [{"ip": "10.0.0", "hostnames": ["a"]}]},
+         'spec.hostAliases[0].ip: Invalid value: "10.0.0": must be a valid IP address, (e.g. 10.9.8.7 or'),
+        ({"subdomain": "a.b"}, 'spec.subdomain: Invalid value: "a.b": '),
+    ],
+)  # fmt: skip
+def test_what_no_node_could_make_sense_of_is_refused(lab: Lab, spec: Object, words: str) -> None:
+    """`ValidatePodSecurityContext` and its relatives in pkg/apis/core/validation/validation.go."""
+    with pytest.raises(ApiError) as refusal:
+        lab.run(image="nginx", **spec)
+    assert words in refusal.value.message
+
+
+@pytest.mark.parametrize(
+    ("container", "words"),
+    [
+        ({"securityContext": {"allowPrivilegeEscalation": False, "privileged": True}},
+         "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"),
+        ({"terminationMessagePolicy": "Never"},
+         'spec.containers[0].terminationMessagePolicy: Unsupported value: "Never": supported values: '
+         '"FallbackToLogsOnError", "File"'),
+        ({"env": [{"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "status.phase"}}}]},
+         'spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Unsupported value: "status.phase": supported values: '
+         '"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName"'),
+    ],
+)  # fmt: skip
+def test_what_no_container_could_be_is_refused(lab: Lab, container: Object, words: str) -> None:
+    with pytest.raises(ApiError) as refusal:
+        lab.run(image="nginx", container=container)
+    assert words in refusal.value.message
+
+
+# whom the kernel ends first
+
+
+@pytest.mark.parametrize(
+    ("resources", "score"),
+    [
+        ({}, 1000),
+        ({"limits": {"cpu": "1", "memory": "1Gi"}}, -997),
+        ({"requests": {"memory": "1Gi"}}, 750),
+        ({"requests": {"memory": "1Mi"}}, 999),
+        ({"requests": {"cpu": "1"}}, 999),
+        ({"requests": {"memory": "4Gi"}, "limits": {"memory": "5Gi"}}, 3),
+    ],
+)
+def test_the_class_of_a_pod_settles_when_the_kernel_ends_it(lab: Lab, resources: Object, score: int) -> None:
+    """`GetContainerOOMScoreAdjust` in pkg/kubelet/qos/policy.go; the node has 4Gi."""
+    lab.run(image="nginx", container={"resources": resources})
+    (config,) = [each.config for each in lab.runtime._containers.values()]
+    assert config.oom_score_adjust == score
+
+
+def test_a_clock_that_is_put_back_makes_nobody_wait_for_longer_than_twice() -> None:
+    backoff = Backoff()
+    backoff.failed(1_000_000.0)
+    assert backoff.seconds_left(1_000_004.0) == 6.0
+    assert backoff.seconds_left(500_000.0) == 10.0
+    assert backoff.seconds_left(500_010.0) == 0.0

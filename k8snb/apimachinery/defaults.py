@@ -1,6 +1,7 @@
 """Defaults: what the apiserver fills in where a manifest says nothing.
 
-Interface: `apply_defaults(kind, object)`; the object has passed `schema.Schema.decode`.
+Interface: `apply_defaults(kind, object)`, and `apply_status_defaults` for one with another status; the object has
+passed `schema.Schema.decode`.
 The rule not to break: a default is a row of `VALUES` or a function in `RULES`, by the type it belongs to; where that
 type occurs, the schema knows. Applying defaults twice changes nothing the second time.
 Real Kubernetes has the `SetDefaults_*` functions of `pkg/apis/*/v1/defaults.go`, and a few more in `pkg/registry`.
@@ -412,7 +413,9 @@ def apply_defaults(kind: Kind, obj: Object) -> Object:
 
 
 # the kinds whose status has defaults
-WITH_STATUS = frozenset({"namespaces", "nodes", "persistentvolumes", "persistentvolumeclaims", "services"})
+WITH_STATUS = frozenset(
+    {"customresourcedefinitions", "namespaces", "nodes", "persistentvolumeclaims", "persistentvolumes", "services"}
+)
 
 
 def apply_status_defaults(kind: Kind, obj: Object) -> Object:

@@ -11,6 +11,7 @@ import base64
 import builtins
 import json
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -357,7 +358,7 @@ class Registry:
             raise errors.invalid(kind, name_of(obj), found)
 
     def _origin(self, request: Request, sent: Object | None = None, managed: Managers | None = None) -> Origin:
-        verb = f"{request.verb} {request.subresource}" if request.subresource else request.verb
+        verb = sys.intern(f"{request.verb} {request.subresource}") if request.subresource else request.verb
         manager = request.options.get("fieldManager") or ""
         return Origin(request.user.name, verb, request.cause, self._clock.now(), manager, sent, managed)
 

@@ -8,6 +8,7 @@ Source: `pkg/registry/*/strategy.go`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path
@@ -88,10 +89,27 @@ def prepare_for_update(kind: Kind, obj: Object, old: Object) -> Object:
 
 def prepare_for_status(kind: Kind, obj: Object, old: Object) -> Object:
     """Take over the status and nothing else (for nodes also labels and annotations, as upstream)."""
-    prepared = {**old, "status": obj.get("status") or {}}
+    status = obj.get("status") or {}
+    if kind.custom is None:
+        status = _sharing(status, old.get("status") or {})
+    prepared = {**old, "status": status}
     if kind.builtin in KEEPS_STATUS:
         prepared["metadata"] = _server_metadata(obj, old)
     return prepared
+
+
+def _sharing(part: Any, old: Any) -> Any:
+    """A status, or a part of one, with the old one's own parts where it says the same: history keeps those once.
+
+    A schema has seen both, so that what is equal is of the same type.
+    """
+    if part == old:
+        return old
+    if type(part) is dict and type(old) is dict:
+        return {field: _sharing(inner, old.get(field)) for field, inner in part.items()}
+    if type(part) is list and type(old) is list:
+        return [_sharing(*pair) for pair in zip(part, [*old, *part[len(old) :]], strict=False)]
+    return part
 
 
 def prepare_for_ephemeral_containers(kind: Kind, obj: Object, old: Object) -> Object:

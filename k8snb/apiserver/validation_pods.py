@@ -14,13 +14,14 @@ from typing import Any
 from k8snb.apimachinery import names, quantity
 from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_FOUND, NOT_SUPPORTED, REQUIRED, FieldError
 from k8snb.apimachinery.meta import Object
-from k8snb.apiserver import validation_volumes
+from k8snb.apiserver import validation_security, validation_volumes
 from k8snb.apiserver.validation_storage import pod_claims
 
 Errors = Iterator[FieldError]
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+MESSAGE_POLICIES = ("FallbackToLogsOnError", "File")
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 PROTOCOLS = ("TCP", "UDP", "SCTP")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
@@ -49,7 +50,10 @@ def pod_spec(spec: Object, path: str) -> Errors:
             yield from container_spec(container, place, volumes, init=field == "initContainers")
     yield from _one_of(spec, path, "restartPolicy", RESTART_POLICIES)
     yield from _one_of(spec, path, "dnsPolicy", DNS_POLICIES)
+    yield from validation_security.pod_security_context(spec, path)
+    yield from validation_security.host_aliases(spec, path)
     yield from _complaints(f"{path}.hostname", spec.get("hostname"), names.dns_label)
+    yield from _complaints(f"{path}.subdomain", spec.get("subdomain"), names.dns_label)
     yield from _complaints(f"{path}.nodeName", spec.get("nodeName"), names.dns_subdomain)
     yield from _complaints(f"{path}.serviceAccountName", spec.get("serviceAccountName"), names.dns_subdomain)
     grace = spec.get("terminationGracePeriodSeconds")
@@ -80,6 +84,8 @@ def container_spec(container: Object, path: str, volumes: set[str], *, init: boo
     elif image != image.strip():
         yield FieldError(f"{path}.image", INVALID, image, "must not have leading or trailing whitespace")
     yield from _one_of(container, path, "imagePullPolicy", PULL_POLICIES)
+    yield from _one_of(container, path, "terminationMessagePolicy", MESSAGE_POLICIES)
+    yield from validation_security.container_security_context(container, path)
     yield from _ports(container.get("ports") or (), f"{path}.ports")
     for index, variable in enumerate(container.get("env") or ()):
         yield from _variable(variable, f"{path}.env[{index}]")

@@ -9,8 +9,9 @@ converter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import ClassVar
+import operator
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import ClassVar, NamedTuple
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import (
@@ -25,6 +26,7 @@ from k8snb.apimachinery.meta import (
     name_of,
     namespace_of,
     revision_of,
+    uid_of,
     with_condition,
 )
 from k8snb.apimachinery.selectors import Selector
@@ -34,6 +36,7 @@ from k8snb.client.controller import OWNER, Controller, owner_uids
 from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
+from k8snb.controllers.census import Census, Sort
 from k8snb.controllers.claim import claim, claimants, owned
 from k8snb.controllers.pods import (
     batch_period,
@@ -44,9 +47,18 @@ from k8snb.controllers.pods import (
     membership,
     readiness,
 )
-from k8snb.controllers.selecting import index_orphans, index_selectors
+from k8snb.controllers.selecting import index_orphans, index_selectors, orphans
 
 BURST = 500  # pods that one sync makes or deletes at most
+
+
+class Numbers(NamedTuple):
+    """How a set's active pods fare."""
+
+    replicas: int = 0
+    labelled: int = 0
+    ready: int = 0
+    available: int = 0
 
 
 class ReplicasController(Controller):
@@ -65,6 +77,7 @@ class ReplicasController(Controller):
         self.pods = informers.get("pods")
         self.pods.add_index(OWNER, owner_uids)
         index_orphans(self.pods)
+        self._census = Census(self.pods, self.kind)
         self.pods.on_change(self._pod_changed, owner_kind=self.kind)
 
     def selector_of(self, owner: Object) -> Selector:
@@ -100,19 +113,35 @@ class ReplicasController(Controller):
         )  # a status that has not come back by now may hide behind an older one: look again then
         if owner is None or not self.sees_own_writes(key):
             return
-        pods = [pod for pod in claim(self, key, owner, self.selector_of(owner), self.pods) if is_active(pod)]
-        failure = None if is_deleting(owner) else self._manage(key, owner, pods)
-        self._update_status(owner, pods, failure)
+        numbers = self._numbers(owner)
+        if numbers is None:
+            claimed = claim(self, key, owner, self.selector_of(owner), self.pods)
+            pods = [pod for pod in claimed if is_active(pod)]
+            numbers = count(owner, pods, self.clock.now())
+        else:
+            pods = []
+        failure = None if is_deleting(owner) else self._manage(key, owner, numbers.replicas, pods)
+        self._update_status(owner, numbers, failure)
         if failure is not None:
             raise failure
+
+    def _numbers(self, owner: Object) -> Numbers | None:
+        """How its pods fare, where nobody has to look at each: none to adopt, to release, to delete, or to wait for."""
+        selector, wanted = self.selector_of(owner), owner["spec"].get("replicas", 1)
+        if is_deleting(owner) or owner["spec"].get("minReadySeconds"):
+            return None
+        numbers = tally(owner, self._census.of(uid_of(owner)), selector)
+        if numbers is None or numbers.replicas > wanted or orphans(self.pods, namespace_of(owner), selector):
+            return None
+        return numbers
 
     def subject(self, key: str) -> Object | None:
         """None: a failure to make or delete pods has its own events."""
         return None
 
-    def _manage(self, key: str, owner: Object, pods: list[Object]) -> ApiError | None:
-        """Make the missing pods, or delete those too many. Returns the refusal that stopped it."""
-        missing = owner["spec"].get("replicas", 1) - len(pods)
+    def _manage(self, key: str, owner: Object, present: int, pods: list[Object]) -> ApiError | None:
+        """Make the missing pods, or delete those of `pods` that are too many. Returns the refusal that stopped it."""
+        missing = owner["spec"].get("replicas", 1) - present
         try:
             if missing > 0:
                 self._create(key, owner, min(missing, BURST))
@@ -157,9 +186,8 @@ class ReplicasController(Controller):
 
     # status
 
-    def _update_status(self, owner: Object, pods: list[Object], failure: ApiError | None) -> None:
-        now = self.clock.now()
-        status = new_status(owner, pods, failure, now)
+    def _update_status(self, owner: Object, numbers: Numbers, failure: ApiError | None) -> None:
+        status = new_status(owner, numbers, failure, self.clock.now())
         if status != (owner.get("status") or {}):
             written = self.client.update_status(self.resource, {**owner, "status": status})
             self._told[key_of(owner)] = revision_of(written)
@@ -220,21 +248,45 @@ def delete_exactly(client: Client, resource: str, obj: Object) -> Object:
     return client.delete(resource, name_of(obj), namespace_of(obj), preconditions=preconditions)
 
 
-def new_status(owner: Object, pods: list[Object], failure: ApiError | None, now: float) -> Object:
-    """The status of a set with these active pods; counts of nought are left out, as upstream does."""
-    labels = (get_path(owner, "spec.template.metadata.labels") or {}).items()
-    least = owner["spec"].get("minReadySeconds", 0)
-    ready = sum(map(is_ready, pods))
+def count(owner: Object, pods: list[Object], now: float) -> Numbers:
+    """How a set's active pods fare."""
+    labels = _template_labels(owner)
+    least, ready = owner["spec"].get("minReadySeconds", 0), sum(map(is_ready, pods))
+    labelled = sum(labels <= labels_of(pod).items() for pod in pods)
+    available = sum(is_available(pod, least, now) for pod in pods) if least else ready
+    return Numbers(len(pods), labelled, ready, available)
+
+
+def tally(owner: Object, census: Mapping[Sort, int], selector: Selector) -> Numbers | None:
+    """The same from the census; None where the selector does not pick them all."""
+    labels, numbers = _template_labels(owner), Numbers()
+    for sort, present in census.items():
+        if not selector.matches(dict(sort.labels)):
+            return None
+        if sort.active:
+            ready = present if sort.ready else 0
+            more = (present, present if labels <= sort.labels else 0, ready, ready)
+            numbers = Numbers(*map(operator.add, numbers, more))
+    return numbers
+
+
+def _template_labels(owner: Object) -> Set[tuple[str, str]]:
+    found: Object = get_path(owner, "spec.template.metadata.labels") or {}
+    return found.items()
+
+
+def new_status(owner: Object, numbers: Numbers, failure: ApiError | None, now: float) -> Object:
+    """The status of a set with so many active pods; counts of nought are left out, as upstream does."""
     counts = {
-        "fullyLabeledReplicas": sum(labels <= labels_of(pod).items() for pod in pods),
-        "readyReplicas": ready,
-        "availableReplicas": sum(is_available(pod, least, now) for pod in pods) if least else ready,
+        "fullyLabeledReplicas": numbers.labelled,
+        "readyReplicas": numbers.ready,
+        "availableReplicas": numbers.available,
         "observedGeneration": owner["metadata"].get("generation", 0),
     }
-    conditions = _conditions(owner, len(pods), failure, now)
+    conditions = _conditions(owner, numbers.replicas, failure, now)
     return {
-        "replicas": len(pods),
-        **{name: count for name, count in counts.items() if count},
+        "replicas": numbers.replicas,
+        **{name: number for name, number in counts.items() if number},
         **({"conditions": conditions} if conditions else {}),
     }
 

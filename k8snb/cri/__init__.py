@@ -112,6 +112,7 @@ class ContainerConfig:
     security: SecurityContext = NOTHING_SAID
     target: str = ""
     termination_log: str = ""
+    oom_score_adjust: int = 0  # from -1000 to 1000: whom the kernel ends first for want of memory
     log_size: int = MAX_SIZE  # bytes of its output after which a fresh file begins
     log_files: int = MAX_FILES  # that are kept
 

@@ -79,6 +79,7 @@ def _host_config(api: Any, config: ContainerConfig, sandbox: PodSandboxConfig, s
         ipc_mode="host" if sandbox.host_ipc else joined,
         pid_mode=f"container:{config.target}" if config.target else processes,
         mounts=mounts,
+        oom_score_adj=config.oom_score_adjust or None,
         log_config=docker.types.LogConfig(
             type="json-file", config={"max-size": str(config.log_size), "max-file": str(config.log_files)}
         ),

@@ -32,14 +32,17 @@ PREFIX = "io.k8snb."
 CLUSTER, RUN, OWNER, NODE, SORT = (PREFIX + word for word in ("cluster", "run", "owner", "node", "sort"))
 POD_NAME, POD_NAMESPACE, POD_UID, POD_IP = (PREFIX + "pod." + word for word in ("name", "namespace", "uid", "ip"))
 CONTAINER, ATTEMPT, SANDBOX, IMAGE = (PREFIX + word for word in ("container", "attempt", "sandbox", "image"))
+HOST_PID, HOST_IPC = (PREFIX + "pod.host-" + word for word in ("pid", "ipc"))
 _PERIOD = 100_000  # microseconds in which a cpu quota counts
 SHARES = 1024  # of a processor, for one core that is requested
 _STATES = {"created": CREATED, "running": RUNNING, "paused": RUNNING, "restarting": RUNNING}
 
 
 def pod_labels(config: PodSandboxConfig) -> dict[str, str]:
+    shared = {HOST_PID: config.host_pid, HOST_IPC: config.host_ipc}
     return {
         NODE: config.node, POD_NAME: config.name, POD_NAMESPACE: config.namespace, POD_UID: config.uid,
+        **{label: "true" for label, holds in shared.items() if holds},
     }  # fmt: skip
 
 

@@ -50,6 +50,10 @@ class Janitor:
         """Take the route of this range of ClusterIPs away at the end."""
         self._keep(f"route {cidr}")
 
+    def cgroup(self, path: Path) -> None:
+        """Remove this cgroup, and those in it, at the end."""
+        self._keep(f"cgroup {path}")
+
     def close(self) -> None:
         """Let the janitor do its work now, and wait for it."""
         with self._lock:

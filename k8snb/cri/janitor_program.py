@@ -33,6 +33,7 @@ class Duties:
         self.directories: list[str] = []
         self.labels: list[tuple[str, str]] = []
         self.routes: list[str] = []
+        self.cgroups: list[str] = []
 
     def obey(self, line: str) -> None:
         """Take one order: a word and what it is about."""
@@ -44,6 +45,8 @@ class Duties:
             kill_group(group)
         marks = [os.fsencode(directory) + b"/" for directory in self.directories]
         sweep(marks)
+        for folder in self.cgroups:
+            remove_cgroup(folder)
         for directory in self.directories:
             _remove(directory)
         for cidr in self.routes:
@@ -61,6 +64,7 @@ ORDERS = {
     "forget": lambda duties, rest: duties.groups.discard(int(rest)),
     "directory": lambda duties, rest: duties.directories.append(rest),  # to be removed; processes marked with it end
     "docker": lambda duties, rest: duties.keep_label(rest),  # LABEL [SOCKET]: containers and networks to be removed
+    "cgroup": lambda duties, rest: duties.cgroups.append(rest),  # to be removed with those in it
     "route": lambda duties, rest: duties.routes.append(rest),  # a range of ClusterIPs on this host, to be given back
 }
 
@@ -138,6 +142,23 @@ def _remove(directory: str) -> None:
     import shutil  # only at the end: a sleeping janitor does not carry it
 
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_cgroup(folder: str) -> None:
+    """Remove a cgroup and those in it. The kernel may need a moment after the end of the last process."""
+    with suppress(OSError):
+        for name in os.listdir(folder):
+            if os.path.isdir(f"{folder}/{name}"):
+                remove_cgroup(f"{folder}/{name}")
+    for attempt in range(TRIES):
+        try:
+            os.rmdir(folder)
+        except FileNotFoundError:
+            return
+        except OSError:
+            select.select([], [], [], 0.002 * attempt)
+        else:
+            return
 
 
 def guard(cidr: str) -> socket.socket | None:

@@ -7,7 +7,8 @@ SETTINGS is a JSON object: `mounts`, [[path on the machine, path in the containe
 `view`, an empty directory, which becomes the container's `/`: the machine's own, with the mounts in their places, and
 with `read_only` unchangeable but for them; `opened`, [[a directory that only its owner may enter, a directory in it
 that everybody is to reach], …]; `folder`, where the command begins; `hostname`; `user`, `group` and
-`groups`; `capabilities`, those that root keeps; `no_new_privileges`. What is null or left out stays as it is.
+`groups`; `capabilities`, those that root keeps; `no_new_privileges`; `cgroups`, files to write oneself into. What is
+null or left out stays as it is.
 The rule not to break: nothing of it is seen outside, and it ends with the last process inside: the kernel's mount
 namespace sees to that. The standard library only, because every container pays for the start.
 A real runtime (runc) does this with an image's own root.
@@ -16,6 +17,7 @@ A real runtime (runc) does this with an image's own root.
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
 import stat
@@ -50,9 +52,13 @@ def main(arguments: list[str]) -> int:
     action, *rest = arguments
     if action == "try":
         return attempt(rest[0])
-    if action == "enter":
-        enter(rest.pop(0))
+    process = rest.pop(0) if action == "enter" else ""
     settings, command = json.loads(rest[0]), rest[1:]
+    for door in settings.get("cgroups") or ():
+        with open(door, "w") as file:
+            file.write("0")
+    if process:
+        enter(process)
     if action == "make":
         become_private()
         set_hostname(settings.get("hostname"))
@@ -152,7 +158,19 @@ def set_read_only(root: str, writable: list[str]) -> None:
     kept = [place for place in ("/dev", "/proc", *writable) if not os.statvfs(place).f_flag & os.ST_RDONLY]
     set_attributes(root, RDONLY, 0)
     for place in kept:
+        set_writable(place)
+
+
+def set_writable(place: str) -> None:
+    """A directory that was mirrored is no mount itself: those in it are."""
+    try:
         set_attributes(place, 0, RDONLY)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            if not os.path.islink(f"{place}/{name}"):
+                set_writable(f"{place}/{name}")
 
 
 def set_attributes(place: str, added: int, taken: int) -> None:

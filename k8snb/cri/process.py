@@ -41,6 +41,7 @@ from k8snb.cri import (
 from k8snb.cri.janitor import Janitor
 from k8snb.cri.listeners import Listeners
 from k8snb.cri.logs import ContainerLog
+from k8snb.cri.process_cgroups import Cgroups
 from k8snb.cri.process_files import (
     PASSABLE,
     NotExecutableError,
@@ -55,6 +56,7 @@ from k8snb.cri.process_launch import NOT_FOUND, Launcher, await_ports, await_vie
 from k8snb.cri.process_mounts import MountNamespaces
 from k8snb.cri.process_network import Loopback
 from k8snb.cri.process_pods import (
+    OUT_OF_MEMORY,
     SHARED_ADDRESS,
     Container,
     Sandbox,
@@ -72,8 +74,8 @@ from k8snb.cri.streams import SocketConnection, connect
 class ProcessRuntime:
     """Runs pods as child processes of this one. `root` is where their directories lie (default: a temporary one).
 
-    `single_address=True` does as if 127.0.0.1 were the only loopback address, `mount_namespaces=False` as if the kernel
-    allowed none. Programs look into `forwards_file`, a
+    `single_address=True` does as if 127.0.0.1 were the only loopback address, `mount_namespaces=False` and
+    `cgroups=False` as if the kernel allowed none. Programs look into `forwards_file`, a
     JSON object {"ip:port": "ip:port"}, for services that kube-proxy could not open at their own address. A `janitor`
     that is given is shared with others and stays open.
     Raises RuntimeFailure on Windows and where no directory for programs can be had.
@@ -90,6 +92,7 @@ class ProcessRuntime:
         clock: Clock | None = None,
         single_address: bool | None = None,
         mount_namespaces: bool | None = None,
+        cgroups: bool | None = None,
         janitor: Janitor | None = None,
     ) -> None:
         if os.name == "nt":
@@ -113,6 +116,7 @@ class ProcessRuntime:
         self._owns_janitor = janitor is None
         self._shim = Shim(self._janitor)
         self._mounts = MountNamespaces(mount_namespaces)
+        self._cgroups = Cgroups(self._janitor, cgroups)
         self._launcher = Launcher(self._ports, self._janitor, self._mounts)
         self._programs = Programs(self.directory / "bin")
         self._sandboxes: dict[str, Sandbox] = {}
@@ -219,9 +223,15 @@ class ProcessRuntime:
             shutil.rmtree(directory, ignore_errors=True)
             raise RuntimeFailure("CreateContainerError", f"cannot prepare {error.filename}: {error.strerror}") from None
         container = Container(identity, sandbox, config, place=place, log=log, now=self._clock.now())
+        container.group = self._cgroups.make(identity, config.resources)
+        place.doors = container.group.doors if container.group else ()
         with self._lock:
             ports = {**dict.fromkeys(entry.ports, "TCP"), **dict(config.ports)}
-            container.notes = [*container_notes(config, entry), *place.notes, *self._ports.place(sandbox, ports)]
+            container.notes = [
+                *container_notes(config, entry, container.group),
+                *place.notes,
+                *self._ports.place(sandbox, ports),
+            ]
             self._containers[identity] = container
         return identity
 
@@ -281,6 +291,8 @@ class ProcessRuntime:
             self._containers.pop(container_id, None)
         container.log.remove()
         shutil.rmtree(container.place.directory, ignore_errors=True)
+        if container.group is not None:
+            container.group.remove()
         self._tell(container.sandbox)
 
     def list_containers(self, node: str) -> list[ContainerStatus]:
@@ -301,7 +313,7 @@ class ProcessRuntime:
         return ContainerStats(cpu_seconds=used.cpu_seconds, memory_bytes=used.memory, timestamp=self._clock.now())
 
     def update_container_resources(self, container_id: str, resources: ContainerResources) -> None:
-        """The memory limit is checked from now on; a CPU limit is never carried out here."""
+        """Without a cgroup the memory limit is checked from now on, and a CPU limit is never carried out."""
         with self._lock:
             change_resources(self._container(container_id), resources)
 
@@ -369,6 +381,7 @@ class ProcessRuntime:
         self._shim.close()
         for container in self._containers.values():
             container.log.close()
+        self._cgroups.close()
         self._network.close()
         shutil.rmtree(self._to_remove, ignore_errors=True)
         if self._owns_janitor:
@@ -392,7 +405,8 @@ class ProcessRuntime:
 
     def _ended(self, container: Container, code: int, out_of_memory: bool) -> None:
         with self._lock:
-            container.end(self._clock.now(), *exit_reason(code, out_of_memory))
+            killed = code == OUT_OF_MEMORY and container.group is not None and container.group.killed()
+            container.end(self._clock.now(), *exit_reason(code, out_of_memory or killed))
         container.audience.end()
         self._tell(container.sandbox)
 

@@ -71,6 +71,7 @@ class Place:
     ) -> None:  # fmt: skip
         self.directory, self.root = directory, directory / "rootfs"
         self.hostname, self._owner = "", owner
+        self.doors: tuple[str, ...] = ()  # of the cgroup that its processes are in
         self.entry, self.programs = entry, programs
         self.notes: list[str] = []
         self.private, self.view = private, directory / "view"

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -50,11 +51,12 @@ class Launcher:
         words = self._mounts.run(place, folder, place.command(words), security=config.security)
         popen, pipes = _launch(container, words, environment, folder)
         self._janitor.group(popen.pid)
+        _expose(popen.pid, config.oom_score_adjust)
         return Process(
             popen,
             directory=str(place.directory),
             log=container.log,
-            memory_limit=config.memory_limit,
+            memory_limit=0 if container.group else config.memory_limit,
             pipes=pipes,
             on_output=container.audience.hear,
             on_exit=lambda code, out_of_memory: on_end(container, code, out_of_memory),
@@ -146,6 +148,13 @@ def _launch_on_terminal(
     container.terminal = terminal
     # The shim closes this copy when the container has ended; ours goes with it.
     return popen, [("stdout", os.fdopen(os.dup(terminal.master), "rb", buffering=0))]
+
+
+def _expose(process: int, score: int) -> None:
+    """Whom the kernel is to end first for want of memory. Only root may make it spare somebody."""
+    if score:
+        with suppress(OSError):
+            Path(f"/proc/{process}/oom_score_adj").write_text(str(score))
 
 
 def explain(what: str, error: Exception) -> str:

@@ -91,7 +91,7 @@ class MountNamespaces:
 
     def run(self, place: Place, folder: Path, words: Sequence[str], *, security: SecurityContext) -> list[str]:
         """The command line that runs a container's own program."""
-        rights = self._rights(security)
+        rights = self._rights(place, security)
         if place.private:
             view = {"mounts": place.bound, "view": str(place.view), "hostname": place.hostname,
                     "read_only": security.read_only_root, "opened": self._closed(place) if rights else []}  # fmt: skip
@@ -102,7 +102,7 @@ class MountNamespaces:
         self, process: int, place: Place, folder: Path, words: Sequence[str], *, security: SecurityContext
     ) -> list[str]:
         """The command line that runs another command where a container's process is."""
-        rights = self._rights(security)
+        rights = self._rights(place, security)
         settings = json.dumps({**rights, "folder": str(folder)})
         if place.private:
             return [*_words(), "enter", str(process), settings, *words]
@@ -114,9 +114,9 @@ class MountNamespaces:
             return None
         return security.run_as_user or 0, security.run_as_group or 0
 
-    def _rights(self, security: SecurityContext) -> dict[str, Any]:
-        """What of a security context is carried out; empty where it says nothing."""
-        rights: dict[str, Any] = {}
+    def _rights(self, place: Place, security: SecurityContext) -> dict[str, Any]:
+        """What of a container's limits and its security context is carried out; empty where nothing is said."""
+        rights: dict[str, Any] = {"cgroups": place.doors} if place.doors else {}
         who = self.identity(security)
         if who is not None:
             rights.update(user=who[0], group=who[1], groups=security.groups)

@@ -27,6 +27,7 @@ from k8snb.cri import (
     process_usage,
 )
 from k8snb.cri.logs import ContainerLog
+from k8snb.cri.process_cgroups import Group
 from k8snb.cri.process_files import Place
 from k8snb.cri.process_shim import Process
 from k8snb.cri.process_streams import AttachSession, Audience, Terminal
@@ -35,11 +36,14 @@ OUT_OF_MEMORY = 137
 SHARED_ADDRESS = "process runtime: this machine has one loopback address, which all pods share; every port is mapped"
 
 _CONTAINER_NOTES: tuple[tuple[Callable[[ContainerConfig], object], str], ...] = (
-    (lambda config: config.cpu_limit, "the CPU limit is not carried out"),
     (
         lambda config: config.target,
         "targetContainerName is not carried out: no PID namespaces here, the processes of the whole machine are seen",
     ),
+)
+# What holds where no cgroup could be had.
+_LIMIT_NOTES: tuple[tuple[Callable[[ContainerConfig], object], str], ...] = (
+    (lambda config: config.cpu_limit, "the CPU limit is not carried out"),
     (
         lambda config: config.memory_limit and process_usage.HAS_PROC,
         "the memory limit is checked once a second; no cgroup enforces it",
@@ -91,6 +95,7 @@ class Container:
         self.exit_code = 0
         self.reason = self.message = ""
         self.notes: list[str] = []
+        self.group: Group | None = None
 
     def end(self, now: float, exit_code: int, reason: str, message: str = "") -> None:
         self.state, self.finished_at, self.exit_code = EXITED, now, exit_code
@@ -152,16 +157,24 @@ def exit_reason(exit_code: int, out_of_memory: bool) -> tuple[int, str]:
     return exit_code, "Completed" if exit_code == 0 else "Error"
 
 
-def container_notes(config: ContainerConfig, entry: images.Entry) -> list[str]:
+def container_notes(config: ContainerConfig, entry: images.Entry, group: Group | None) -> list[str]:
     notes = [f"process runtime: image {config.image} is k8snb's own stand-in, {entry.stands_in}"]
     if entry.host and (config.command or entry.stands_in == images.SHELL):
         notes.append("process runtime: no file system of its own; /bin of the host is used, by the notebook's user")
-    return notes + [f"process runtime: {text}" for holds, text in _CONTAINER_NOTES if holds(config)]
+    table = _CONTAINER_NOTES if group is not None else (*_CONTAINER_NOTES, *_LIMIT_NOTES)
+    return notes + [f"process runtime: {text}" for holds, text in table if holds(config)]
 
 
 def change_resources(container: Container, resources: ContainerResources) -> None:
-    """Other limits for a running container. Raises RuntimeFailure Infeasible for those that nothing here enforces."""
+    """Other limits for a running container. Raises RuntimeFailure: Infeasible for those that nothing here enforces."""
     config = container.config
+    if container.group is not None:
+        try:
+            container.group.change(resources)
+        except OSError as error:
+            raise RuntimeFailure("ResizeError", f"the kernel refuses the limits: {error.strerror}") from None
+        container.config = replace(config, **asdict(resources))
+        return
     if resources.cpu_limit != config.cpu_limit:
         raise RuntimeFailure("Infeasible", "the process runtime carries out no CPU limit, so it cannot change one")
     if resources.memory_limit != config.memory_limit and not process_usage.HAS_PROC:

@@ -9,7 +9,7 @@ Real etcd keeps the same shape on disk: a B-tree from key to revisions, and a bb
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, Keep, MismatchError, Record, Value
 from k8snb.trace import BOOT, Origin
@@ -156,10 +156,13 @@ class MemoryStore:
 
     def _append(self, record: Record) -> Record:
         self._log.append(record)
-        for ancestor in self._ancestors[_directory(record.key)]:
-            for deliver in self._watchers.get(ancestor, ()):
-                deliver(record)
+        for deliver in self._deliveries(record):
+            deliver(record)
         return record
+
+    def _deliveries(self, record: Record) -> Iterator[Deliver]:
+        for ancestor in self._ancestors[_directory(record.key)]:
+            yield from self._watchers.get(ancestor, ())
 
     def _open(self, directory: str) -> None:
         self._living[directory], self._ended[directory] = {}, {}

@@ -44,6 +44,10 @@ class Reached:
     server: Callable[[], HttpsTransport] | None = None
     files: Kubeconfig | None = None
 
+    def address(self) -> str:
+        """The server's URL; "" within its own kernel."""
+        return self.server().endpoint.server if not self.client.user.name and self.server is not None else ""
+
 
 def given(args: Arguments) -> list[str]:
     """The flags of the line that say which server is meant."""

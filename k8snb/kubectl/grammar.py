@@ -109,13 +109,16 @@ GLOBAL_FLAGS: tuple[Flag, ...] = (
     *CONNECTION_FLAGS,
     Flag("warnings-as-errors", BOOL, "Fail where the server warns."),
     Flag("match-server-version", BOOL, "Fail where the server is of another release."),
+    Flag(
+        "v", INT, "Tell of the requests: 6 of each answer, 7 of each request too, 8 with what was in them.", short="v"
+    ),
 )
 # Flags that every command of the real kubectl has beside those above.
 MISSING_EVERYWHERE = (
-    "cache-dir", "kuberc", "log-flush-frequency", "profile", "profile-output", "v", "vmodule",
+    "cache-dir", "kuberc", "log-flush-frequency", "profile", "profile-output", "vmodule",
 )  # fmt: skip
 _SHORT_OF_MISSING = {"f": ("filename",), "i": ("stdin", "interactive"), "k": ("kustomize",), "t": ("tty",),
-                     "q": ("quiet",), "v": ("v",)}  # fmt: skip
+                     "q": ("quiet",)}  # fmt: skip
 # Why those that a command or all of them miss are missing, where more than that is to be said.
 _REASONS = {
     "allow-missing-template-keys": "objects are edited as yaml or json, never as a template",

@@ -17,7 +17,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, create_edit, edit, export, help, info, last_applied, sources
+from k8snb.kubectl import completion, create_edit, edit, export, help, info, last_applied, sources, verbosity
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
 from k8snb.kubectl.export import Export
@@ -100,11 +100,13 @@ class Kubectl(Methods):
         except (ApiError, KubeconfigError, KubectlError) as error:
             failure = _said(error)
             failure.warnings = [*session.client.take_warnings(), *session.warnings]
+            failure.log = session.log
             done = Output(text="".join(f"{line}\n" for line in failure.applied))
             self._tell(change_of(args, words, stdin, output=done, at=self._now(), failed=True))
             raise failure from None
         self._tell(change_of(args, words, stdin, output=output, at=self._now()))
         output.warnings = [*session.client.take_warnings(), *session.warnings, *output.warnings]
+        output.log = session.log
         if output.warnings and args.on("warnings-as-errors"):
             output.errors.append(_counted(output.warnings))
             output.exit_code = output.exit_code or 1
@@ -150,8 +152,12 @@ class Kubectl(Methods):
 
     def _session(self, args: Arguments, stdin: str | None) -> Session:
         reached = self._reached(args)
+        client, log = impersonating(reached.client, args), list[str]()
+        if args.number("v") >= verbosity.ANSWERS:
+            client = verbosity.watched(client, args.number("v"), reached.address, log, self._now)
         return Session(
-            client=impersonating(reached.client, args),
+            client=client,
+            log=log,
             namespace=args.text("namespace") or reached.namespace,
             now=self._now,
             wait=reached.wait,

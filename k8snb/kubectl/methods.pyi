@@ -23,6 +23,7 @@ class Everywhere(TypedDict, total=False):
     request_timeout: Text | None
     warnings_as_errors: bool | None
     match_server_version: bool | None
+    v: int | None
 
 class Methods:
     def run(self, argv: str | Sequence[str], stdin: str | None = None, *, asks: bool = False) -> Output: ...

@@ -38,6 +38,7 @@ class KubectlError(Exception):
         self.line, self.source = line, source
         self.applied = list(applied)
         self.warnings: list[str] = []
+        self.log: list[str] = []
 
     @property
     def on_stderr(self) -> str:
@@ -56,8 +57,8 @@ class Output:
 
     `text` is what kubectl prints on stdout (and, of its notices, on stderr); `objects` the API objects concerned;
     `tables` what `get` shows, one per kind; `warnings` what the server warned of; `hints` one-line remarks of k8snb's
-    own; `errors` what failed beside the rest that did not. `notices` is the part of the text that kubectl writes on
-    stderr, and `stdout` the rest, where there are notices.
+    own; `log` what `-v` tells; `errors` what failed beside the rest that did not. `notices` is the part of the text
+    that kubectl writes on stderr, and `stdout` the rest, where there are notices.
     """
 
     text: str = ""
@@ -65,6 +66,7 @@ class Output:
     tables: list[Table] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     exit_code: int = 0
     format: str = ""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NONE, CLIENT, SERVER = "none", "client", "server"
 _VALIDATION = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
+_SHORT = 3  # letters; whoever mistypes a longer word means no short name
 PATIENCE = 600.0  # seconds without an event after which a stream ends
 _NAMELESS = ("scale", "cordon", "uncordon", "drain")  # commands that are known by their user agent alone
 
@@ -72,6 +73,7 @@ class Session:
     console: Console | None = None
     asks: bool = False
     warnings: list[str] = field(default_factory=list)
+    log: list[str] = field(default_factory=list)  # what -v tells
     asked: str = ""  # questions that were answered by what the command had to read, and nobody has seen
 
     def ask(self, question: str) -> str:
@@ -94,7 +96,8 @@ class Session:
         """The same; raises KubectlError where there is none."""
         kind = self.find_kind(word)
         if kind is None:
-            known = [known for kind in self.client.kinds() for known in (kind.plural, kind.singular, *kind.short_names)]
+            names = [name for kind in self.client.kinds() for name in (kind.plural, kind.singular, *kind.short_names)]
+            known = [name for name in names if len(name) > _SHORT or len(word) <= _SHORT]
             hint = nearest(word.lower(), known)
             raise KubectlError(f'error: the server doesn\'t have a resource type "{word}"{hint}')
         self._tell_ambiguity(word.lower(), kind)

@@ -8,6 +8,7 @@ min.
 from __future__ import annotations
 
 INITIAL, MAXIMUM = 10.0, 300.0  # seconds
+PUT_BACK = 60.0  # seconds by which a failure may lie ahead: containers end at their runtime's time
 MOST_DOUBLINGS = 10  # more of them lead past the maximum
 
 
@@ -36,6 +37,9 @@ class Backoff:
         return min(INITIAL * 2 ** min(counted - 1, MOST_DOUBLINGS), MAXIMUM) if counted > 0 else 0.0
 
     def seconds_left(self, now: float) -> float:
+        """A clock that was put back begins the wait anew, or it could last for days."""
+        if now < self._since - PUT_BACK:
+            self._since = now
         return max(self._since + self.delay - now, 0.0) if self._failures else 0.0
 
     @property

@@ -6,6 +6,7 @@ Source: `generatePodSandboxConfig`, `generateContainerConfig` in pkg/kubelet/kub
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping
 
@@ -18,6 +19,7 @@ from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.env import container_environment, expand
 from k8snb.kubelet.hostname import DOMAIN, hostname, hostname_and_domain
 from k8snb.kubelet.node_status import NodeSpec
+from k8snb.kubelet.qos import oom_score_adjust
 from k8snb.kubelet.resizing import wanted
 from k8snb.kubelet.security import security_context
 from k8snb.kubelet.termination import TerminationMessages
@@ -46,6 +48,15 @@ class Configs:
         self._services = services
         self._dns = dns
 
+    @functools.cached_property
+    def _allocatable(self) -> Mapping[str, str]:
+        """Asked for once: a container's start is no time to count what does not change."""
+        return self.allocatable()
+
+    @functools.cached_property
+    def _memory(self) -> int:
+        return quantity.to_bytes(self._allocatable.get("memory", 0))
+
     def sandbox(self, pod: Object, attempt: int) -> PodSandboxConfig:
         """The pod's common part: its names and its place in the network. Raises HostnameError."""
         spec = pod["spec"]
@@ -56,7 +67,7 @@ class Configs:
             uid=uid_of(pod),
             node=self._node,
             attempt=attempt,
-            hostname=hostname(pod),
+            hostname=self._node if spec.get("hostNetwork") else hostname(pod),
             domain=hostname_and_domain(pod)[1],
             host_aliases=tuple(
                 (alias["ip"], tuple(alias.get("hostnames") or ())) for alias in spec.get("hostAliases") or ()
@@ -114,6 +125,7 @@ class Configs:
             stdin_once=bool(container.get("stdinOnce")),
             tty=bool(container.get("tty")),
             security=security_context(pod, container),
+            oom_score_adjust=oom_score_adjust(pod, container, self._memory),
             log_size=self._log_size,
             log_files=self._log_files,
         )
@@ -129,7 +141,7 @@ class Configs:
             lookup=lambda resource, name: self._client.find(resource, name, namespace),
             addresses={"status.podIP": address, "status.podIPs": address, "status.hostIP": self.host_ip,
                        "status.hostIPs": self.host_ip},
-            allocatable=self.allocatable(),
+            allocatable=self._allocatable,
         )  # fmt: skip
 
     def mapped_ports(self, state: PodState) -> str:

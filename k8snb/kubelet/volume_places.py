@@ -13,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from k8snb.kubelet.volume_content import CONTENT
-from k8snb.kubelet.volume_plugin import FOR_ALL, MounterError, Volume, VolumeError, VolumePlugin
+from k8snb.kubelet.volume_ownership import give_to_group
+from k8snb.kubelet.volume_plugin import FOR_ALL, MounterError, Volume, VolumeError, VolumePlugin, may_change_groups
 
+GIVEN = "given"  # to its pod's group, once
 OWN_FOLDER, OWN_FILE = 0o755, 0o644
 SET_GROUP = 0o2770
 
@@ -76,6 +78,9 @@ class Local(VolumePlugin):
         path = Path(volume.source["path"])
         if not path.exists():
             raise MounterError(f'path "{path}" does not exist')
+        if volume.group is not None and not volume.read_only and may_change_groups() and not volume.kept.get(GIVEN):
+            give_to_group(path, volume.group, policy=volume.group_policy)
+            volume.kept[GIVEN] = True
         return path
 
 

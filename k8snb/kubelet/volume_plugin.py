@@ -84,6 +84,11 @@ class Volume:
         group: int | None = get_path(self.pod, "spec.securityContext.fsGroup")
         return group
 
+    @property
+    def group_policy(self) -> str:
+        """fsGroupChangePolicy: OnRootMismatch or Always, "" where nothing is said."""
+        return str(get_path(self.pod, "spec.securityContext.fsGroupChangePolicy") or "")
+
     def give_to_group(self) -> bool:
         """Give the volume's own files to the pod's fsGroup; whether there is one and this process may."""
         if self.group is None or not may_change_groups():

@@ -7,7 +7,7 @@ The rule not to break: a status is the word that kubectl has for it; the diagram
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from k8snb.apimachinery.meta import Object, get_path, is_true, labels_of, name_of, namespace_of, uid_of
@@ -37,6 +37,7 @@ class Question:
     focus: frozenset[str] = frozenset()
     picked: Picked | None = None
     picking: str = ""
+    nearly: Mapping[str, str] = field(default_factory=dict)  # why pods that are nearly picked are not, by uid
     more: int = MORE
     most: int = MOST
     namespace: str = ""  # the one that was asked for, "" for all
@@ -55,6 +56,7 @@ def box_of(obj: Object, question: Question) -> Box:
         tone=tone_of_object(obj, status),
         details=_details(obj, question),
         picked=question.picked(obj) if question.picked and obj["kind"] == "Pod" else None,
+        nearly=question.nearly.get(uid_of(obj), ""),
         group=namespace_of(obj) if question.namespaces else "",
     )
 
@@ -165,7 +167,7 @@ def _details(obj: Object, question: Question) -> tuple[str, ...]:
 
 def _service_ports(service: Object) -> tuple[str, ...]:
     ports = get_path(service, "spec.ports") or ()
-    return tuple(f"port {port['port']}" + _node_port(port) for port in ports)
+    return tuple(dict.fromkeys(f"port {port['port']}" + _node_port(port) for port in ports))
 
 
 def _node_port(port: Object) -> str:

@@ -29,8 +29,8 @@ NOTHING = "there is nothing to draw"
 
 @dataclass(frozen=True, kw_only=True)
 class Box:
-    """One thing, or `count` like things. `picked`: whether a selector picks it; None where nobody asked. `mark`: what
-    became of it between two revisions.
+    """One thing, or `count` like things. `picked`: whether a selector picks it; None where nobody asked; `nearly`: the
+    one label that keeps it out. `mark`: what became of it between two revisions.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Box:
     tone: Tone = PLAIN
     details: tuple[str, ...] = ()
     picked: bool | None = None
+    nearly: str = ""
     group: str = ""
     count: int = 1
     mark: str = ""
@@ -136,6 +137,7 @@ def say(box: Box) -> str:
     """A box in words, with all that its colours say: `Pod web ×200: 197 ready, 3 Pending`."""
     many = f" ×{box.count}" if box.count > 1 else ""
     picked = {True: " (picked)", False: " (not picked)", None: ""}[box.picked]
+    picked = f" (nearly picked: {box.nearly})" if box.nearly else picked
     status = ", ".join([box.status, *(box.details if box.count > 1 else ())]).strip(", ")
     return f"{f'{box.kind} {box.name}'.strip()}{many}{': ' + status if status else ''}{picked}{_marked(box.mark)}"
 

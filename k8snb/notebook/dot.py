@@ -124,7 +124,7 @@ def to_dot(diagram: Diagram, *, legend: bool = False, letters: Letters | None = 
     lines = [
         "digraph k8snb {",
         f'  graph [rankdir={direction} bgcolor="transparent" pad="0.15" nodesep="0.16" '
-        f'ranksep="{0.2 if table else 0.6}" fontname="{_FONT}" fontsize="11" fontcolor="{LINE}"'
+        f'ranksep="{0.2 if table else 0.45}" fontname="{_FONT}" fontsize="11" fontcolor="{LINE}"'
         + (f" label=<{_legend(diagram)}> labelloc=b labeljust=l]" if legend else "]"),
         f'  node [fontname="{_FONT}" fontsize="11" fontcolor="{INK}" margin="0.12,0.06" height="0.3"]',
         f'  edge [fontname="{_FONT}" fontsize="9" fontcolor="{LINE}"]',
@@ -150,6 +150,8 @@ def _node(box: Box, letters: Letters) -> str:
                  "penwidth": "1"}  # fmt: skip
     if box.picked:
         look |= {"penwidth": "3.2"}
+    if box.nearly:
+        look |= {"color": PURPLE, "penwidth": "2", "style": "filled,dashed"}
     if look["shape"] == "box" and box.kind in _TONED and box.tone is not BAD:
         look["style"] = f"rounded,{look['style']}"
     if box.count > 1 and look["shape"] == "box" and box.kind in _TONED:

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from k8snb.notebook import themes
 from k8snb.notebook.diagram import NODE, NOTHING, REMOVED, Box, Diagram, Group
-from k8snb.notebook.labels import group_tooltip, heading, label, lines_of, small, tip, tooltip
+from k8snb.notebook.labels import BESIDE, Line, bar_text, group_tooltip, heading, label, lines_of, small, tip, tooltip
 from k8snb.notebook.style import BAD, BUSY, DONE
-from k8snb.notebook.themes import MARKS
+from k8snb.notebook.themes import MARKS, PURPLE
 
-_PAGE, _FRAME = 800, 190  # points: a page, the least width of a frame
+_PAGE, _FRAME = 810, 180  # points: a page, the least width of a frame
 _ONE, _TWO = 8, 20  # boxes that stand in one column, and in two
 _FRAMES = 4  # beside each other
 _STYLES = {BUSY: "ROUNDED,DASHED", DONE: "ROUNDED,DOTTED", BAD: "SOLID"}
@@ -43,7 +43,8 @@ def widths(diagram: Diagram, inside: Mapping[str, list[Box]]) -> tuple[int, int]
     """How many points a frame is wide, and how many frames stand beside each other."""
     longest = max((line.width for box in diagram.boxes for line in lines_of(box, kind=box.count > 1)), default=0)
     columns = max((columns_of(boxes) for boxes in inside.values()), default=1)
-    wide = max(_FRAME, round(columns * (longest + 26)))
+    numbers = max((Line(bar_text(bar), 8.5).width for group in diagram.groups for bar in group.bars), default=0)
+    wide = max(round(numbers) + BESIDE + 16, round(columns * (longest + 26)), _FRAME)
     return wide, max(1, min(_FRAMES, _PAGE // wide))
 
 
@@ -119,6 +120,8 @@ def frame_of(box: Box) -> Frame:
     style = _STYLES.get(box.tone, "ROUNDED")
     if box.picked is False or box.mark == REMOVED:
         fill, border = themes.PALE_FILL, themes.PALE_BORDER
+    if box.nearly:
+        border, width, style = PURPLE, 2, "ROUNDED,DASHED"
     if box.mark:
         border, width = MARKS[box.mark][1], 3
     return Frame(fill, border, width, "ROUNDED,DASHED" if box.mark == REMOVED else style)

@@ -13,7 +13,6 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +21,11 @@ from k8snb.kubectl.output import KubectlError
 from k8snb.notebook.diagram import Diagram, describe
 from k8snb.notebook.dot import to_dot
 from k8snb.notebook.dot_grid import is_grid
+from k8snb.notebook.labels import page_text
 from k8snb.notebook.legend import legend
-from k8snb.notebook.outline import Drawing, Outline
+from k8snb.notebook.outline import FONT, Drawing, Outline
 from k8snb.notebook.svg_grid import grid_svg
-from k8snb.notebook.themes import SHEET
+from k8snb.notebook.themes import sheet
 
 SCALE = 1.2  # pixels for a point
 NARROW, PAGE = 520, 960  # pixels that fit every page, and those of a usual one
@@ -94,15 +94,16 @@ class Picture:
     @property
     def html(self) -> str:
         """A page of its own: the picture and the words."""
+        title = page_text(self.diagram.title)
         return (
-            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(self.diagram.title)}</title>'
+            f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
             "<style>:root{color-scheme:light dark}body{font-family:system-ui,sans-serif;margin:24px}</style></head>"
             f"<body>{self.svg}{self._words}</body></html>\n"
         )
 
     @property
     def _words(self) -> str:
-        return f"<details><summary>in words</summary><pre>{escape(self.text)}</pre></details>"
+        return f"<details><summary>in words</summary><pre>{page_text(self.text)}</pre></details>"
 
     def save(self, path: str | Path) -> Path:
         """Write the picture to a file; the end of its name says how: .svg, .png, .dot, .html or .txt.
@@ -145,7 +146,7 @@ class Picture:
         still = base64.b64encode(self.svg.encode()).decode()
         return (
             f'<div class="k8snb-drawing"><div class="k8snb-live" hidden>{self.svg}</div>'
-            f'<img class="k8snb-still" alt="{escape(self.text)}" src="data:image/svg+xml;base64,{still}"></div>'
+            f'<img class="k8snb-still" alt="{page_text(self.text)}" src="data:image/svg+xml;base64,{still}"></div>'
         )
 
 
@@ -188,12 +189,13 @@ def finish(drawing: Drawing, diagram: Diagram) -> str:
     """The SVG with a title for readers of the screen, both themes, a legend, and a width that shrinks with the page."""
     below = legend(diagram, drawing.height)
     total_width, total_height = max(drawing.width, below.width), drawing.height + below.height
+    inside = drawing.svg + below.svg
     head = (
-        f'<svg class="k8snb-picture" xmlns="http://www.w3.org/2000/svg" role="img" '
+        f'<svg class="k8snb-picture" xmlns="http://www.w3.org/2000/svg" role="img" {FONT} '
         f"{_extent(total_width, total_height)}>"
-        f"<title>{escape(diagram.title)}</title><desc>{escape(describe(diagram))}</desc><style>{_ALIVE}{SHEET}</style>"
+        f"<title>{page_text(diagram.title)}</title><desc>{page_text(describe(diagram))}</desc><style>{_ALIVE}{sheet(inside)}</style>"
     )
-    return head + drawing.svg + below.svg + "</svg>"
+    return f"{head}{inside}</svg>"
 
 
 def _extent(width: float, height: float) -> str:
@@ -220,7 +222,7 @@ def _size(svg: str) -> tuple[float, float]:
 _COMMENT = re.compile(r"<!--.*?-->\s*", re.DOTALL)
 _NAMES = re.compile(r"<title>[^<]*</title>\s*")
 _LINK = re.compile(r'<g id="a_[^"]*"><a [^>]*xlink:title="([^"]*)"[^>]*>')
-_IDS = re.compile(r' (?:id="[^"]*"|xml:space="preserve")')
+_IDS = re.compile(rf' (?:id="[^"]*"|xml:space="preserve"|{FONT})')
 
 
 def _clean(inner: str) -> str:

@@ -27,7 +27,8 @@ def objects_view(objects: list[Object], question: Question) -> Diagram:
 
 
 def _with_what_is_used(drawn: list[Object], edges: list[Edge], question: Question) -> list[Object]:
-    pods = {uid_of(obj) for obj in drawn if obj["kind"] == "Pod"}
+    """Where the question is which pods are picked, what they mount is beside the point."""
+    pods = {uid_of(obj) for obj in drawn if obj["kind"] == "Pod" and question.picked is None}
     used = {edge.target for edge in edges if edge.sort in (MOUNTS, READS) and edge.source in pods} | question.focus
     return [obj for obj in drawn if obj["kind"] not in BESIDE or uid_of(obj) in used]
 

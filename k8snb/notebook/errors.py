@@ -10,7 +10,8 @@ traceback is printed as it says, and its one line is all that it brings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from IPython.core.error import UsageError
@@ -48,6 +49,7 @@ def readable(cell: str | None = None) -> Iterator[None]:
     except UsageError:
         raise
     except KubectlError as error:
+        tell(error.log)
         raise usage_error(explain(error, cell)) from None
     except ApiError as error:
         raise usage_error(_refusal(error)) from None
@@ -56,6 +58,11 @@ def readable(cell: str | None = None) -> Iterator[None]:
     except Exception as error:
         error.add_note(OURS)
         raise
+
+
+def tell(log: Sequence[str]) -> None:
+    """What `-v` tells goes where kubectl writes it, beside the answer."""
+    sys.stderr.write("".join(f"{line}\n" for line in log))
 
 
 def explain(error: KubectlError, cell: str | None) -> str:

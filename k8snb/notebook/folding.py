@@ -50,7 +50,7 @@ def _fold_pods(diagram: Diagram, more: int) -> Diagram:
         if box.kind == "Pod" and box.count == 1:
             parent = owner.get(box.id, "")
             name = names.get(parent) or _stem(box.name)
-            like[parent, box.namespace, box.picked, box.group, box.mark, name].append(box)
+            like[parent, box.namespace, box.picked, bool(box.nearly), box.group, box.mark, name].append(box)
     crowds = [(crowd, _many(crowd, str(key[-1]))) for key, crowd in like.items() if len(crowd) > more]
     return _merged(diagram, crowds) if crowds else diagram
 
@@ -139,9 +139,9 @@ def _sum(crowd: list[Box]) -> Box:
 
 
 def _common(crowd: list[Box]) -> str:
-    """The name of like things: the one that they share, or what they are."""
-    names = {_stem(box.name) for box in crowd}
-    return names.pop() if len(names) == 1 else f"{len(names)} sorts"
+    """The name of like things: the one that they share, or the first of theirs."""
+    first, *others = dict.fromkeys(_stem(box.name) for box in crowd)
+    return f"{first} and {len(others)} more" if others else first
 
 
 def _merged(diagram: Diagram, crowds: list[tuple[list[Box], Box]]) -> Diagram:

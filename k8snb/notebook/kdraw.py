@@ -25,7 +25,7 @@ from k8snb.notebook.draw_components import Machine, Part, components, parts_of, 
 from k8snb.notebook.draw_objects import is_api_service
 from k8snb.notebook.folding import LARGEST, MORE, MOST
 from k8snb.notebook.reading import Reading, kind_of, kinds_for
-from k8snb.story.selection import selector_of
+from k8snb.story.selection import judge, near_misses, selector_of
 
 if TYPE_CHECKING:
     from k8snb.client import Client
@@ -55,6 +55,7 @@ COMMAND = Command(
               "%kdraw storage", "%kdraw owner deployment/nginx", "%kdraw components",
               "%kdraw deployment/nginx --diff 120", "%kdraw -A --out cluster.svg"),
 )  # fmt: skip
+NEAREST, ALIKE = 12, 0.6  # near misses that a picture tells apart, and how like a label has to be
 _PICKERS = ("Service", "ReplicationController", "ReplicaSet")
 Parts = Callable[[], tuple[list[Part], list[Machine]]]
 
@@ -131,7 +132,7 @@ class _Drawing:
     def __init__(self, client: Client, args: Arguments, view: str, words: list[str], namespace: str) -> None:
         self._client, self._args, self._view = client, args, view
         self._namespace = "" if args.on("all-namespaces") else args.text("namespace") or namespace
-        self._asked = _asked(client, words)
+        self._asked = asked_for(client, words)
         self._title = " ".join(words)
         self._check()
 
@@ -176,7 +177,7 @@ class _Drawing:
             namespace=self._namespace, namespaces=not self._namespace or self._view in ("network", "storage"),
             more=LARGEST if expand else MORE, most=LARGEST if expand else MOST,
         )  # fmt: skip
-        return _picking(question, self._args.text("selector"), focus)
+        return _picking(question, self._args.text("selector"), focus, objects)
 
     def _named(self, objects: Iterable[Object], kind: Kind, name: str) -> list[Object]:
         found = [obj for obj in objects if obj["kind"] == kind.kind and name_of(obj) == name]
@@ -194,7 +195,7 @@ class _Drawing:
         return f"{title} at revision {now.revision}" if now.revision else title
 
 
-def _asked(client: Client, words: Sequence[str]) -> list[tuple[Kind, str]]:
+def asked_for(client: Client, words: Sequence[str]) -> list[tuple[Kind, str]]:
     """(kind, name) for `svc/web`, `pods,rc`, `svc web`; the name is empty for all of a kind."""
     asked: list[tuple[Kind, str]] = []
     kind: Kind | None = None
@@ -222,12 +223,12 @@ def _limited(objects: list[Object], asked: Sequence[tuple[Kind, str]], view: str
     return [obj for obj in objects if obj["kind"] in plain or obj["kind"] == "EndpointSlice"]
 
 
-def _picking(question: Question, text: str, focus: list[Object]) -> Question:
+def _picking(question: Question, text: str, focus: list[Object], objects: list[Object]) -> Question:
     """The question with the selector that decides which pods are picked: the one given, or the one object's own."""
     if text:
-        return _with_selector(question, _parse(text), "")
+        return _with_selector(question, _parse(text), question.namespace, objects)
     if len(focus) == 1 and focus[0]["kind"] in _PICKERS and question.view == "objects":
-        return _with_selector(question, selector_of(focus[0]), namespace_of(focus[0]))
+        return _with_selector(question, selector_of(focus[0]), namespace_of(focus[0]), objects)
     return question
 
 
@@ -238,11 +239,21 @@ def _parse(text: str) -> Selector:
         raise KubectlError(f"error: {error}") from None
 
 
-def _with_selector(question: Question, selector: Selector | None, namespace: str) -> Question:
+def _with_selector(
+    question: Question, selector: Selector | None, namespace: str, objects: Iterable[Object]
+) -> Question:  # fmt: skip
     if selector is None or selector.nothing:
         return question
 
     def picked(pod: Any) -> bool:
         return selector.matches(labels_of(pod)) and namespace in ("", namespace_of(pod))
 
-    return replace(question, picked=picked, picking=str(selector) or "everything")
+    pods = [obj for obj in objects if obj["kind"] == "Pod" and namespace in ("", namespace_of(obj))]
+    return replace(question, picked=picked, picking=str(selector) or "everything", nearly=_nearly(selector, pods))
+
+
+def _nearly(selector: Selector, pods: Iterable[Object]) -> dict[str, str]:
+    """The nearest misses. A single requirement is missed by one by everybody else: there only what is alike counts."""
+    several = len(selector.requirements) > 1
+    found = [each for each in near_misses(judge(selector, pods)) if several or each.near >= ALIKE]
+    return {uid_of(each.pod): each.why for each in found[:NEAREST]}

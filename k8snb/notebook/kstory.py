@@ -12,18 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object, labels_of, name_of, namespace_of
-from k8snb.apimachinery.selectors import Selector, SelectorError, parse_selector
-from k8snb.kubectl import completion, grammar
+from k8snb.apimachinery.meta import Object, name_of, namespace_of
+from k8snb.kubectl import completion, flags, grammar
 from k8snb.kubectl.grammar import Arguments, Command
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
-from k8snb.notebook import kdraw
-from k8snb.notebook.draw import NoGraphvizError, Picture
+from k8snb.notebook import kselect
 from k8snb.notebook.results import Result
 from k8snb.notebook.sequence import Sequence as SequenceDiagram
 from k8snb.story import trace
 from k8snb.story.blame import Line, blame
-from k8snb.story.selection import NEARLY, NOT, PICKED, SELECTING, Rival, Verdict, judge, rivals, selector_of
 from k8snb.story.trace import Step
 from k8snb.story.why import Finding, Scene, why, word_of
 
@@ -50,9 +47,12 @@ COMMANDS: Mapping[str, Command] = {
             words="resources", examples=("%kwhy pod/web", "%kwhy svc/web", "%kwhy deployment/web.spec.replicas"),
         ),
         Command(
-            name="select", usage="'SELECTOR' | TYPE/NAME [-n NS]",
-            help="Show which pods a selector picks, which it misses by one label and why, and who else picks the same.",
-            words="resources", examples=("%kselect app=web", "%kselect 'env in (production, qa)'", "%kselect svc/web"),
+            name="select", usage="'SELECTOR' | TYPE/NAME [-n NS | -A]",
+            help="Show which pods a selector picks, which it misses by one label and why, and who else picks the same; "
+                 "of a Service also which of them get no traffic, and why.",
+            flags=(flags.ALL_NAMESPACES,), words="resources",
+            examples=("%kselect app=web", "%kselect 'env in (production, qa)'", "%kselect svc/web",
+                      "%kselect deployment/web", "%kselect networkpolicy/db", "%kselect tier=front -A"),
         ),
     )
 }  # fmt: skip
@@ -68,20 +68,6 @@ class Story(Result):
 
     def _repr_html_(self) -> str:
         return SequenceDiagram(self.steps).html + super()._repr_html_()
-
-
-class Selected(Result):
-    """What a selector picks: a table, in a page with the picture above it. `selector` has the requirements."""
-
-    def __init__(self, output: Output, selector: Selector, picture: Callable[[], Picture]) -> None:
-        super().__init__(output)
-        self.selector, self._picture = selector, picture
-
-    def _repr_html_(self) -> str:
-        try:
-            return self._picture().svg + super()._repr_html_()
-        except (NoGraphvizError, KubectlError):
-            return super()._repr_html_()
 
 
 def run(cluster: Cluster, name: str, words: Sequence[str]) -> Result:
@@ -142,45 +128,8 @@ def _why(cluster: Cluster, args: Arguments) -> Result:
     return Result(_findings(findings, obj) if findings else _all_well(cluster, kind, obj))
 
 
-def _select(cluster: Cluster, args: Arguments) -> Selected:
-    text = " ".join(args.words)
-    if not text:
-        raise KubectlError("error: a selector or an object is wanted: %kselect app=web, %kselect svc/web")
-    scene = _scene(cluster)
-    namespace = args.text("namespace") or cluster.kubectl.namespace
-    asked = _selecting(cluster, args, text)
-    try:
-        selector = selector_of(asked) if asked is not None else parse_selector(text)
-    except SelectorError as error:
-        raise KubectlError(f"error: {error}") from None
-    if asked is not None and selector is None:
-        raise KubectlError(f"error: {word_of(asked)} selects no pods: {', '.join(SELECTING)} do")
-    assert selector is not None
-    verdicts = judge(selector, scene.items("pods", namespace))
-    picked = [verdict.pod for verdict in verdicts if verdict.picked == PICKED]
-    output = _selection(verdicts, rivals(scene, picked, namespace, but=asked))
-    shown = str(selector) or "everything"
-    near = sum(verdict.picked == NEARLY for verdict in verdicts)
-    output.hints = [f"{shown} picks {len(picked)} of {len(verdicts)} pods in {namespace}; {near} miss it by one label"]
-    if asked is not None:
-        output.hints += [f"{finding.fact}: {finding.fixes[0]}" for finding in why(scene, asked) if finding.fixes]
-    output.objects = picked
-    return Selected(output, selector, lambda: kdraw.draw(cluster, ["-n", namespace, *_drawn(asked, selector)]))
-
-
-def _drawn(asked: Object | None, selector: Selector) -> list[str]:
-    if asked is not None and asked["kind"] in ("Service", "ReplicationController", "ReplicaSet"):
-        return [f"{asked['kind'].lower()}/{name_of(asked)}"]
-    return ["-l", str(selector)] if selector.requirements else []
-
-
-def _selecting(cluster: Cluster, args: Arguments, text: str) -> Object | None:
-    """The object that is named, if one is: a label's key may hold a slash too."""
-    word = text.partition("/")[0].lower()
-    if "/" not in text or "=" in text or not any(word in kind.words() for kind in cluster.client.kinds()):
-        return None
-    kind, name, namespace = _named(cluster, args)
-    return cluster.client.get(kind, name, namespace)
+def _select(cluster: Cluster, args: Arguments) -> Result:
+    return kselect.select(cluster, args, _scene(cluster), _named)
 
 
 def _split_field(cluster: Cluster, args: Arguments, words: list[str]) -> str:
@@ -270,19 +219,6 @@ def _blame_table(lines: Sequence[Line]) -> Output:
         [(line.path, _short(line.value), line.actor, line.verb, f"{'' if line.known else '≤'}{line.revision}")
          for line in lines],
     )  # fmt: skip
-
-
-def _selection(verdicts: Sequence[Verdict], others: Sequence[Rival]) -> Output:
-    told = [verdict for verdict in verdicts if verdict.picked != NOT]
-    pods = _table(
-        ("POD", "PICKED", "LABELS", "WHY"),
-        [(name_of(each.pod), each.picked, ",".join(f"{k}={v}" for k, v in labels_of(each.pod).items()), each.why)
-         for each in told],
-    )  # fmt: skip
-    also = _table(("ALSO PICKED BY", "SELECTOR", "PODS"), [(each.word, each.selector, each.pods) for each in others])
-    parts = [each for each, rows in ((pods, told), (also, others)) if rows]
-    text = "\n".join(each.text for each in parts) or "no pod is picked, and none nearly\n"
-    return Output(text=text, tables=[table for each in parts for table in each.tables])
 
 
 def _findings(findings: Sequence[Finding], obj: Object) -> Output:

@@ -1,8 +1,8 @@
 """What stands in boxes and on frames, and the texts that show under a pointer, for any format.
 
 Interface: `lines_of(box)`, `heading_of(group)`, in `Line`s; `label(box)`, `heading(group)`, the same as Graphviz's
-HTML-like labels; `tooltip(box)`, `group_tooltip(group)`; `plain(text)`, text that every format can hold, `quote(text)`
-and `tip(text)`, the same inside quotation marks.
+HTML-like labels; `tooltip(box)`, `group_tooltip(group)`; `plain(text)`, text that every format can hold, `page_text`
+of several lines for a page, `quote(text)` and `tip(text)` inside quotation marks.
 The rule not to break: what stands in an object is text: it can end no quotation and open no tag.
 """
 
@@ -16,9 +16,9 @@ from typing import NamedTuple
 from k8snb.notebook import themes
 from k8snb.notebook.diagram import NODE, Bar, Box, Group, say, say_group
 from k8snb.notebook.style import BAD, BUSY
-from k8snb.notebook.themes import BLUE, FAINT, INK, LINE, MARKS, TRACK
+from k8snb.notebook.themes import BLUE, FAINT, INK, LINE, MARKS, PURPLE, TRACK
 
-BAR, _BESIDE = 64, 112  # points: a bar, and a bar with its name
+BAR, BESIDE = 64, 112  # points: a bar, and a bar with its name
 LONGEST = 48  # characters of one line in a box
 SLOT = "\ue000"  # stands in a picture for text that is put in afterwards
 _WIDTHS = {**dict.fromkeys("iljI.,:;'|!", 0.31), **dict.fromkeys("ft()[]/-r ", 0.38), **dict.fromkeys("mwMW@%", 0.92)}
@@ -29,6 +29,11 @@ def plain(text: str, most: int = LONGEST) -> str:
     """Text on one line, without characters that end a string, turn the line round or are in no document."""
     text = _UNPRINTABLE.sub(" ", text)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def page_text(text: str) -> str:
+    """Text of several lines, as long as it is, for HTML and SVG."""
+    return escape("\n".join(plain(line, len(line)) for line in text.split("\n")))
 
 
 def quote(text: str) -> str:
@@ -70,13 +75,14 @@ def lines_of(box: Box, *, kind: bool = True) -> list[Line]:
     ink, faint = (themes.PALE_INK, themes.PALE_FAINT) if box.picked is False else (INK, FAINT)
     many = f" ×{box.count}" if box.count > 1 else ""
     above = (plural(box.kind) if box.count > 1 else box.kind) if kind else ""
-    picked = "◆ " if box.picked else ""
+    picked = "◆ " if box.picked else "◇ " if box.nearly else ""
     lines = [Line(plain(picked + above), 8, faint)] if above or (picked and kind) else []
     lines.append(Line(("" if kind else picked) + plain(box.name) + many, 11, ink, bold=True))
     if box.status:
         symbol = f"{box.tone.symbol} " if box.tone.symbol else ""
         lines.append(Line(plain(symbol + box.status), 9.5, ink))
     lines += [Line(plain(text), 8.5, faint) for text in box.details]
+    lines += [Line(plain(f"nearly: {box.nearly}"), 9, PURPLE, bold=True)] if box.nearly else []
     return [*lines, *_mark(box.mark)]
 
 
@@ -130,7 +136,7 @@ def stack(rows: Iterable[str]) -> str:
 
 def _bars(bars: Iterable[Bar], width: int) -> str:
     """A line for each resource: its name, a bar as long as the share that is asked for, and the numbers."""
-    left = f' WIDTH="{width - _BESIDE}"' if width > _BESIDE else ""
+    left = f' WIDTH="{width - BESIDE}"' if width > BESIDE else ""
     rows = "".join(
         f'<TR><TD ALIGN="LEFT">{small(bar.word, 8.5)}</TD><TD ALIGN="LEFT">{_bar(bar)}</TD>'
         f'<TD ALIGN="LEFT"{left}>{small(bar_text(bar), 8.5)}</TD></TR>'

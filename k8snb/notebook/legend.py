@@ -14,9 +14,9 @@ from k8snb.notebook.diagram import SORTS, Diagram
 from k8snb.notebook.dot import EDGE_STYLES
 from k8snb.notebook.labels import plain
 from k8snb.notebook.style import GOOD
-from k8snb.notebook.themes import INK, LINE, MARKS, PALE_BORDER, PALE_FILL
+from k8snb.notebook.themes import INK, LINE, MARKS, PALE_BORDER, PALE_FILL, PURPLE
 
-_FONT = 'font-family="Helvetica,Arial,sans-serif" font-size="9.5"'
+_FONT = 'font-size="9.5"'
 _LINE, _LEFT, _SAMPLE, _GAP, _LETTER = 17.0, 12.0, 34.0, 16.0, 5.0  # points
 _WIDE = 780.0  # points of a usual page
 
@@ -53,6 +53,8 @@ def _entries(diagram: Diagram) -> Iterator[tuple[str, str]]:
     yield from ((mark, mark) for mark in MARKS if mark in marks)
     if diagram.picking and any(box.picked for box in diagram.boxes):
         yield "picked", f"picked by {plain(diagram.picking, 80)}"
+    if any(box.nearly for box in diagram.boxes):
+        yield "nearly", "nearly picked: one label away"
     if diagram.picking and any(box.picked is False for box in diagram.boxes):
         yield "faint", "not picked"
 
@@ -71,7 +73,11 @@ def _sample(sort: str, left: float, middle: float) -> str:
     return f'<rect {box} fill="{fill}" stroke="{border}" stroke-width="{width}"/>{symbol}'
 
 
-_BOXES = {"picked": (GOOD.border, 2.6, GOOD.fill, "◆"), "faint": (PALE_BORDER, 1.0, PALE_FILL, "")}
+_BOXES = {
+    "picked": (GOOD.border, 2.6, GOOD.fill, "◆"),
+    "nearly": (PURPLE, 2.0, PALE_FILL, "◇"),
+    "faint": (PALE_BORDER, 1.0, PALE_FILL, ""),
+}
 _DASHES = {"dashed": ' stroke-dasharray="5,3"', "dotted": ' stroke-dasharray="1,3"'}
 
 

@@ -22,7 +22,7 @@ from k8snb.kubectl.proxy import Proxy
 from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kproxy, kstory, live, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
-from k8snb.notebook.errors import readable
+from k8snb.notebook.errors import readable, tell
 from k8snb.notebook.expansion import fill, split
 from k8snb.notebook.forwarded import Forwarded
 from k8snb.notebook.results import Result
@@ -166,6 +166,7 @@ class KubernetesMagics(Magics):
             ending.blocking = "logs" in words[:3]
             words = _with_events(words)
         answer = kubectl.run(_with_body(words, cell), stdin=cell, asks=terminal.can_ask(self.shell))
+        tell(answer.log)
         if isinstance(answer, Dialogue):
             return terminal.converse(answer)
         if isinstance(answer, Stream):

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from k8snb.notebook.diagram import Box, Group
 from k8snb.notebook.labels import SLOT, Line, heading_of, lines_of, tip
 
-_FONT = 'font-family="Helvetica,Arial,sans-serif"'
+FONT = 'font-family="Helvetica,Arial,sans-serif"'
 _BESIDE, _ABOVE = 9.0, 5.0  # points between a text and its border
 _EXTRA = {"component": (14, 0), "cylinder": (0, 16), "box3d": (6, 8), "note": (6, 0), "tab": (0, 0)}
 _SLOTS = re.compile(f'<text[^>]*x="([-\\d.]+)" y="([-\\d.]+)"[^>]*>{SLOT}(\\d+)</text>')
@@ -69,4 +69,4 @@ def text_svg(lines: Iterable[Line], left: float, top: float) -> str:
         bold = ' font-weight="bold"' if line.bold else ""
         look = f'font-size="{line.size:g}" fill="{line.colour}"{bold}'
         parts.append(f'<text x="{left:.1f}" y="{top - line.size * 0.28:.1f}" {look}>{escape(line.text)}</text>')
-    return f"<g {_FONT}>{''.join(parts)}</g>"
+    return "".join(parts)

@@ -112,13 +112,21 @@ def remarks(output: Output) -> list[tuple[str, str]]:
     """What is said beside the answer: (word, text)."""
     return [
         *(("Warning", text.removeprefix("Warning: ")) for text in output.warnings),
-        *(("Error", text.removeprefix("Error: ")) for text in output.errors),
+        *map(_failure, output.errors),
         *(("Hint", text) for text in output.hints),
     ]
 
 
+def _failure(message: str) -> tuple[str, str]:
+    """`Error from server (NotFound)` and what it says of it; the word Error once in any case."""
+    word, colon, text = message.partition(": ")
+    if colon and word.lower().startswith("error"):
+        return word[0].upper() + word[1:], text
+    return "Error", message
+
+
 def _note(word: str, text: str) -> str:
-    tone = {"Warning": "busy", "Error": "bad"}.get(word, "plain")
+    tone = "bad" if word.startswith("Error") else {"Warning": "busy"}.get(word, "plain")
     return f'<div class="k8snb-note"><b class="k8snb-{tone}">{word}:</b> {escape(text)}</div>'
 
 

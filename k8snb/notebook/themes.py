@@ -1,6 +1,6 @@
 """The colours of diagrams, on a light page and on a dark one.
 
-Interface: the names of the colours; `DARK`, what each becomes on a dark page; `SHEET`, which says so inside an SVG.
+Interface: the names of the colours; `DARK`, what each becomes on a dark page; `sheet(svg)`, which says so in an SVG.
 The rule not to break: every colour in a picture stands in `DARK`, and means there what it means here.
 The picture itself has the light colours, for programs that know no style sheets; a style sheet swaps them. A page of
 Jupyter says which theme it has, and that counts more than what the reader's system prefers.
@@ -39,20 +39,22 @@ DARK: Mapping[str, str] = {
 }  # fmt: skip
 
 
-def _rules(page: str, colours: Mapping[str, str]) -> str:
-    return "".join(
-        f'{page}.k8snb-picture [{paint}="{light}"]{{{paint}:{colour}}}'
-        for light, colour in colours.items()
+def sheet(svg: str) -> str:
+    """Dark where the system is dark, unless the page says that it is light; dark where the page is dark.
+
+    Only for the colours that the picture has: a notebook keeps it with every picture.
+    """
+    colours = [light for light in DARK if f'"{light}"' in svg]
+    names = {light: f"--k{place}" for place, light in enumerate(colours)}
+    dark = "".join(f"{name}:{DARK[light]};" for light, name in names.items())
+    light_again = "".join(f"{name}:initial;" for name in names.values())
+    paints = "".join(
+        f'.k8snb-picture [{paint}="{light}"]{{{paint}:var({name},{light})}}'
+        for light, name in names.items()
         for paint in ("fill", "stroke")
+        if f'{paint}="{light}"' in svg
     )
-
-
-def _sheet() -> str:
-    """Dark where the system is dark, unless the page says that it is light; dark where the page is dark."""
-    swapped = _rules("", DARK)
-    page_dark = _rules('[data-jp-theme-light="false"] ', DARK)
-    page_light = _rules('[data-jp-theme-light="true"] ', {colour: colour for colour in DARK})
-    return f"@media (prefers-color-scheme:dark){{{swapped}}}{page_dark}{page_light}"
-
-
-SHEET = _sheet()
+    return (
+        f'{paints}@media (prefers-color-scheme:dark){{.k8snb-picture{{{dark}}}}}[data-jp-theme-light="false"] '
+        f'.k8snb-picture{{{dark}}}[data-jp-theme-light="true"] .k8snb-picture{{{light_again}}}'
+    )

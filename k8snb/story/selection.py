@@ -1,6 +1,6 @@
 """Selection: which pods a selector picks, which it misses by one label, and who else picks the same ones.
 
-Interface: `judge(selector, pods)`, `rivals(scene, picked, …)`, `selector_of(obj)`.
+Interface: `judge(selector, pods)`, `near_misses(verdicts)`, `rivals(scene, picked, …)`, `selector_of(obj)`.
 The rule not to break: a near miss is a pod of which one requirement fails and all others hold.
 Source: `concepts/overview/working-with-objects/labels` of the documentation; each kind's `spec.selector`.
 """
@@ -8,9 +8,10 @@ Source: `concepts/overview/working-with-objects/labels` of the documentation; ea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from k8snb.apimachinery.meta import Object, get_path, labels_of, uid_of
+from k8snb.apimachinery.meta import Object, get_path, labels_of, namespace_of, uid_of
 from k8snb.apimachinery.selectors import NOTHING, Requirement, Selector, from_label_selector, from_set
 from k8snb.story.why import Scene, word_of
 
@@ -40,11 +41,14 @@ SELECTING: Mapping[str, tuple[str, Callable[[Object], Selector]]] = {  # kind: i
 
 
 class Verdict(NamedTuple):
-    """A pod and whether it is picked: yes, nearly, no; `why` names the requirements that fail."""
+    """A pod and whether it is picked: yes, nearly, no; `why` names the requirements that fail. `near` is how like what
+    is wanted that is which it has instead, from 0 to 1.
+    """
 
     pod: Object
     picked: str
     why: str
+    near: float = 0.0
 
 
 class Rival(NamedTuple):
@@ -75,7 +79,25 @@ def _judged(selector: Selector, pod: Object) -> Verdict:
     if not wrong:
         return Verdict(pod, PICKED, "")
     why = "; ".join(_tell(requirement, labels) for requirement in wrong)
-    return Verdict(pod, NEARLY if len(wrong) == 1 else NOT, why)
+    if len(wrong) > 1:
+        return Verdict(pod, NOT, why)
+    return Verdict(pod, NEARLY, why, _likeness(wrong[0], labels))
+
+
+def _likeness(requirement: Requirement, labels: Mapping[str, str]) -> float:
+    """How like a label that would do there is one, by its spelling: another value of the key, the value elsewhere."""
+    have = labels.get(requirement.key)
+    values = [*requirement.values, ""]
+    if have is not None:
+        return max(SequenceMatcher(None, have, value).ratio() for value in values)
+    others = [key for key, value in labels.items() if value in requirement.values]
+    return max((SequenceMatcher(None, key, requirement.key).ratio() for key in others), default=0.0)
+
+
+def near_misses(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    """The near misses, the nearest first."""
+    found = (verdict for verdict in verdicts if verdict.picked == NEARLY)
+    return sorted(found, key=lambda verdict: -verdict.near)
 
 
 def _tell(requirement: Requirement, labels: Mapping[str, str]) -> str:
@@ -93,7 +115,8 @@ def rivals(scene: Scene, picked: Iterable[Object], namespace: str, *, but: Objec
             if but is not None and uid_of(obj) == uid_of(but):
                 continue
             selector = select(obj)
-            count = sum(selector.matches(labels_of(pod)) for pod in pods)
+            own = (pod for pod in pods if namespace_of(pod) == namespace_of(obj))
+            count = sum(selector.matches(labels_of(pod)) for pod in own)
             if count:
                 found.append(Rival(word_of(obj), str(selector) or "everything", count))
     return found

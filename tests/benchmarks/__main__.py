@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from . import api, control_plane, kubectl, node, startup
+from . import api, control_plane, draw, kubectl, node, startup, story
 
 BENCHMARKS = {
     "api": api.main,
     "control-plane": control_plane.main,
+    "draw": draw.main,
     "kubectl": kubectl.main,
     "node": node.main,
     "startup": startup.main,
+    "story": story.main,
 }
 
 
