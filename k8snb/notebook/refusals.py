@@ -22,7 +22,7 @@ SHORT = (KubectlError, ApiError)
 
 
 def add(shell: InteractiveShell) -> None:
-    shell.set_custom_exc(SHORT, _show)  # type: ignore[no-untyped-call]
+    shell.set_custom_exc(SHORT, _show)
 
 
 def remove(shell: InteractiveShell) -> None:
