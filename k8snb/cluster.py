@@ -1,15 +1,17 @@
 """The cluster: wires the components in boot order and owns the only loop. What kubeadm is to real machines.
 
 Interface: `Cluster(name, nodes=…, runtime=…)`: `start`, `stop`, `delete`, `status`, `client`, `kubectl`; `pause`,
-`unpause`, `step`; on a virtual clock also `settle`, `run_for`.
+`unpause`, `step`, `run_until`, `speed`; on a virtual clock also `settle`, `run_for`.
 The rule not to break: only the cluster wires; components never meet but in the apiserver.
 """
 
 from __future__ import annotations
 
 import functools
+import math
 import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +20,7 @@ from k8snb.addons import DNS, Addons, Stoppable
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.addons.dns import Dns
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object, get_path, is_true, key_of, labels_of, name_of, namespace_of
+from k8snb.apimachinery.meta import Object, get_path, is_true, key_of, labels_of, name_of, namespace_of, uid_of
 from k8snb.apimachinery.taints import NOT_READY, UNINITIALIZED
 from k8snb.apiserver import ApiServer, Identity
 from k8snb.apiserver.history import History
@@ -33,8 +35,9 @@ from k8snb.cloud.notebook import ZONE, NotebookCloud
 from k8snb.collector import Collector
 from k8snb.control_plane import ApiServers, Component, instance_components, single_component
 from k8snb.controllers.provisioner import Provisioner, Provisioners
-from k8snb.cri import Addressed, RangeTaker, RuntimeFailure
+from k8snb.cri import Addressed, Engines, Keeper, Layer, PullTeller, RangeTaker, RuntimeFailure, RuntimeUnavailable
 from k8snb.cri.cni import NetworkPlugin
+from k8snb.data_directory import DataDirectory, Noted
 from k8snb.entrance import Entrance, uninterrupted
 from k8snb.etcd import Store
 from k8snb.etcd.memory import MemoryStore
@@ -47,16 +50,18 @@ from k8snb.kube_proxy.rules import service_keys
 from k8snb.kube_proxy.view import RuleRow, rule_rows
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.volume_plugin import VolumePlugin
-from k8snb.machines import Machines, Node, Restored
+from k8snb.machines import Machines, Node, Restored, runtime_of
 from k8snb.networkpolicy.policies import Peer, Policy, on_host, peer_of, policy_of
-from k8snb.pump import SYNC, Pump, Step
+from k8snb.pump import Pump
 from k8snb.scheduler import Profile, Scheduler
+from k8snb.scheduler.decision import Decision
 from k8snb.serve import Door
-from k8snb.story import moments
+from k8snb.story import moments, stage
 from k8snb.story.compared import Compared, compare
 from k8snb.story.futures import Count, Unlike, counts, unlike
 from k8snb.story.moments import Moment
 from k8snb.story.scenes import MOST, Scene, scenes
+from k8snb.story.steps import Stepper, ToldStep
 from k8snb.story.then import Then
 
 if TYPE_CHECKING:
@@ -66,6 +71,7 @@ if TYPE_CHECKING:
     from k8snb.kubectl import Kubectl
     from k8snb.notebook.draw import Picture
 
+SLOWEST, FASTEST = 0.01, 1000.0  # speeds of a real clock
 FEW_NODES, MANY_NODES_CIDR = 250, "10.0.0.0/8"  # more nodes than fit into a /16 of ranges need a larger one
 
 
@@ -87,8 +93,10 @@ class Cluster:
     `schedulers` one leads and the others stand by. `cloud` is who the machines are rented from, False for nobody; the
     notebook's own cloud has them in `zones` in turn. Nodes get the ranges of their pods from `cluster_cidr`, "" = as
     the runtime has it, and a `network` plug-in chooses their addresses. `allow_privileged` says whether containers may
-    ask to be privileged: where they would really be, on Docker, only if it is True.
-    Raises ValueError for a runtime that is none.
+    ask to be privileged: where they would really be, on Docker, only if it is True. In the directory `data_dir` it
+    outlives this process: a cluster that is made there again has the same nodes and objects, and finds the containers
+    that a Docker engine has of it running.
+    Raises ValueError for a runtime that is none, and for a data directory that cannot be had.
     """
 
     def __init__(
@@ -97,9 +105,13 @@ class Cluster:
         store: Callable[[], Store] = MemoryStore, profiles: Iterable[Profile] = (), static_pods: str | Path = "",
         apiservers: int = 1, controller_managers: int = 1, schedulers: int = 1, cloud: Provider | bool = True,
         zones: Sequence[str] = (ZONE,), cluster_cidr: str = "", network: NetworkPlugin | None = None,
-        allow_privileged: bool | None = None,
+        allow_privileged: bool | None = None, data_dir: str | Path = "",
     ) -> None:  # fmt: skip
         self.name = name
+        self.data = DataDirectory(data_dir) if data_dir else None
+        noted = self.data.take_up(name, runtime) if self.data else Noted()
+        self.found = bool(noted.name)  # whether the cluster was there before this process
+        runtime = noted.runtime if noted.runtime and isinstance(runtime, str) else runtime
         self._profiles = tuple(profiles) or (Profile(),)
         self._runtime: Runtime | None = None
         self._own_host: hosts.Build | None = None
@@ -111,21 +123,26 @@ class Cluster:
         self.clock = clock or RealClock()
         self.pump = Pump(self.clock)
         self.pump.guard = uninterrupted
-        self._new_store = store
-        self.store = store()
-        self.identity = Identity(self.clock)
+        self._new_store = self.data.store if self.data else store
+        self.store = self._new_store()
+        self.identity = Identity(self.clock, self.data.pki if self.data else None)
         self._seed = seed
         self._counts = controller_managers, schedulers
         self._dice = random.Random(seed)
         self.machines = Machines(
             self.pump, workers=nodes, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods),
-            rented=cloud is not False, zones=zones,
+            rented=cloud is not False, zones=zones, root=self.data.kubelet if self.data else None,
         )  # fmt: skip
+        if noted.nodes:
+            self.machines.restore(noted.nodes)
         self.cloud = NotebookCloud(name, self.machines.machine) if cloud is True else cloud or None
         self._cluster_cidr, self._network = cluster_cidr, network
         self._allow_privileged = self.runtime_name != "docker" if allow_privileged is None else allow_privileged
         self.provisioners = Provisioners()
         self.addons = Addons(self)
+        if noted.nodes:
+            self.addons.restore(noted.addons)
+        self.addons.on_change = self._note
         self.resolver = ""
         self._host: Host | None = None
         self._plane: ControlPlane | None = None
@@ -147,6 +164,8 @@ class Cluster:
         """
         if self.running:
             return
+        if self.data is not None and self.data.closed:
+            raise ValueError(f'the cluster "{self.name}" has left {self.data.path}: make a Cluster with it again')
         self._collector.relax()
         try:
             with self.pump.lock:
@@ -164,7 +183,8 @@ class Cluster:
     def _boot(self) -> None:
         """The components, in the order in which they need each other."""
         build = self._own_host or hosts.HOSTS[self.runtime_name]
-        self._host = build(self.name, self.pump, self._dice, self._runtime)
+        kept = self.data.kept if self.data else None
+        self._host = build(self.name, self.pump, self._dice, self._runtime, kept)
         self._runtime = self._host.runtime
         self._plug_in(self._network)
         self.machines.directories.on_made = self._host.remove_at_end
@@ -181,8 +201,30 @@ class Cluster:
         self.running = True
         self.addons.start()
         for spec in self.machines.specs.values():
-            self._switch_on(spec)
+            self._try_to_switch_on(spec)
         self._serve_pods(self._host, self.door)
+        self._note()
+
+    def _note(self) -> None:
+        """What the next process has to know of the cluster."""
+        if self.data is None or self._runtime is None:
+            return
+        addons = tuple(status.row.name for status in self.addons.status() if status.enabled)
+        self.data.note(Noted(
+            name=self.name, runtime=self.runtime_name, service_cidr=self._runtime.service_cidr,
+            pod_cidr=getattr(self._runtime, "cluster_cidr", ""), nodes=tuple(self.machines.specs.values()),
+            addons=addons,
+        ))  # fmt: skip
+
+    @property
+    def keeps_running(self) -> bool:
+        """Whether containers go on when this process ends: with a data directory, where the runtime can leave them."""
+        return self.data is not None and isinstance(self._runtime, Keeper)
+
+    @property
+    def volumes(self) -> str:
+        """The directory for the volumes that are made here, "" for a temporary one."""
+        return str(self.data.volumes) if self.data else ""
 
     def _plug_in(self, network: NetworkPlugin | None) -> None:
         if network is None:
@@ -198,7 +240,7 @@ class Cluster:
         self.running = False
         self._switch_off()
 
-    def _switch_off(self) -> None:
+    def _switch_off(self, *, end_pods: bool = True) -> None:
         """Nothing may start a container any more when the pods are ended, or it would outlive the cluster."""
         self._collector.restore()
         for part in ("kubectl", "_over_https", "_hooks"):
@@ -223,8 +265,9 @@ class Cluster:
         if host is not None:
             host.executor.close()
             try:
-                self.machines.thaw(host.runtime)
-                self.machines.end_all_pods(host.runtime)
+                self.machines.thaw()
+                if end_pods:
+                    self.machines.end_all_pods(host.runtime)
             finally:
                 host.pause()
 
@@ -232,11 +275,33 @@ class Cluster:
         """Stop, and forget everything."""
         self.stop()
         runtime, self._runtime = self._runtime, None
-        self.store = self._new_store()
-        self.addons = Addons(self)
+        if self.data is not None:
+            self.machines.directories.clear()
+            self.data.clear()
+        else:
+            self.store = self._new_store()
+            self.addons = Addons(self)
         self.machines.close()
         self.provisioners.close()
         if runtime is not None:
+            runtime.close()
+
+    def close(self) -> None:
+        """End with this process: a cluster with a data directory can be made there again, any other one is deleted.
+
+        Containers go on where the runtime can leave them alone; elsewhere they are started again then.
+        """
+        if self.data is None:
+            return self.delete()
+        runtime, self._runtime = self._runtime, None
+        if self.running:
+            self.running = False
+            self._switch_off(end_pods=not isinstance(runtime, Keeper))
+        self.machines.close()
+        self.data.close()
+        if isinstance(runtime, Keeper):
+            runtime.let_go()
+        elif runtime is not None:
             runtime.close()
 
     def __enter__(self) -> Cluster:
@@ -244,7 +309,7 @@ class Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.delete()
+        self.close()
 
     def add_provisioner(self, provisioner: Provisioner) -> None:
         """Put somebody's own maker of volumes to work: see `k8snb.controllers.provisioner`."""
@@ -277,7 +342,11 @@ class Cluster:
     def _keeps_waiting(self, name: str) -> bool:
         node = self.nodes.get(name)
         record = self.store.get(f"/registry/nodes/{name}")
-        return node is not None and node.on and (record is None or not _is_schedulable(record.value))
+        if node is None or not node.on:
+            return False
+        if self.found and node.kubelet is not None and not node.kubelet.pleg.listed:
+            return True  # what is written of the node is what an earlier process wrote
+        return record is None or not _is_schedulable(record.value)
 
     # talking to it
 
@@ -587,6 +656,10 @@ class Cluster:
         with self.pump.lock:
             return journal.read(self.store.history(after=after))
 
+    def pulls(self) -> Mapping[str, Sequence[Layer]]:
+        """The images that are being pulled, each with its layers, where the runtime says so."""
+        return self._runtime.pulls() if isinstance(self._runtime, PullTeller) else {}
+
     def status(self) -> list[tuple[str, str, str]]:
         """One row for each component: its name, its state, and what there is to say about it."""
         state = "Running" if self.running else "Stopped"
@@ -596,7 +669,7 @@ class Cluster:
             state = "Paused"
         dns = self.addons.is_enabled(DNS)
         rows = [
-            ("etcd", state, f"revision {self.store.revision}"),
+            ("etcd", *self._etcd(state)),
             ("kube-apiserver", state, "in this kernel"),
             ("kube-controller-manager", state, f"{len(self.controllers)} controllers" if self.running else ""),
             ("kube-scheduler", state, ""),
@@ -607,13 +680,24 @@ class Cluster:
         rows = [(name, STOPPED if _stands_still(components.get(name)) else state, about) for name, state, about in rows]
         if self.pump.failure:
             rows.append(("pump", "Failed", self.pump.failure.strip().splitlines()[-1]))
-        return [*rows, *(self._node_row(node) for node in self.nodes.values())]
+        absent = [spec for spec in self.machines.specs.values() if self.running and spec.name not in self.nodes]
+        rows += [self._node_row(node) for node in self.nodes.values()]
+        return [
+            *rows,
+            *((f"node {spec.name}", "Stopped", f"no engine answers at {spec.docker_host}") for spec in absent),
+        ]
+
+    def _etcd(self, state: str) -> tuple[str, str]:
+        problem = getattr(self.store, "problem", "")
+        where = f" in {self.data.path}" if self.data else ""
+        return ("Failed", problem) if problem else (state, f"revision {self.store.revision}{where}")
 
     def _node_row(self, node: Node) -> tuple[str, str, str]:
         record = self.store.get(f"/registry/nodes/{node.spec.name}")
         ready = record is not None and is_true(record.value, "Ready")
         state = "Stopped" if not node.on or not self.running else "Ready" if ready else "NotReady"
-        parts = f"kubelet, kube-proxy, {self.runtime_name} runtime at {node.network.node_ip}"
+        where = f" on {node.spec.docker_host}" if node.spec.docker_host else ""
+        parts = f"kubelet, kube-proxy, {self.runtime_name} runtime{where} at {node.network.node_ip}"
         return (f"node {node.spec.name}", state, parts)
 
     # time
@@ -648,17 +732,93 @@ class Cluster:
 
     def unpause(self) -> int:
         """Containers and components go on. Returns how many containers were held."""
-        held = self.machines.thaw(self.runtime)
+        held = self.machines.thaw()
         with self.pump.lock:
             self.pump.paused = False
         return held
 
-    def step(self) -> Step | None:
-        """Run until one component has worked on one key: what that was, or None when there is nothing to do now."""
+    def step(self, count: int = 1) -> list[ToldStep]:
+        """Let one component after the other work on one key, so many times: what each read, decided and wrote.
+
+        Where nothing is queued, time jumps to the next timer, unless real programs run. Fewer steps than asked for:
+        nothing is left to do now.
+        """
+        found: list[ToldStep] = []
+        stepper = self.stepper()
         with self.pump.lock:
-            while (step := self.pump.step()) is not None and step.sort != SYNC:
-                pass
-            return step
+            while len(found) < count and (told := stepper.step()) is not None:
+                found.append(told)
+        return found
+
+    def stepper(self) -> Stepper:
+        """What runs the cluster step by step."""
+        self._must_run()
+        return Stepper(
+            self.pump, self.context.notes, lambda: self.history, scheduler=self.scheduler.name,
+            skips=self.simulates, verdict=self._verdict, key_of=self._key_of,
+        )  # fmt: skip
+
+    @property
+    def simulates(self) -> bool:
+        """Whether nothing outside of this process belongs to the cluster, so that its time can be skipped."""
+        return self.clock.virtual or self.runtime_name == hosts.SIMULATED
+
+    def _verdict(self, key: str) -> Decision | None:
+        """The scheduler's newest decision about a pod."""
+        found = [decision for decision in self.scheduler.decisions if decision.key == key]
+        return found[-1] if found else None
+
+    def _key_of(self, key: str) -> str:
+        """A pod's namespace and name, where a kubelet knows it by its uid."""
+        pods = self.store.range("/registry/pods/")[0] if "/" not in key and key.count("-") == 4 else ()
+        return next((key_of(record.value) for record in pods if uid_of(record.value) == key), key)
+
+    @property
+    def speed(self) -> float:
+        """Seconds that pass in the cluster in one of the machine's; `inf` on a virtual clock."""
+        return self.clock.speed if isinstance(self.clock, RealClock) else math.inf
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        """Raises ValueError on a virtual clock, and for what is no speed."""
+        if not isinstance(self.clock, RealClock):
+            raise ValueError("on a virtual clock time jumps from timer to timer: it goes as fast as it can")
+        if not SLOWEST <= speed <= FASTEST:
+            raise ValueError(f"a speed is a number from {SLOWEST:g} to {FASTEST:g}, not {speed:g}")
+        with self.pump.lock:
+            self.clock.speed = speed
+
+    def run_until(self, until: Callable[[], bool], timeout: float) -> bool:
+        """Let the cluster run until a condition holds, and pause it right after the step that made it true.
+
+        Whether it came true within `timeout` seconds of the cluster's time; if not, a cluster that was paused is paused
+        again. Raises what the condition raises.
+        """
+        if self.clock.virtual:
+            with self.pump.lock:
+                reached = until() or self.pump.settle(limit=timeout, until=until)
+                self.pump.paused = self.pump.paused or reached
+            return reached
+        with self.pump.lock:
+            if until():
+                self.pump.paused = True
+                return True
+            paused, self.pump.paused = self.pump.paused, False
+            failures: list[Exception] = []
+            self.pump.pause_when(functools.partial(_holds, until, failures))
+        try:
+            reached = self.pump.wait(lambda: self.pump.paused, timeout)
+        finally:
+            with self.pump.lock:
+                self.pump.pause_when(None)
+                self.pump.paused = self.pump.paused or paused
+        if failures:
+            raise failures[0]
+        return reached
+
+    def story_scene(self) -> stage.Scene:
+        """What a diagnosis of the cluster's objects may look at now."""
+        return stage.scene(self)
 
     # components
 
@@ -706,16 +866,36 @@ class Cluster:
 
     def add_node(
         self, name: str = "", *, labels: dict[str, str] | None = None, cpus: str = "", memory: str = "",
-        disk: str = "", static_pods: str | Path = "",
+        disk: str = "", static_pods: str | Path = "", docker_host: str = "",
     ) -> str:  # fmt: skip
-        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself."""
+        """A new worker joins. Returns its name. `static_pods` is a directory with manifests that it runs by itself.
+
+        `docker_host` puts it on another Docker engine than the cluster's: unix://, tcp:// or ssh:// as Docker has them.
+        Raises ValueError where the machine cannot be had.
+        """
         self._must_run()
+        if docker_host:
+            runtime = self._engine_at(docker_host)
+            cpus, memory = cpus or runtime.size()[0], memory or runtime.size()[1]
         spec = self.machines.add(
-            name, labels=labels or {}, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods)
-        )
+            name, labels=labels or {}, cpus=cpus, memory=memory, disk=disk, static_pods=str(static_pods),
+            docker_host=docker_host,
+        )  # fmt: skip
         with self.pump.lock:
             self._switch_on(spec)
+        self._note()
         return spec.name
+
+    def _engine_at(self, docker_host: str) -> Engines:
+        """Another engine, which answers. Raises ValueError."""
+        from k8snb.cri.docker_way import check
+
+        try:
+            found = runtime_of(NodeSpec("", docker_host=check(docker_host)), self.runtime)
+        except RuntimeFailure as failure:
+            raise ValueError(failure.message) from None
+        assert isinstance(found, Engines)
+        return found
 
     def stop_node(self, name: str, *, grace: float = 0.0, critical: float = 10.0) -> None:
         """Pull the plug: the node falls silent and its containers end. The node controller will notice.
@@ -731,7 +911,8 @@ class Cluster:
             self.wait(kubelet.is_shut_down, grace)
         with self.pump.lock:
             self.machines.fall_silent(node, self)
-        self.machines.end_pods(name, self.runtime)
+        with suppress(RuntimeUnavailable):  # an engine that has gone has taken them along
+            self.machines.end_pods(name, self.runtime)
 
     def partition_node(self, name: str) -> None:
         """Cut a node off from the apiserver. Its containers go on running, and nobody hears of them."""
@@ -749,12 +930,17 @@ class Cluster:
                 self.apiserver.connect_node(name, node.kubelet)
 
     def start_node(self, name: str) -> None:
-        """Switch a stopped node on again."""
-        node = self.machines.find(name)
+        """Switch a stopped node on again. Raises ValueError where it cannot be."""
+        node, spec = self.nodes.get(name), self.machines.specs.get(name)
+        if spec is None:
+            self.machines.find(name)
+            return
         self._must_run()
-        if not node.on:
+        if node is None or not node.on:
+            if spec.docker_host:
+                self._engine_at(spec.docker_host)
             with self.pump.lock:
-                self._switch_on(node.spec)
+                self._switch_on(spec)
 
     def delete_node(self, name: str) -> None:
         """Take a machine away for good, with its Node object."""
@@ -768,13 +954,31 @@ class Cluster:
         self._must_run()
         self.stop_node(name)
         self.machines.forget(name, self.runtime)
+        self._note()
 
     def _must_run(self) -> None:
         if not self.running:
             raise ValueError(f'the cluster "{self.name}" is stopped: start it first')
 
+    def _try_to_switch_on(self, spec: NodeSpec) -> None:
+        """A cluster starts without the machines whose own engines do not answer: `start_node` asks again."""
+        try:
+            self._switch_on(spec)
+        except RuntimeUnavailable:
+            if not spec.docker_host:
+                raise
+
     def _switch_on(self, spec: NodeSpec) -> None:
         self.machines.switch_on(spec, self.control_plane, self.host, self)
+
+
+def _holds(until: Callable[[], bool], failures: list[Exception]) -> bool:
+    """Somebody's own condition, asked in the pump: what it raises is theirs, and must not end the pump."""
+    try:
+        return until()
+    except Exception as failure:
+        failures.append(failure)
+        return True
 
 
 def _node_user(name: str) -> str:

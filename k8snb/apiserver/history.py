@@ -21,7 +21,8 @@ CREATED, CHANGED, DELETED = "created", "changed", "deleted"
 
 class Change(NamedTuple):
     """One revision. `before` is the object as it was, None for one that is new; `cause` the revision that made the
-    actor write, 0 where it came from outside; `verb` the API verb, with a subresource behind it (`update status`).
+    actor write, 0 where it came from outside; `verb` the API verb, with a subresource behind it (`update status`);
+    `sent` what admission was given, None where it changed nothing.
     """
 
     revision: int
@@ -33,6 +34,7 @@ class Change(NamedTuple):
     verb: str
     cause: int
     time: float
+    sent: Object | None = None
 
     @property
     def word(self) -> str:
@@ -111,7 +113,7 @@ class History:
         sort = DELETED if record.sort == DELETE else CREATED if before is None else CHANGED
         origin = record.origin
         return Change(record.revision, kind, record.value, before, sort, origin.actor, origin.verb, origin.cause,
-                      origin.time)  # fmt: skip
+                      origin.time, origin.sent)  # fmt: skip
 
 
 def _directory(record: Record) -> str:

@@ -72,10 +72,10 @@ class ReplicasController(Controller):
         self._told: dict[str, int] = {}  # the revision of the status that was written last
         self.sets = informers.get(self.resource)
         self.sets.on_change(self._set_changed)
-        self.sets.add_index(OWNER, owner_uids)
+        self.sets.add_index(OWNER, owner_uids, steady=True)
         index_selectors(self.sets, self.selector_of)
         self.pods = informers.get("pods")
-        self.pods.add_index(OWNER, owner_uids)
+        self.pods.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.pods)
         self._census = Census(self.pods, self.kind)
         self.pods.on_change(self._pod_changed, owner_kind=self.kind)

@@ -39,7 +39,7 @@ class MemoryStore:
         made._log, made._first = log, first
         for records, newest in ((living, made._living), (ended, made._ended)):
             for record in records:
-                directory = _directory(record.key)
+                directory = directory_of(record.key)
                 if directory not in made._living:
                     made._open(directory)
                 newest[directory][record.key] = record
@@ -59,7 +59,7 @@ class MemoryStore:
     def get(self, key: str, revision: int = 0) -> Record | None:
         """The key's record, or as it was at `revision`. Raises CompactedError or FutureRevisionError."""
         if not revision:
-            return self._living.get(_directory(key), {}).get(key)
+            return self._living.get(directory_of(key), {}).get(key)
         self._check(revision)
         record = self._newest(key)
         while record is not None and record.revision > revision:
@@ -107,7 +107,7 @@ class MemoryStore:
         alive = self._expect(key, expected)
         revision = self.revision + 1
         value["metadata"]["resourceVersion"] = str(revision)
-        directory = _directory(key)
+        directory = directory_of(key)
         if directory not in self._living:
             self._open(directory)
         living = self._living[directory]
@@ -129,7 +129,7 @@ class MemoryStore:
         metadata = {**alive.value["metadata"], "resourceVersion": str(revision)}
         last = {**alive.value, "metadata": metadata}
         record = Record(revision, DELETE, key, last, alive, alive.created, origin)
-        directory = _directory(key)
+        directory = directory_of(key)
         del self._living[directory][key]
         self._sorted.pop(directory, None)
         self._ended[directory][key] = record
@@ -176,7 +176,7 @@ class MemoryStore:
         return record
 
     def _deliveries(self, record: Record) -> Iterator[Deliver]:
-        for ancestor in self._ancestors[_directory(record.key)]:
+        for ancestor in self._ancestors[directory_of(record.key)]:
             yield from self._watchers.get(ancestor, ())
 
     def _open(self, directory: str) -> None:
@@ -186,11 +186,11 @@ class MemoryStore:
             self._below.setdefault(ancestor, []).append(directory)
 
     def _newest(self, key: str) -> Record | None:
-        directory = _directory(key)
+        directory = directory_of(key)
         return self._living.get(directory, {}).get(key) or self._ended.get(directory, {}).get(key)
 
     def _expect(self, key: str, expected: int | None) -> Record | None:
-        alive = self._living.get(_directory(key), {}).get(key)
+        alive = self._living.get(directory_of(key), {}).get(key)
         if expected is not None and (alive.revision if alive else 0) != expected:
             raise MismatchError(key, alive)
         return alive
@@ -227,7 +227,7 @@ class MemoryStore:
             rebuilt = record._replace(previous=rebuilt, origin=origin)
             if record.revision >= revision:
                 self._log[record.revision - self._first] = rebuilt
-        directory = _directory(key)
+        directory = directory_of(key)
         ended, living = self._ended[directory], self._living[directory]
         if rebuilt is None:
             ended.pop(key, None)
@@ -237,7 +237,8 @@ class MemoryStore:
             ended[key] = rebuilt
 
 
-def _directory(key: str) -> str:
+def directory_of(key: str) -> str:
+    """Everything up to the last slash."""
     return key[: key.rindex("/") + 1]
 
 

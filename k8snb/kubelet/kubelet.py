@@ -94,7 +94,7 @@ class Kubelet:
             self.name, client, context, runtime=runtime, own=network.pod_cidr, on_known=self._range_known
         )  # fmt: skip
         self.workers.on_end = messages.forget
-        self._started = False
+        self._started, self._was_healthy = False, True
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
@@ -177,6 +177,9 @@ class Kubelet:
 
     def _health_changed(self) -> None:
         self.node_status.report()
+        before, self._was_healthy = self._was_healthy, self.pleg.healthy
+        if before == self.pleg.healthy:
+            return
         word = "NodeReady" if self.pleg.healthy else "NodeNotReady"
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name, "uid": self.name}}
         self.workers.events.event(node, NORMAL, word, f"Node {self.name} status is now: {word}")

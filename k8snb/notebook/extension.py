@@ -40,11 +40,13 @@ class Greeting:
         return page(f'<div class="k8snb-note">{symbol}{escape(self.text)}</div>')
 
 
-def make_cluster(name: str, *, nodes: int, runtime: str, cpus: str = "", memory: str = "") -> Cluster:
+def make_cluster(
+    name: str, *, nodes: int, runtime: str, cpus: str = "", memory: str = "", data_dir: str = ""
+) -> Cluster:
     """A cluster in real time."""
     from k8snb.cluster import Cluster
 
-    return Cluster(name, nodes=nodes, runtime=runtime, cpus=cpus, memory=memory)
+    return Cluster(name, nodes=nodes, runtime=runtime, cpus=cpus, memory=memory, data_dir=data_dir)
 
 
 def load(shell: InteractiveShell, make: Callable[..., Cluster] = make_cluster) -> None:

@@ -23,6 +23,7 @@ from k8snb.notebook import (
     bookkeeping,
     contexts,
     kat,
+    kclock,
     kcluster,
     kdiff,
     kdraw,
@@ -31,6 +32,7 @@ from k8snb.notebook import (
     kproxy,
     krewind,
     kstory,
+    ktimeline,
     live,
     terminal,
 )
@@ -60,6 +62,7 @@ class KubernetesMagics(Magics):
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
+        made |= {"kclock": self._kclock(), "kstep": self._kstep(), "ktimeline": self._ktimeline()}
         made |= {f"k{name}": self._future(name) for name in kfork.COMMANDS}
         made |= {"kdiff": self._magic(self._diff, kdiff.about())}
         made |= {"krewind": self._magic(lambda words, cell: krewind.run(self.clusters.current, words), krewind.about())}
@@ -83,8 +86,19 @@ class KubernetesMagics(Magics):
         return self._magic(lambda words, cell: Result(contexts.namespace(self.clusters.current, words)), about)
 
     def _kdraw(self) -> Magic:
-        draw = kdraw.draw
-        return self._magic(lambda words, cell: draw(self.clusters.current, words), _about(kdraw.COMMAND), files=True)
+        return self._magic(lambda words, cell: kdraw.run(self.clusters.current, words), kdraw.about(), files=True)
+
+    def _kclock(self) -> Magic:
+        about = _about(kclock.COMMANDS["clock"])
+        return self._magic(lambda words, cell: kclock.run(self.clusters.current, words), about)
+
+    def _kstep(self) -> Magic:
+        about = _about(kclock.COMMANDS["step"])
+        return self._magic(lambda words, cell: kclock.run_cell(self.clusters.current, words, cell), about)
+
+    def _ktimeline(self) -> Magic:
+        about = _about(ktimeline.COMMAND)
+        return self._magic(lambda words, cell: ktimeline.run(self.clusters.current, words), about)
 
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
@@ -203,6 +217,9 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kconfig": contexts.complete,
     "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+    "kclock": lambda clusters, words: kclock.complete(clusters.current, words),
+    "kstep": lambda clusters, words: kclock.complete_cell(clusters.current, words),
+    "ktimeline": lambda clusters, words: ktimeline.complete(clusters.current, words),
     "kat": lambda clusters, words: kat.complete(clusters.current, words),
     "kdiff": lambda clusters, words: kdiff.complete(clusters.current, words),
     "krewind": lambda clusters, words: krewind.complete(clusters.current, words),
