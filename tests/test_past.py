@@ -15,6 +15,7 @@ from cluster_lab import boot
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import find
+from k8snb.apimachinery.meta import is_deleting
 from k8snb.client import User
 from k8snb.cluster import Cluster
 from k8snb.kubectl.output import KubectlError
@@ -157,7 +158,8 @@ def test_moments_have_many_names(cluster: Cluster) -> None:
 
     assert change("last") == "delete deployment/web"
     assert cluster.at("^").revision == cluster.at("before web deleted").revision == cluster.at("last").revision - 1
-    assert cluster.at("^2").revision == cluster.at("before boats.example.com created").revision
+    assert cluster.at("^2").revision == cluster.at("before all created").revision
+    assert cluster.at("^3").revision == cluster.at("before boats.example.com created").revision
     assert change("web scaled") == change("after deployment/web scaled") == "patch scale deployment/web"
     assert cluster.at("before web scaled").client.get("deployments", "web", "default")["spec"]["replicas"] == 2
     assert cluster.at("web scaled").client.get("deployments", "web", "default")["spec"]["replicas"] == 4
@@ -170,6 +172,15 @@ def test_moments_have_many_names(cluster: Cluster) -> None:
     assert cluster.at("+30s").moment.time == began + 30
 
 
+def test_many_writes_of_one_kind_are_one_command(fresh: Cluster) -> None:
+    fresh.kubectl.run("create deployment web --image=nginx --replicas=3")
+    fresh.kubectl.run("expose deployment web --port=80")
+    assert len(fresh.at("^").client.items("deployments", "default")) == 1
+    fresh.settle()
+    fresh.kubectl.run("delete pod -l app=web")
+    assert len([pod for pod in fresh.at("^").client.items("pods", "default") if not is_deleting(pod)]) == 3
+
+
 @pytest.mark.parametrize(
     ("moment", "why"),
     [
@@ -178,7 +189,7 @@ def test_moments_have_many_names(cluster: Cluster) -> None:
         ("-5h", "-5h is before the history begins: that is revision 1, "),
         ("+5h", "is in the future: what will happen, only %kfork can show"),
         ("-5x", '"-5x" is not a time such as -30s'),
-        ("^99", "the history has 6 commands of yours"),
+        ("^99", "the history has 7 commands of yours"),
         ("tomorrow", 'there is no moment "tomorrow": say a revision'),
         ("before nothing deleted", '"nothing" was never deleted, as far as the history goes back: there is nothing of'),
         (

@@ -23,7 +23,7 @@ FORMS = "a revision (120), a time ago (-30s), last, ^, an event's reason (Killin
 SIDES = ("before", "after", "when", "at")
 _OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
 _BACK = re.compile(r"(?P<base>\d+|last)?(?P<marks>\^+)(?P<count>(?!0)\d*)")
-ONE_COMMAND = 0.1  # seconds between two of its writes
+ONE_COMMAND = 0.02  # seconds between two of its writes
 SHOWN = 8  # words that an error names
 
 
@@ -101,14 +101,14 @@ def _back(history: History, text: str, now: float) -> Moment | None:
 
 
 def _yours(history: History, count: int) -> tuple[int, int]:
-    """The first and the last revision of the count-th newest of your commands: writes with one verb, shortly after each
-    other, are one command (`delete pod -l app=web`)."""
+    """The first and the last revision of the count-th newest of your commands: writes of one verb to one kind, at once
+    after each other, are one command (`delete pod -l app=web`)."""
     commands: list[tuple[int, int]] = []
     later: Change | None = None
     for change in history.backwards():
         if actor_of(change.actor) != YOU:
             continue
-        if later is not None and change.verb == later.verb and later.time - change.time <= ONE_COMMAND:
+        if later is not None and _is_one_command(change, later):
             commands[-1] = change.revision, commands[-1][1]
         elif len(commands) == count:
             break
@@ -121,6 +121,11 @@ def _yours(history: History, count: int) -> tuple[int, int]:
         )
         raise NoMomentError(f"the history has {known}, as far back as it goes")
     return commands[-1]
+
+
+def _is_one_command(change: Change, later: Change) -> bool:
+    alike = (change.verb, change.kind.qualified) == (later.verb, later.kind.qualified)
+    return alike and later.time - change.time <= ONE_COMMAND
 
 
 def _ago(history: History, text: str, now: float) -> Moment | None:
