@@ -265,6 +265,8 @@ class DockerRuntime:
             **self._held.labels, **pod_labels(sandbox), SORT: "container", CONTAINER: config.name,
             ATTEMPT: str(config.attempt), SANDBOX: sandbox_id, IMAGE: config.image,
         }  # fmt: skip
+        if self._node_ip:  # the engine's machine does not have the kubelet's file for last words
+            config = replace(config, mounts=[m for m in config.mounts if m.container_path != config.termination_log])
         with translated("CreateContainerError", f'cannot create container "{config.name}"'):
             name = self._held.container_name(config.name, sandbox, config.attempt)
             return create_container(self._api, config, sandbox=sandbox, sandbox_id=sandbox_id, name=name, labels=labels)
