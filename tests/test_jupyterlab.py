@@ -29,6 +29,14 @@ CELLS = {
     "before": "%kat ^ get deployment web",
     "changed": "%kdiff --from ^",
     "film": "%krewind --frames 4",
+    "blame": "%kblame deployment/web",
+    "stuck": '%krun big --image=nginx --overrides=\'{"spec":{"nodeSelector":{"disk":"ssd"}}}\'',
+    "why-not": "%kwhy not pod/big scheduled",
+    "steps": "%%kstep\nscale deployment web --replicas=4",
+    "clock": "%kclock",
+    "timeline": "%ktimeline",
+    "fork": "%kfork ^ other",
+    "compare": "%kcompare k8snb other",
     "error": "%kget podz",
 }
 WORDS = {
@@ -45,6 +53,11 @@ WORDS = {
     "before": "as of revision",
     "changed": "service/web",
     "film": "you: create deployment/web",
+    "blame": "deployment-controller",
+    "why-not": "disk",
+    "steps": "replicaset-controller",
+    "timeline": "Ready",
+    "compare": "other",
     "error": "podz",
 }
 
@@ -72,7 +85,9 @@ def test_no_cell_shows_a_traceback(page: Page, cell: str) -> None:
     assert "Traceback" not in page.output(number(cell)).inner_text()
 
 
-@pytest.mark.parametrize("cell", ["draw", "nodes", "network", "components", "select", "trace", "film"])
+@pytest.mark.parametrize(
+    "cell", ["draw", "nodes", "network", "components", "select", "trace", "film", "timeline", "compare"]
+)
 def test_a_picture_fits_the_page(page: Page, cell: str) -> None:
     room = page.output(number(cell)).bounding_box()
     pictures = [found.bounding_box() for found in page.output(number(cell)).locator("svg, img").all()]
