@@ -275,3 +275,10 @@ def _pods() -> object:
     kind = find("pods")
     assert kind is not None
     return kind
+
+
+def test_a_step_counts_the_pods_that_are_there(cluster: Cluster) -> None:
+    stepped(cluster)
+    told = stepped(cluster, cell="scale deployment web --replicas=3")
+    decisions = [step.decided for step in told if step.component == "replicaset-controller" and step.writes]
+    assert decisions[0].startswith("spec.replicas is 3, there are 2 pods; creates pod/web-")
