@@ -31,6 +31,7 @@ RUNTIMES = ("auto", "docker", "process", "simulated")
 IMAGE_PATIENCE = 20.0  # seconds for Docker to fetch the images of the quick start
 CELL_TIMEOUT = 180  # seconds; an image may have to be pulled
 SHOWN_LINES = 14
+CELL_ERROR = "CellError"  # what a magic raises; its words say that they are about an error
 INTERRUPTED = 130  # what a shell answers for a program that Ctrl-C ended
 
 Cell = Any  # a notebook's cell: nbformat's own dict with attributes
@@ -80,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
         "--memory", type=defaults.memory, default="max", help="a node's memory: 4096mb, 4g, or max (default: max)"
     )
     up.add_argument("--addons", default="", metavar="A,B", help="enable these add-ons as well")
+    up.add_argument("--data-dir", default="", metavar="DIR", help="keep the cluster there, for the next time")
     up.add_argument("--port", type=int, default=0, help="the port to answer on (default: a free one)")
     up.add_argument("--kubeconfig", type=Path, default=Path("k8snb.kubeconfig"), metavar="FILE",
                     help="where the kubeconfig goes (default: k8snb.kubeconfig)")  # fmt: skip
@@ -116,16 +118,23 @@ def quickstart(arguments: argparse.Namespace) -> int:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serve a cluster until Ctrl-C or SIGTERM; nothing stays behind. 1 when it cannot be started."""
+    """Serve a cluster until Ctrl-C or SIGTERM; nothing stays behind but what is kept in a data directory. 1 when it
+    cannot be started.
+    """
     from k8snb.cluster import Cluster
     from k8snb.serve import write_private
 
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
-    cluster = Cluster(
-        arguments.name, nodes=arguments.nodes, runtime=arguments.runtime, cpus=arguments.cpus, memory=arguments.memory
-    )
+    try:
+        cluster = Cluster(
+            arguments.name, nodes=arguments.nodes, runtime=arguments.runtime, cpus=arguments.cpus,
+            memory=arguments.memory, data_dir=arguments.data_dir,
+        )  # fmt: skip
+    except ValueError as error:
+        print(f"k8snb: the cluster cannot be served: {error}", file=sys.stderr)
+        return 1
     try:
         for addon in filter(None, arguments.addons.split(",")):
             cluster.addons.enable(addon)
@@ -140,7 +149,7 @@ def serve(arguments: argparse.Namespace) -> int:
         print(f"k8snb: the cluster cannot be served: {error}", file=sys.stderr)
         return 1
     finally:
-        cluster.delete()
+        cluster.close()
     return 0
 
 
@@ -291,11 +300,14 @@ def shortcoming(cell: Cell) -> str:
 
 def answer(cell: Cell) -> str:
     """A cell's answers as text."""
-    texts = [
-        output.text if output.output_type == "stream" else output.get("data", {}).get("text/plain", "")
-        for output in cell.outputs
-    ]
+    texts = [_words(output) for output in cell.outputs]
     return "\n".join(text.rstrip() for text in texts if text.strip())
+
+
+def _words(output: Any) -> str:
+    sort = output.output_type
+    text = output.text if sort == "stream" else output.evalue if sort == "error" else ""
+    return str(text or output.get("data", {}).get("text/plain", ""))
 
 
 def _promise(cell: Cell) -> Any:
@@ -316,7 +328,8 @@ def _kernel(notebook: Any, runtime: str) -> Iterator[Any]:
         try:
             client.execute_cell(cell, index)
         except CellExecutionError as error:
-            return f"{error.ename}: {error.evalue}".strip().splitlines()[0]
+            said = error.evalue if error.ename == CELL_ERROR else f"{error.ename}: {error.evalue}"
+            return said.strip().splitlines()[0]
         except CellTimeoutError:
             return f"no answer within {CELL_TIMEOUT} s"
         except DeadKernelError:

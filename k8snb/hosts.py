@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from k8snb.clock import Clock
 from k8snb.coredns import Zone
-from k8snb.cri import Addressed, PodSandboxConfig, Runtime
+from k8snb.cri import Addressed, Kept, PodSandboxConfig, Runtime
 from k8snb.executor import ClockExecutor, Executor, ThreadExecutor
 from k8snb.ioloop import Doorbell, IoLoop, Spot, bind_first
 from k8snb.kube_proxy import DataPlane
@@ -147,7 +147,7 @@ def _look_around(patience: float) -> tuple[str, str]:
     return DOCKER, f"Docker {version} answers and has the images of the quick start"
 
 
-def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
+def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None, kept: Kept | None = None) -> Host:
     """Everything is a table: no thread, no socket, no process."""
     from k8snb.cri.simulated import SimulatedRuntime
     from k8snb.kube_proxy.virtual import VirtualDataPlane
@@ -204,11 +204,11 @@ def simulated(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | 
     )
 
 
-def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
+def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None, kept: Kept | None = None) -> Host:
     """Real processes on this machine's loopback addresses, or whatever listens on addresses of this machine."""
     from k8snb.cri.process import ProcessRuntime
 
-    processes = runtime or ProcessRuntime(cluster, clock=pump.clock)
+    processes = runtime or ProcessRuntime(cluster, clock=pump.clock, kept=kept)
     balancers = getattr(processes, "balancer_cidr", f"{LOOPBACK}/32")
     forwards = getattr(processes, "forwards_file", None)
     host = _on_sockets(processes, pump, dice, forwards=forwards, balancers=balancers)
@@ -217,17 +217,20 @@ def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | No
     return host
 
 
-def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None) -> Host:
+def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None, kept: Kept | None = None) -> Host:
     """Containers of a Docker engine."""
     from k8snb.cri.docker import DockerRuntime
+    from k8snb.cri.docker_balancers import open_range
     from k8snb.cri.janitor import Janitor
     from k8snb.cri.process_network import claim_balancers
 
-    engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor())
+    engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor(), kept=kept)
     reached_by_pods = engine.open_service_network()
-    balancers, free = claim_balancers()
+    opened = open_range(getattr(engine, "remove_route_at_end", lambda cidr: None)) if reached_by_pods else None
+    balancers, free = opened or claim_balancers()
+    note = "" if opened else NOT_FROM_PODS
     kernels: PodKernels | None = getattr(engine, "kernels", None)
-    host = _on_sockets(engine, pump, dice, balancers=balancers, note=NOT_FROM_PODS, plane=_in_kernels(engine, kernels))
+    host = _on_sockets(engine, pump, dice, balancers=balancers, note=note, plane=_in_kernels(engine, kernels))
     if kernels is not None:
         _guard_pods(host, engine, kernels)
     host.closers.append(free)
@@ -351,7 +354,13 @@ def visit(url: str) -> tuple[int, str]:
         return error.code, error.reason
 
 
-Build = Callable[[str, Pump, random.Random, Runtime | None], Host]  # without a runtime it makes a new one
+class Build(Protocol):
+    """Makes a host, and where no runtime is given, that too: for a cluster that is `kept`, the one it had."""
+
+    def __call__(
+        self, cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None, kept: Kept | None = None
+    ) -> Host: ...
+
 
 HOSTS: dict[str, Build] = {
     DOCKER: docker,
@@ -366,10 +375,10 @@ def around(runtime: Runtime) -> Build:
         raise ValueError(f"the runtime {type(runtime).__name__} lacks {', '.join(missing)}: see k8snb.cri.Runtime")
     name = SIMULATED if isinstance(runtime, Simulation) else DOCKER if isinstance(runtime, EngineRuntime) else PROCESS
 
-    def build(cluster: str, pump: Pump, dice: random.Random, given: Runtime | None) -> Host:
-        if given is None:
+    def build(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None, kept: Kept | None = None) -> Host:
+        if runtime is None:
             raise ValueError("the cluster's runtime was closed with it: make a new one, and a new Cluster with it")
-        return HOSTS[name](cluster, pump, dice, given)
+        return HOSTS[name](cluster, pump, dice, runtime)
 
     return build
 

@@ -170,6 +170,8 @@ def test_an_engine_that_goes_away_in_the_middle_of_a_pull_says_nothing_of_the_im
         ("net/http: request canceled (Client.Timeout exceeded)", "ErrImagePull", "did not answer in time"),
         ("pull access denied for x, repository does not exist", "ErrImagePull", "needs a login"),
         ("unauthorized: authentication required", "ErrImagePull", "needs a login"),
+        ("Head https://x/v2/shop/manifests/1: no basic auth credentials", "ErrImagePull", "needs a login"),
+        ("Get https://x/v2/: EOF", "ErrImagePull", "broke the connection off"),
         ("manifest for nginx:1.161 not found: manifest unknown", "ErrImagePull", "no such image or tag"),
         ("toomanyrequests: You have reached your pull rate limit", "ErrImagePull", "limit"),
         ("invalid reference format: repository name must be lowercase", "InvalidImageName", "lower case"),

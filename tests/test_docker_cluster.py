@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import own_engine
 import psutil
 import pytest
 from docker_images import NGINX, SHELL, image_layers
+from own_engine import Engine
 
 from k8snb import hosts
-from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import get_path, is_true
 from k8snb.cluster import Cluster
 from k8snb.cri import ExecResult, RuntimeFailure
-from k8snb.cri.docker_engine import connected, engine_answers, pull
+from k8snb.cri.docker_engine import connected, pull
 from k8snb.cri.docker_network import host_ranges
 
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 40.0
-BRIDGE = "k8snb-test"  # with none, dockerd would take docker0 away from the engine that has it
 
 WEB = f"""
 apiVersion: apps/v1
@@ -406,66 +404,17 @@ def test_an_ordinary_user_has_services_on_this_machine_and_is_told_what_is_not(
 forgotten_sockets = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
-class Engine:
-    """A Docker engine of the test's own, on a bridge of its own. It leaves the machine's firewall and docker0 alone."""
-
-    def __init__(self, home: Path) -> None:
-        self.url = f"unix://{home}/docker.sock"
-        options = f"-H {self.url} --data-root {home}/data --exec-root {home}/exec -p {home}/pid --shutdown-timeout 1"
-        self._command = ["dockerd", *options.split(), f"--bridge={BRIDGE}", "--iptables=false", "--ip6tables=false"]
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 20
-        while engine_answers(self.url) is None:
-            assert time.monotonic() < end
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        if self._process is not None:
-            self._process.terminate()
-            self._process.wait(30)
-
-
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
-    if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        pytest.skip("only root may start a dockerd of the test's own")
-    with ExitStack() as stack:
-        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="k8snb-", ignore_cleanup_errors=True)))
-        subprocess.run(["ip", "link", "add", BRIDGE, "type", "bridge"], check=True)
-        stack.callback(subprocess.run, ["ip", "link", "del", BRIDGE], check=True)
-        subprocess.run(["ip", "addr", "add", "10.231.231.1/24", "dev", BRIDGE], check=True)
-        own = Engine(home)
-        stack.callback(own.stop)
-        own.start()
-        with connected(own.url) as api:
-            stack.enter_context(image_layers(api))
-            monkeypatch.setenv("DOCKER_HOST", own.url)
-            yield own
-            monkeypatch.undo()
+    if own_engine.why_not():
+        pytest.skip(own_engine.why_not())
+    with own_engine.engine_with_images() as own:
+        monkeypatch.setenv("DOCKER_HOST", own.url)
+        yield own
+        monkeypatch.undo()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-@forgotten_sockets
-def test_a_cluster_outlives_its_engine(engine: Engine) -> None:
-    with Cluster("k8snb-test-engine", runtime="docker", nodes=1) as running:
-        running.kubectl.run("apply -f -", stdin=WEB)
-        until(running, lambda: deployed(running) and service_answers(running))
-        victim, kept = (found["metadata"]["name"] for found in web_pods(running))
-        engine.stop()
-        running.client.delete("pods", victim, "default")
-        gone = "the Docker engine does not answer: is Docker still running?"
-        until(running, lambda: gone in running.kubectl.run("get events").text)
-        with pytest.raises(ApiError, match=gone) as told:
-            list(running.client.logs(kept, "default"))
-        assert "\n" not in str(told.value)
-        engine.start()
-        until(running, lambda: is_gone(running, victim) and state(running, kept, "restartCount") > 0)
-        until(running, lambda: deployed(running) and service_answers(running))
 
 
 @forgotten_sockets

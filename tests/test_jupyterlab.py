@@ -26,6 +26,9 @@ CELLS = {
     "select": "%kselect svc/web",
     "trace": "%ktrace deployment/web",
     "why": "%kwhy deployment/web",
+    "before": "%kat ^ get deployment web",
+    "changed": "%kdiff --from ^",
+    "film": "%krewind --frames 4",
     "error": "%kget podz",
 }
 WORDS = {
@@ -39,6 +42,9 @@ WORDS = {
     "select": "app=web",
     "trace": "scheduler",
     "why": "web",
+    "before": "as of revision",
+    "changed": "service/web",
+    "film": "you: create deployment/web",
     "error": "podz",
 }
 
@@ -66,7 +72,7 @@ def test_no_cell_shows_a_traceback(page: Page, cell: str) -> None:
     assert "Traceback" not in page.output(number(cell)).inner_text()
 
 
-@pytest.mark.parametrize("cell", ["draw", "nodes", "network", "components", "select", "trace"])
+@pytest.mark.parametrize("cell", ["draw", "nodes", "network", "components", "select", "trace", "film"])
 def test_a_picture_fits_the_page(page: Page, cell: str) -> None:
     room = page.output(number(cell)).bounding_box()
     pictures = [found.bounding_box() for found in page.output(number(cell)).locator("svg, img").all()]

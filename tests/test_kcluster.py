@@ -336,7 +336,7 @@ def test_a_line_goes_before_the_defaults(notebook: Notebook) -> None:
     [
         ("set nodes none", "invalid number of nodes none"),
         ("set driver vbox", 'invalid runtime "vbox"'),
-        ("set colour red", 'property name "colour" not found: there are cpus, driver, memory, nodes, profile'),
+        ("set colour red", '"colour" not found: there are cpus, data-dir, driver, memory, nodes, profile'),
         ("set nodes", "a property and its value are wanted"),
     ],
 )

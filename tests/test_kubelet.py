@@ -459,20 +459,24 @@ def readiness(lab: Lab) -> Object:
     return condition(lab.client.get("nodes", "node-1"), "Ready") or {}
 
 
-def test_a_node_is_not_ready_when_its_runtime_is_silent_for_three_minutes_and_ready_when_it_speaks_again(
+def test_a_node_is_not_ready_when_its_runtime_has_been_away_for_half_a_minute_and_ready_when_it_is_back(
     lab: Lab,
 ) -> None:
-    """Source: `Healthy` in pkg/kubelet/pleg/generic.go, `runtimeErrors` in pkg/kubelet/runtime.go."""
+    """Source: `runtimeErrors` in pkg/kubelet/runtime.go, `maxWaitForContainerRuntime` in pkg/kubelet/kubelet.go,
+    `Healthy` in pkg/kubelet/pleg/generic.go."""
     lab.run(image="nginx:1.7.9")
     with away(lab, "list_pod_sandboxes"):
         lab.kubelet.pleg.relist()
-        lab.pump.run_for(178)
+        lab.pump.run_for(28)
         assert readiness(lab)["status"] == "True"
         lab.pump.run_for(4)
         silent = readiness(lab)
         assert (silent["status"], silent["reason"]) == ("False", "KubeletNotReady")
-        assert silent["message"].startswith("PLEG is not healthy: pleg was last seen active 3m0s ago")
-        assert silent["message"].endswith("; threshold is 3m0s")
+        assert silent["message"] == "container runtime is down"
+        lab.pump.run_for(150)
+        silent = readiness(lab)
+        assert silent["message"].startswith("[container runtime is down, PLEG is not healthy: pleg was last seen ")
+        assert silent["message"].endswith("active 3m0s ago; threshold is 3m0s]")
         lab.pump.run_for(600)
         assert readiness(lab)["status"] == "False"
     lab.pump.run_for(2)
@@ -484,7 +488,7 @@ def test_a_node_is_not_ready_when_its_runtime_is_silent_for_three_minutes_and_re
 def test_a_short_silence_of_the_runtime_is_not_told(lab: Lab) -> None:
     for _ in range(5):
         with away(lab, "list_containers"):
-            lab.pump.run_for(120)
+            lab.pump.run_for(25)
         lab.pump.run_for(60)
     assert lab.reasons("node-1") == []
 

@@ -69,7 +69,7 @@ class Lab:
 
     def folders(self) -> list[Path]:
         """The directories that the pods have on the node."""
-        bases = [base for base, _ in self.cluster.machines.directories._bases.values()]
+        bases = [*self.cluster.machines.directories._bases.values()]
         return [pod for base in bases for node in base.iterdir() for pod in node.iterdir()]
 
 
@@ -409,7 +409,7 @@ def test_a_stopped_cluster_finds_its_volumes_again(lab: Lab) -> None:
 def test_a_deleted_cluster_leaves_no_directory() -> None:
     lab = Lab()
     lab.run({"emptyDir": {"medium": "Memory"}})
-    bases = [base for base, _ in lab.cluster.machines.directories._bases.values()]
+    bases = [*lab.cluster.machines.directories._bases.values()]
     assert bases and all(base.is_dir() for base in bases)
     lab.cluster.delete()
     assert not any(base.exists() for base in bases)
@@ -476,7 +476,7 @@ def check_real_pod(cluster: Cluster, tmp_path: Path) -> None:
     assert cluster.wait(lambda: cluster.client.get("pods", "web", "default")["status"]["phase"] == "Running", 30)
     result = cluster.client.exec("web", "default", ["sh", "-c", "cat /data/note"], "reader")
     assert result.stdout == b"blue"
-    bases = [base for base, _ in cluster.machines.directories._bases.values()]
+    bases = [*cluster.machines.directories._bases.values()]
     assert bases
     cluster.client.delete("pods", "web", "default")
     assert cluster.wait(lambda: cluster.client.find("pods", "web", "default") is None, 30)

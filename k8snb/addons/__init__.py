@@ -12,7 +12,7 @@ minikube applies manifests for the same; its rows are `pkg/addons/config.go` and
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 from k8snb.apimachinery.errors import ApiError
@@ -58,6 +58,10 @@ class Ground(Protocol):
     def host(self) -> Host: ...
     @property
     def apiserver(self) -> ApiServer: ...
+    @property
+    def volumes(self) -> str:
+        """The directory for the volumes that are made here, "" for a temporary one."""
+
     @property
     def kubeconfig(self) -> str: ...
     def client_for(self, user: User) -> Client: ...
@@ -140,6 +144,7 @@ class Addons:
         self._cluster = cluster
         self._rows: Mapping[str, Row] = {row.name: row for row in rows}
         self._on = {row.name for row in self._rows.values() if row.on}
+        self.on_change: Callable[[], None] = lambda: None
         self._made: dict[str, Addon] = {}
         self._working: dict[str, Addon] = {}
         self._problems: dict[str, str] = {}
@@ -169,6 +174,11 @@ class Addons:
             if name in self._problems:
                 raise ValueError(f"{name}: {self._problems.pop(name)}")
         self._on.add(name)
+        self.on_change()
+
+    def restore(self, names: Iterable[str]) -> None:
+        """These were on when the cluster was there last."""
+        self._on = {name for name in names if name in self._rows}
 
     def disable(self, name: str) -> None:
         """Switch one off, with the objects that it made."""
@@ -178,6 +188,7 @@ class Addons:
             addon.disable()
         self._on.discard(name)
         self._problems.pop(name, None)
+        self.on_change()
 
     def start(self) -> None:
         """The cluster starts. One that cannot work says why in its status; the cluster does without it."""

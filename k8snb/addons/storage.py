@@ -46,6 +46,8 @@ class StorageProvisioner:
         self._provisioner = HostPathProvisioner()
 
     def enable(self, cluster: Ground) -> None:
+        if self._cluster is None and cluster.volumes:
+            self._provisioner = HostPathProvisioner(cluster.volumes)
         self._cluster = cluster
         cluster.provisioners.add(self._provisioner)
 

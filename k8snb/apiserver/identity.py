@@ -3,15 +3,17 @@
 Interface: `Identity`: `root_ca` is PEM text; `issue_client`, `issue_serving` and `sign_request` make certificates;
 `sign(claims)` makes a JWT, `account_claims` says what is in one, `verify` reads one; `jwks` and `openid_configuration`
 are what others verify by.
-The rule not to break: private keys never leave this object.
+The rule not to break: private keys leave this object for no other place than its own directory.
 Source: `pkg/serviceaccount/claims.go` (the claims); kubeadm's `pki` phase makes the same keys as files.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from k8snb.apimachinery.meta import Object, name_of, namespace_of, uid_of
@@ -32,16 +34,25 @@ SERVER_NAMES = ("127.0.0.1", "::1", "localhost", "kubernetes", "kubernetes.defau
 
 
 class Identity:
-    """Keys are made when they are first needed. One per cluster; it outlives a stop and a start."""
+    """Keys are made when they are first needed. One per cluster; it outlives a stop and a start, and in a `directory`
+    the process, under the names that kubeadm gives to the files.
+    """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, directory: Path | None = None) -> None:
         self._clock = clock
+        self._directory = directory
+
+    def fork(self, clock: Clock) -> Identity:
+        """The same identity in a cluster that goes on from this one's past: what was signed here is good there."""
+        made = Identity(clock)
+        made._authority_key, made._account_key, made.root_ca = self._authority_key, self._account_key, self.root_ca
+        return made
 
     @functools.cached_property
     def root_ca(self) -> str:
         """The authority's own certificate, by which clients know the apiserver."""
         name = pki.subject("kubernetes", ())
-        return pki.authority(name, self._authority_key, self._clock.now(), DAYS)
+        return self._kept("ca.crt", lambda: pki.authority(name, self._authority_key, self._clock.now(), DAYS))
 
     def issue_client(self, common_name: str, organizations: Sequence[str] = ()) -> tuple[str, str]:
         """A certificate for a user, and its key, both PEM text. The organizations are the user's groups."""
@@ -148,7 +159,7 @@ class Identity:
 
     @functools.cached_property
     def _authority_key(self) -> EllipticCurvePrivateKey:
-        return new_key()
+        return self._kept_key("ca.key")
 
     @functools.cached_property
     def _key_id(self) -> str:
@@ -157,7 +168,23 @@ class Identity:
 
     @functools.cached_property
     def _account_key(self) -> EllipticCurvePrivateKey:
-        return new_key()
+        return self._kept_key("sa.key")
+
+    def _kept_key(self, name: str) -> EllipticCurvePrivateKey:
+        return pki.read_private(self._kept(name, lambda: pki.private_pem(new_key()))) if self._directory else new_key()
+
+    def _kept(self, name: str, make: Callable[[], str]) -> str:
+        """A file's text, made where there is none."""
+        if self._directory is None:
+            return make()
+        path = self._directory / name
+        if not path.exists():
+            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh, text = self._directory / f"{name}.new", make()
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                file.write(text)
+            os.replace(fresh, path)
+        return path.read_text()
 
 
 def new_key() -> EllipticCurvePrivateKey:

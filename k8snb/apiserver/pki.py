@@ -100,6 +100,17 @@ def private_pem(key: EllipticCurvePrivateKey) -> str:
     return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, form.NoEncryption()).decode()
 
 
+def read_private(text: str) -> EllipticCurvePrivateKey:
+    """The private key in PEM text. Raises ValueError."""
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(text.encode(), password=None)
+    if not isinstance(key, EllipticCurvePrivateKey):
+        raise ValueError("this is no private key of an elliptic curve")
+    return key
+
+
 def fingerprint(key: EllipticCurvePublicKey) -> str:
     """A short name that follows from a public key."""
     from cryptography.hazmat.primitives import serialization as form

@@ -18,6 +18,7 @@ from k8snb.apimachinery.selectors import Selector
 from k8snb.client.client import Client, Event, Watch
 from k8snb.client.context import Context
 from k8snb.pump import WATCH, Item
+from k8snb.trace import Notes
 
 Objects = list[Object]
 Handler = Callable[[Object | None, Object | None], None]
@@ -36,6 +37,7 @@ class Informer:
         self._revision = 0
         self._client = client
         self._context = context
+        self._notes = context.notes
         self._options = {"fieldSelector": field_selector} if field_selector else {}
         self._objects: dict[str, Object] = {}
         self._handlers: list[tuple[Handler, str]] = []  # whom to tell, and of what owners' objects: "" = of all
@@ -54,27 +56,39 @@ class Informer:
         return self._revision
 
     def get(self, name: str, namespace: str = "") -> Object | None:
-        return self._objects.get(f"{namespace}/{name}" if namespace else name)
+        return self.by_key(f"{namespace}/{name}" if namespace else name)
 
     def by_key(self, key: str) -> Object | None:
-        return self._objects.get(key)
+        obj = self._objects.get(key)
+        if self._notes.looking:
+            self._notes.read(self.resource, key, obj)
+        return obj
 
     def list(self, namespace: str = "", selector: Selector | None = None) -> list[Object]:
         """All objects, or those of one namespace, that a label selector picks."""
-        objects = self.by_index(NAMESPACE, namespace) if namespace else self._objects.values()
+        objects: Iterable[Object] = self._objects.values()
+        if namespace:
+            objects = map(self._objects.__getitem__, self._indices[NAMESPACE].get(namespace, ()))
         if selector is None:
-            return list(objects)
-        return [obj for obj in objects if selector.matches(obj["metadata"].get("labels") or {})]
+            found = list(objects)
+        else:
+            found = [obj for obj in objects if selector.matches(obj["metadata"].get("labels") or {})]
+        if self._notes.looking:
+            _note(self._notes, self.resource, found)
+        return found
 
     def by_index(self, index: str, value: str) -> Collection[Object]:
         """The objects for which an index function gave this value."""
-        return _Picked(self._objects, self._indices[index].get(value, NOBODY))
+        found = _Picked(self._objects, self._indices[index].get(value, NOBODY))
+        if self._notes.looking:
+            _note(self._notes, self.resource, found)
+        return found
 
     def __len__(self) -> int:
         return len(self._objects)
 
     def __iter__(self) -> Iterator[Object]:
-        return iter(list(self._objects.values()))
+        return iter(self.list())
 
     # setting up
 
@@ -235,6 +249,11 @@ class Informer:
                     del self._indices[name][value]
 
 
+def _note(notes: Notes, resource: str, objects: Iterable[Object]) -> None:
+    for obj in objects:
+        notes.read(resource, key_of(obj), obj)
+
+
 class _Picked(Collection[Object]):
     """Some objects of a cache, by their keys."""
 
@@ -308,6 +327,7 @@ class Lent(Informer):
         self.resource = lender.resource
         self._objects, self._indices = lender._objects, lender._indices
         self._index_functions, self._unsteady = lender._index_functions, lender._unsteady
+        self._notes = lender._notes
         self._lender = lender
         self._handle = handle
 

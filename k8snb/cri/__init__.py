@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -202,6 +203,20 @@ class Image:
     user: str = ""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A part of an image on its way: bytes that came, of how many (0: not said yet), and whether it is `here`.
+
+    `status` is the runtime's own word.
+    """
+
+    id: str
+    status: str = ""
+    done: int = 0
+    total: int = 0
+    here: bool = False
+
+
 @dataclass(frozen=True)
 class Credential:
     """Who somebody is to a registry."""
@@ -216,6 +231,28 @@ class Network:
 
     node_ip: str
     pod_cidr: str
+
+
+LOCK = "lock"  # the file in a cluster's data directory that its process holds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """A cluster that outlives its process: where its data lie, and the ranges that its Services and pods have, ""
+    before its first start.
+    """
+
+    directory: Path
+    service_cidr: str = ""
+    pod_cidr: str = ""
+
+
+@runtime_checkable
+class Keeper(Protocol):
+    """A runtime whose containers can go on without the process that started them, until it comes back to them."""
+
+    def let_go(self) -> None:
+        """Close, and let the containers run."""
 
 
 @runtime_checkable
@@ -341,6 +378,28 @@ class Runtime(Protocol):
 
     def events(self, node: str, callback: Callable[[str], None]) -> Callable[[], None]: ...
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Engines(Protocol):
+    """A runtime that can work on several engines, each with nodes of its own."""
+
+    def at(self, docker_host: str) -> Runtime:
+        """The same cluster's runtime on another engine, which is closed with this one. Raises RuntimeFailure."""
+
+    def leave(self, docker_host: str) -> None:
+        """No node is on that engine any more: nothing of the cluster stays there. Raises RuntimeFailure."""
+
+    def size(self) -> tuple[str, str]:
+        """How many processors the engine's machine has, and how much memory, as quantities."""
+
+
+@runtime_checkable
+class PullTeller(Protocol):
+    """A runtime that says how far its pulls are. The CRI has no such call."""
+
+    def pulls(self) -> Mapping[str, Sequence[Layer]]:
+        """Image → its layers, for each pull under way. Any thread may ask."""
 
 
 @runtime_checkable

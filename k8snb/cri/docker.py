@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,6 +26,8 @@ from k8snb.cri import (
     Credential,
     ExecResult,
     Image,
+    Kept,
+    Layer,
     Network,
     PodSandboxConfig,
     RuntimeFailure,
@@ -42,15 +45,16 @@ from k8snb.cri.docker_engine import (
     first_line,
     has_images,
     ignoring,
-    pull,
     translated,
 )
 from k8snb.cri.docker_events import ContainerEvents
 from k8snb.cri.docker_exec import run_command
 from k8snb.cri.docker_holdings import Holdings
+from k8snb.cri.docker_images import Images
 from k8snb.cri.docker_kernel import PodKernels
 from k8snb.cri.docker_network import PodNetwork, ServiceNetwork, rewrite, write_resolver
 from k8snb.cri.docker_security import support
+from k8snb.cri.docker_siblings import Siblings, spot_of
 from k8snb.cri.docker_status import (
     ATTEMPT,
     CONTAINER,
@@ -61,15 +65,15 @@ from k8snb.cri.docker_status import (
     SORT,
     container_status,
     pod_labels,
+    sandbox_config,
     sandbox_status,
 )
 from k8snb.cri.docker_streams import EngineSession, open_attach, open_exec
+from k8snb.cri.docker_way import way_to
 from k8snb.cri.streams import SocketConnection
 from k8snb.cri.streams import connect as connect_port
 
 __all__ = ["DockerRuntime", "engine_answers", "has_images"]
-
-PULL_SILENCE = 30.0  # seconds without any progress
 
 
 class Janitor(Protocol):
@@ -77,6 +81,7 @@ class Janitor(Protocol):
 
     def docker(self, label: str, socket: str = ...) -> None: ...
     def route(self, cidr: str) -> None: ...
+    def tunnel(self, number: int) -> None: ...
     def directory(self, path: Path) -> None: ...
     def close(self) -> None: ...
 
@@ -84,61 +89,105 @@ class Janitor(Protocol):
 class DockerRuntime:
     """The runtime of one cluster on one engine, for all its nodes. Raises RuntimeFailure when no engine answers.
 
-    `cluster` names the cluster in labels; what a dead kernel left of a cluster of the same name is removed first.
+    `cluster` names the cluster in labels; what a dead kernel left of a cluster of the same name is removed first. With
+    a data directory that is `kept`, it is this cluster's again, and goes on. One that is `beside` another has the
+    cluster's nodes on another engine.
     """
 
     name = "docker"
 
-    def __init__(self, cluster: str, *, base_url: str | None = None, janitor: Janitor | None = None) -> None:
-        self._url = base_url or default_url()
-        self._services = ServiceNetwork()
+    def __init__(
+        self, cluster: str, *, base_url: str | None = None, janitor: Janitor | None = None, kept: Kept | None = None,
+        beside: DockerRuntime | None = None,
+    ) -> None:  # fmt: skip
+        self._siblings = Siblings(cluster, janitor, kept, self)
+        wanted, lasting = (kept.service_cidr, str(kept.directory)) if kept else ("", "")
+        self._services: ServiceNetwork = beside._services if beside else ServiceNetwork(wanted, lasting)
+        self._is_main, self._elsewhere, self._node_ip = beside is None, "", ""
         self.service_cidr = self._services.cidr
         self._sandboxes: dict[str, PodSandboxConfig] = {}
         self._ended: dict[str, ContainerStatus] = {}
         self._closed = False
-        self._pulled: set[str] = set()  # what the engine did not have before: all else is somebody's own
         self._janitor = janitor
-        self._api = connect(self._url)
-        self._held = Holdings(self._api, cluster)
-        try:
-            self.cri_version = f"docker://{self._api.version()['Version']}"
-            self.support = support(self._api.info())
-            self._held.clear_leftovers()
-            self._pause = ensure_pause_image(self._api, self._url)
-            if janitor is not None and self._url.startswith("unix://"):
-                janitor.docker(self._held.run, self._url.removeprefix("unix://"))
-            self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels)
-            self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
-            self.addresses = self._pods.addresses
-        except BaseException:
-            self._api.close()
-            raise
+        with ExitStack() as closers:
+            if janitor is not None:
+                closers.callback(janitor.close)
+            way = way_to(base_url or default_url(), janitor)
+            closers.callback(way.close)
+            self._url, self._api = way.url, connect(way.url)
+            closers.callback(self._api.close)
+            self._find_place(cluster, kept)
+            self._closers = closers.pop_all()
+        self._images = Images(self._api, self._url)
         self._watch = ContainerEvents(self._api, [self._held.run])
         self.on_sandbox: Callable[[PodSandboxConfig, str], None] = lambda config, ip: None  # before it has containers
-        self.kernels = PodKernels(self._held.pod_processes, local=self._url.startswith("unix://"))
+        local = self._is_main and self._url.startswith("unix://")
+        self.kernels = PodKernels(self._held.pod_processes, local=local)
+
+    def _find_place(self, cluster: str, kept: Kept | None) -> None:
+        """Clear what others left, and have an image for pods and a network."""
+        self._held = Holdings(self._api, cluster, kept)
+        self.cri_version = f"docker://{self._api.version()['Version']}"
+        self.support = support(self._api.info())
+        self._held.clear_leftovers()
+        self._pause = ensure_pause_image(self._api, self._url)
+        if self._janitor is not None and kept is None and (spot := spot_of(self._url)):
+            self._janitor.docker(self._held.run, spot)
+        wanted = kept.pod_cidr if kept and self._is_main else ""
+        self._pods = PodNetwork(self._api, self._held.network_name, self._held.labels, wanted=wanted)
+        self._take_up()
+        self.cluster_cidr, self.reserved = self._pods.cidr, (self._pods.reserved,)
+        self.addresses = self._pods.addresses
+
+    def _take_up(self) -> None:
+        """The pods that an earlier process left."""
+        for row in self._held.list(f"{SORT}=sandbox"):
+            self._sandboxes[row["Id"]] = sandbox_config(row["Labels"])
+            self._pods.reserve(row["Labels"][NODE], row["Labels"][POD_IP])
 
     # the cluster's network
 
     @property
     def notes(self) -> Sequence[str]:
         """Sentences for every pod: what is accepted but not carried out here."""
-        return [self._services.note] if self._services.note else []
+        return [note for note in (self._services.note, self._elsewhere) if note]
+
+    def note_place(self, note: str, *, node_ip: str) -> None:
+        """Say in each pod's events what it is to sit on this engine. A `node_ip` that is given is its nodes'."""
+        self._elsewhere, self._node_ip = note, node_ip
+
+    @property
+    def node_address(self) -> str:
+        """The address that all nodes have: the bridge's own on this machine, unless they are told another."""
+        return self._node_ip or self._pods.gateway
 
     def open_service_network(self) -> bool:
         """Make ClusterIPs addresses of this host that pods reach too. False: `service_cidr` is now a loopback range."""
         opened = self._services.open()
         self.service_cidr = self._services.cidr
-        if opened and self._janitor is not None:
-            self._janitor.route(self.service_cidr)
+        if opened:
+            self.remove_route_at_end(self.service_cidr)
         return opened
 
-    @property
-    def node_address(self) -> str:
-        """The address that all nodes have: the bridge's own on this machine."""
-        return self._pods.gateway
+    def at(self, docker_host: str) -> DockerRuntime:
+        """The cluster's runtime on another engine. Raises RuntimeUnavailable where none answers."""
+        return self._siblings.at(docker_host)
+
+    def leave(self, docker_host: str) -> None:
+        self._siblings.leave(docker_host)
+
+    def size(self) -> tuple[str, str]:
+        with translated("RuntimeNotReady", "cannot ask what the engine's machine has"):
+            found = self._api.info()
+        return str(found["NCPU"]), f"{found['MemTotal'] // 1024}Ki"
+
+    def remove_route_at_end(self, cidr: str) -> None:
+        """It goes with this process, however that ends."""
+        if self._janitor is not None:
+            self._janitor.route(cidr)
 
     def add_node(self, node: str) -> Network:
-        return self._pods.add_node(node)
+        return replace(self._pods.add_node(node), node_ip=self.node_address)
 
     def update_runtime_config(self, node: str, pod_cidr: str) -> None:
         self._pods.set_range(node, pod_cidr)
@@ -216,6 +265,8 @@ class DockerRuntime:
             **self._held.labels, **pod_labels(sandbox), SORT: "container", CONTAINER: config.name,
             ATTEMPT: str(config.attempt), SANDBOX: sandbox_id, IMAGE: config.image,
         }  # fmt: skip
+        if self._node_ip:  # the engine's machine does not have the kubelet's file for last words
+            config = replace(config, mounts=[m for m in config.mounts if m.container_path != config.termination_log])
         with translated("CreateContainerError", f'cannot create container "{config.name}"'):
             name = self._held.container_name(config.name, sandbox, config.attempt)
             return create_container(self._api, config, sandbox=sandbox, sandbox_id=sandbox_id, name=name, labels=labels)
@@ -320,38 +371,19 @@ class DockerRuntime:
     # images
 
     def pull_image(self, image: str, *, credential: Credential | None = None) -> Image:
-        here = self.image_status(image)
-        pull(self._url, image, silence=PULL_SILENCE, credential=credential)
-        found = self.image_status(image)
-        if here is None:
-            self._pulled.add(image)
-        if found is None:
-            raise RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": it is not there after the pull')
-        return found
+        return self._images.pull(image, credential)
+
+    def pulls(self) -> Mapping[str, Sequence[Layer]]:
+        return {**self._siblings.pulls(), **self._images.pulls.told()}
 
     def image_status(self, image: str) -> Image | None:
-        with translated("ImageInspectError", f'cannot inspect image "{image}"'), ignoring(400, 404):
-            found = self._api.inspect_image(image)
-            user = str((found.get("Config") or {}).get("User") or "")
-            return Image(ref=image, id=found["Id"], size=found["Size"], user=user)
-        return None
+        return self._images.status(image)
 
     def list_images(self) -> list[Image]:
-        with translated("ImageInspectError", "cannot list images"):
-            rows = self._api.images()
-        return [
-            Image(ref=ref, id=row["Id"], size=row["Size"])
-            for row in rows
-            for ref in row.get("RepoTags") or ()
-            if "<none>" not in ref
-        ]
+        return self._images.list()
 
     def remove_image(self, image: str) -> None:
-        if image not in self._pulled:
-            raise RuntimeFailure("ImageInUse", f'image "{image}" was not pulled by this cluster')
-        with translated("ImageInUse", f'cannot remove image "{image}"'), ignoring(404):
-            self._api.remove_image(image)
-        self._pulled.discard(image)
+        self._images.remove(image)
 
     # the end
 
@@ -365,19 +397,25 @@ class DockerRuntime:
 
         Raises RuntimeFailure where the engine does not answer: the next cluster of that name removes what is left.
         """
+        self._close(remove=True)
+
+    def let_go(self) -> None:
+        """Close, and leave containers and network for the next process that has the cluster's data directory."""
+        self._close(remove=False)
+
+    def _close(self, *, remove: bool) -> None:
         if self._closed:
             return
         self._closed = True
         self.kernels.close()
         self._watch.close()
-        self._services.close()
-        try:
-            self._held.remove_all(self._held.run)
-            self._held.remove_networks(self._held.run)
-        finally:
-            self._api.close()
-            if self._janitor is not None:
-                self._janitor.close()
+        if self._is_main:
+            self._services.close()
+        with self._closers:
+            self._closers.callback(self._siblings.close, remove=remove)
+            if remove:
+                self._held.remove_all(self._held.run)
+                self._held.remove_networks(self._held.run)
 
 
 def _write_files(found: Mapping[str, Any], config: PodSandboxConfig, ip: str) -> None:

@@ -16,7 +16,7 @@ import re
 import socket
 import ssl
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,12 +41,14 @@ _PULL_PROBLEMS: Sequence[tuple[str, str, str]] = (
      "the registry did not answer in time: try again, or check the proxy"),
     (r"toomanyrequests|rate limit", "ErrImagePull",
      "the registry's limit for pulls without login is reached: wait, or run docker login"),
-    (r"pull access denied|unauthorized|authentication required|denied", "ErrImagePull",
+    (r"pull access denied|unauthorized|authentication required|denied|no basic auth", "ErrImagePull",
      "the repository does not exist or needs a login: check the spelling, or run docker login"),
     (r"manifest unknown|manifest for .* not found|not found", "ErrImagePull",
      "not found: the registry has no such image or tag: check the spelling"),
     (r"no matching manifest|does not match the specified platform", "ErrImagePull",
      "the image has no build for this machine's processor: choose another image"),
+    (r"\bEOF\b|connection reset|broken pipe", "ErrImagePull",
+     "the registry broke the connection off: it is tried again"),
     (r"no space left", "ErrImagePull", "no space left on the disk: docker system prune makes room"),
     (r"HTTP response to HTTPS client|x509|certificate", "ErrImagePull",
      "the registry speaks no HTTPS that Docker trusts: see insecure-registries in Docker's settings"),
@@ -256,8 +258,14 @@ def explain_pull(image: str, text: str) -> RuntimeFailure:
     return RuntimeFailure("ErrImagePull", f'failed to pull image "{image}": {text}')
 
 
-def pull(base_url: str | None, image: str, *, silence: float, credential: Credential | None = None) -> None:
-    """Pull one image. Raises RuntimeFailure, also when the engine reports nothing new for `silence` seconds."""
+def pull(
+    base_url: str | None, image: str, *, silence: float, credential: Credential | None = None,
+    tell: Callable[[Mapping[str, Any]], None] = lambda progress: None,
+) -> None:  # fmt: skip
+    """Pull one image. Raises RuntimeFailure, also when the engine reports nothing new for `silence` seconds.
+
+    `tell` hears each line of the engine's progress.
+    """
     import docker
 
     repository, tag = docker.utils.parse_repository_tag(image)
@@ -269,6 +277,7 @@ def pull(base_url: str | None, image: str, *, silence: float, credential: Creden
             for progress in api.pull(repository, tag=tag or "latest", stream=True, decode=True, auth_config=known):
                 if "error" in progress:
                     raise explain_pull(image, str(progress["error"]))
+                tell(progress)
     except engine_errors() as error:
         if _broke_off(error):
             message = f'failed to pull image "{image}": {first_line(error)}'

@@ -76,6 +76,8 @@ class ContainerEvents:
             except gone:
                 pass  # the engine went away, or close() shut the stream
             if not self._closed.is_set():
+                if self._stream is not None:
+                    self._listeners.tell_all()  # whoever asks now finds out that nobody is there
                 self._shut()
                 self._closed.wait(1.0)
 

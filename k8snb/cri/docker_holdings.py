@@ -12,23 +12,30 @@ import os
 import re
 import secrets
 import socket
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
-from k8snb.cri import PodSandboxConfig, RuntimeFailure
+from k8snb.cri import Kept, PodSandboxConfig, RuntimeFailure
 from k8snb.cri.docker_engine import ignoring, translated
-from k8snb.cri.docker_status import CLUSTER, OWNER, POD_IP, RUN, SORT
+from k8snb.cri.docker_status import CLUSTER, DATA, OWNER, POD_IP, RUN, SORT
 
 
 class Holdings:
-    """One cluster's containers and networks on one engine. `labels` are for all that is made, `run` for this run's."""
+    """One cluster's containers and networks on one engine. `labels` are for all that is made, `run` for this run's.
 
-    def __init__(self, api: Any, cluster: str) -> None:
+    What a cluster with a data directory leaves is its own when it comes back: that is the same run then.
+    """
+
+    def __init__(self, api: Any, cluster: str, kept: Kept | None = None) -> None:
         self._api = api
         self._cluster = cluster
-        run = f"{cluster}-{secrets.token_hex(4)}"
+        self._data = str(kept.directory) if kept is not None else ""
+        run = (kept is not None and kept.pod_cidr and self._earlier_run()) or f"{cluster}-{secrets.token_hex(4)}"
         self.run = f"{RUN}={run}"
-        self.labels = {CLUSTER: cluster, RUN: run, OWNER: f"{socket.gethostname()}/{os.getpid()}"}
+        data = {DATA: self._data} if self._data else {}
+        self.labels = {CLUSTER: cluster, RUN: run, OWNER: f"{socket.gethostname()}/{os.getpid()}", **data}
         self.network_name = f"k8snb-{_safe(run)}"
         self._processes: dict[str, int] = {}  # of sandboxes; 0 where the network is the node's
 
@@ -37,10 +44,12 @@ class Holdings:
         return _safe("k8snb_" + "_".join(words))
 
     def list(self, *labels: str) -> list[Any]:
-        """The containers that have these labels (name=value) besides the cluster's."""
+        """The containers of this run that have these labels (name=value)."""
+        return [*self._containers(self.run, *labels)]
+
+    def _containers(self, *labels: str) -> Sequence[Any]:
         with translated("RuntimeNotReady", "cannot list containers"):
-            mine = [f"{CLUSTER}={self._cluster}", *labels]
-            return [*self._api.containers(all=True, filters={"label": mine})]
+            return [*self._api.containers(all=True, filters={"label": [f"{CLUSTER}={self._cluster}", *labels]})]
 
     def pod_processes(self) -> dict[str, int]:
         """The process that holds each pod's network namespace, as the engine's machine numbers it, by pod address."""
@@ -61,7 +70,10 @@ class Holdings:
 
     def remove_all(self, label: str) -> None:
         """Remove containers, those that joined another's namespaces before the one they joined."""
-        rows = self.list(label)
+        self._remove_rows(self.list(label))
+
+    def _remove_rows(self, rows: Iterable[Any]) -> None:
+        rows = [*rows]
         with ThreadPoolExecutor(8, thread_name_prefix="k8snb-docker") as pool:
             for sort in ("container", "sandbox"):
                 for _ in pool.map(self.remove, [row["Id"] for row in rows if row["Labels"].get(SORT) == sort]):
@@ -69,18 +81,41 @@ class Holdings:
 
     def remove_networks(self, label: str) -> None:
         with translated("NetworkNotReady", "cannot remove the cluster's network"):
-            for row in self._api.networks(filters={"label": [f"{CLUSTER}={self._cluster}", label]}):
+            for row in self._networks(label):
                 self._api.remove_network(row["Id"])
 
+    def _networks(self, *labels: str) -> Sequence[Any]:
+        return [*self._api.networks(filters={"label": [f"{CLUSTER}={self._cluster}", *labels]})]
+
     def clear_leftovers(self) -> None:
-        """Remove what a cluster of this name left when its kernel died; refuse to share the name with a living one."""
-        networks = self._api.networks(filters={"label": [f"{CLUSTER}={self._cluster}"]})
-        for owner in {(row.get("Labels") or {}).get(OWNER, "") for row in [*self.list(), *networks]}:
-            if _alive(owner):
-                message = f'cluster "{self._cluster}" is already running on this Docker engine (process {owner})'
-                raise RuntimeFailure("RuntimeNotReady", f"{message}: stop it there, or give this one another name")
-            self.remove_all(f"{OWNER}={owner}")
-            self.remove_networks(f"{OWNER}={owner}")
+        """Remove what a cluster of this name left when its kernel died; refuse to share the name with a living one.
+
+        What belongs to another data directory that is still there is left for the cluster that comes back to it.
+        """
+        containers, networks = self._containers(), self._networks()
+        for row in [*containers, *networks]:
+            self._refuse_living(row.get("Labels") or {})
+        self._remove_rows(row for row in containers if self._is_left_over(row["Labels"]))
+        for row in networks:
+            if self._is_left_over(row["Labels"]):
+                self._api.remove_network(row["Id"])
+
+    def _refuse_living(self, labels: Mapping[str, str]) -> None:
+        owner = labels.get(OWNER, "")
+        if not labels.get(DATA) and _alive(owner):
+            message = f'cluster "{self._cluster}" is already running on this Docker engine (process {owner})'
+            raise RuntimeFailure("RuntimeNotReady", f"{message}: stop it there, or give this one another name")
+
+    def _is_left_over(self, labels: Mapping[str, str]) -> bool:
+        data = labels.get(DATA, "")
+        if data and data == self._data:
+            return labels.get(RUN) != self.labels[RUN]
+        return not data or not Path(data).is_dir()
+
+    def _earlier_run(self) -> str:
+        """The run that this data directory belongs to, "" where nothing is left of it."""
+        found = [*self._networks(f"{DATA}={self._data}"), *self._containers(f"{DATA}={self._data}")]
+        return str(found[0]["Labels"][RUN]) if found else ""
 
 
 def _alive(owner: str) -> bool:

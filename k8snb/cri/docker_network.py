@@ -25,6 +25,7 @@ from k8snb.cri import Network, PodSandboxConfig, RuntimeFailure
 from k8snb.cri.cni import PodAddresses
 from k8snb.cri.docker_engine import first_line, translated
 from k8snb.cri.janitor_program import ROUTE_PROTOCOL, guard, remove_route
+from k8snb.cri.process_network import apart, taken
 
 POD_RANGES = (*(f"10.{second}.0.0/16" for second in range(244, 256)), *(f"172.{n}.0.0/16" for n in range(20, 32)))
 SERVICE_RANGES = tuple(f"10.{second}.0.0/16" for second in range(96, 112))
@@ -53,11 +54,13 @@ def free_ranges(candidates: tuple[str, ...]) -> Iterator[str]:
 
 
 class PodNetwork:
-    """The cluster's bridge. Node n has the n-th /24 of its range; the first /24 is the bridge's own."""
+    """The cluster's bridge. Node n has the n-th /24 of its range; the first /24 is the bridge's own. A cluster that
+    comes back finds its bridge under its name, or has it made with the range `wanted`.
+    """
 
-    def __init__(self, api: Any, name: str, labels: Mapping[str, str]) -> None:
+    def __init__(self, api: Any, name: str, labels: Mapping[str, str], *, wanted: str = "") -> None:
         self.name = name
-        self.cidr = _create(api, name, labels)
+        self.cidr = _existing(api, name) or _create(api, name, labels, (wanted,) if wanted else POD_RANGES)
         self.gateway = str(ipaddress.IPv4Network(self.cidr).network_address + 1)
         self._lock = threading.Lock()
         first, *self._free = ipaddress.IPv4Network(self.cidr).subnets(new_prefix=24)
@@ -102,11 +105,17 @@ class PodNetwork:
         self.addresses.give_back(ip)
 
 
-def _create(api: Any, name: str, labels: Mapping[str, str]) -> str:
+def _existing(api: Any, name: str) -> str:
+    """The range of a bridge that is there, "" for none."""
+    found = [row for row in api.networks(names=[name]) if row["Name"] == name]
+    return str(found[0]["IPAM"]["Config"][0]["Subnet"]) if found else ""
+
+
+def _create(api: Any, name: str, labels: Mapping[str, str], ranges: tuple[str, ...]) -> str:
     """Create the bridge on the first range that is free, and return the range."""
     import docker
 
-    for cidr in free_ranges(POD_RANGES):
+    for cidr in free_ranges(ranges):
         gateway = str(ipaddress.IPv4Network(cidr).network_address + 1)
         pool = docker.types.IPAMPool(subnet=cidr, gateway=gateway)
         try:
@@ -118,7 +127,8 @@ def _create(api: Any, name: str, labels: Mapping[str, str]) -> str:
             with translated("NetworkNotReady", "cannot create the cluster's pod network"):
                 raise
         return cidr
-    raise RuntimeFailure("NetworkNotReady", "no free address range for pods: docker network prune makes room")
+    which = f"address range {ranges[0]} is not free" if len(ranges) == 1 else "no free address range"
+    raise RuntimeFailure("NetworkNotReady", f"{which} for pods: docker network prune makes room")
 
 
 def write_resolver(path: Path, config: PodSandboxConfig) -> None:
@@ -141,14 +151,21 @@ def rewrite(path: Path, text: str) -> None:
         file.write(text)
 
 
+def reaches(cidr: str) -> bool:
+    """Whether a range of pods' addresses lies on this very machine."""
+    return ipaddress.IPv4Network(cidr) in host_ranges()
+
+
 class ServiceNetwork:
     """Where ClusterIPs live. `cidr` is chosen at once and may move in `open()`, where need be to a loopback range.
 
-    A range belongs to the cluster that holds its guard, a socket, which no dead process does.
+    A range belongs to the cluster that holds its guard, a socket, which no dead process does. A cluster that comes back
+    has `wanted`, which its Services have their addresses from, and no other; what is `lasting` looks for it apart.
     """
 
-    def __init__(self) -> None:
-        self.cidr = next(free_ranges(SERVICE_RANGES), SERVICE_RANGES[-1])
+    def __init__(self, wanted: str = "", lasting: str = "") -> None:
+        self._wanted, self._lasting = wanted, lasting
+        self.cidr = wanted or next(free_ranges(self._among(SERVICE_RANGES)), SERVICE_RANGES[-1])
         self.note = ""
         self._guard: socket.socket | None = None
 
@@ -156,17 +173,25 @@ class ServiceNetwork:
         """Make every ClusterIP an address of this host, which pods reach through their gateway.
 
         Returns False where that is not permitted: then ClusterIPs are loopback addresses, for this machine alone.
+        Raises RuntimeFailure where a range that is wanted cannot be had.
         """
         if self._guard is None and sys.platform == "linux" and os.geteuid() == 0:
             clear_stale_routes()
-            next((cidr for cidr in free_ranges(SERVICE_RANGES) if _add_route(cidr) and self._take(cidr)), "")
+            ranges = self._among(SERVICE_RANGES)
+            next((cidr for cidr in free_ranges(ranges) if add_route(cidr) and self._take(cidr)), "")
         if self._guard is None:
-            next((cidr for cidr in LOOPBACK_RANGES if self._take(cidr)), "")
+            next((cidr for cidr in self._among(LOOPBACK_RANGES) if self._take(cidr)), "")
+            if self._guard is None and self._wanted:
+                raise RuntimeFailure("NetworkNotReady", taken(self._wanted))
             self.note = (
                 f"ClusterIPs ({self.cidr}) and names of Services answer on this machine but not inside pods: the route "
                 "for that may only be added by root on Linux; pods reach each other and NodePorts by address"
             )
         return not self.note
+
+    def _among(self, ranges: tuple[str, ...]) -> tuple[str, ...]:
+        """Those to try, in their order."""
+        return tuple(cidr for cidr in apart(ranges, self._lasting) if not self._wanted or cidr == self._wanted)
 
     def _take(self, cidr: str) -> bool:
         self._guard = guard(cidr)
@@ -182,7 +207,7 @@ class ServiceNetwork:
                 remove_route(self.cidr)
 
 
-def _add_route(cidr: str) -> bool:
+def add_route(cidr: str) -> bool:
     return _ip("route", "add", "local", cidr, "dev", "lo", "proto", ROUTE_PROTOCOL)[0]
 
 

@@ -29,9 +29,10 @@ from k8snb.cri import (
 from k8snb.cri.docker_engine import explain_start
 
 PREFIX = "io.k8snb."
-CLUSTER, RUN, OWNER, NODE, SORT = (PREFIX + word for word in ("cluster", "run", "owner", "node", "sort"))
+CLUSTER, RUN, OWNER, NODE, SORT, DATA = (PREFIX + word for word in ("cluster", "run", "owner", "node", "sort", "data"))
 POD_NAME, POD_NAMESPACE, POD_UID, POD_IP = (PREFIX + "pod." + word for word in ("name", "namespace", "uid", "ip"))
 CONTAINER, ATTEMPT, SANDBOX, IMAGE = (PREFIX + word for word in ("container", "attempt", "sandbox", "image"))
+SHARED = PREFIX + "pod.shares-processes"
 HOST_PID, HOST_IPC = (PREFIX + "pod.host-" + word for word in ("pid", "ipc"))
 _PERIOD = 100_000  # microseconds in which a cpu quota counts
 SHARES = 1024  # of a processor, for one core that is requested
@@ -39,11 +40,20 @@ _STATES = {"created": CREATED, "running": RUNNING, "paused": RUNNING, "restartin
 
 
 def pod_labels(config: PodSandboxConfig) -> dict[str, str]:
-    shared = {HOST_PID: config.host_pid, HOST_IPC: config.host_ipc}
+    shared = {HOST_PID: config.host_pid, HOST_IPC: config.host_ipc, SHARED: config.share_process_namespace}
     return {
         NODE: config.node, POD_NAME: config.name, POD_NAMESPACE: config.namespace, POD_UID: config.uid,
         **{label: "true" for label, holds in shared.items() if holds},
     }  # fmt: skip
+
+
+def sandbox_config(labels: Mapping[str, str]) -> PodSandboxConfig:
+    """What containers that join a sandbox have to know of it, read back."""
+    return PodSandboxConfig(
+        name=labels[POD_NAME], namespace=labels[POD_NAMESPACE], uid=labels[POD_UID], node=labels[NODE],
+        attempt=int(labels[ATTEMPT]), share_process_namespace=SHARED in labels, host_pid=HOST_PID in labels,
+        host_ipc=HOST_IPC in labels,
+    )  # fmt: skip
 
 
 def sandbox_status(row: Mapping[str, Any], notes: Sequence[str] = ()) -> SandboxStatus:

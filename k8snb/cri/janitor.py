@@ -43,8 +43,15 @@ class Janitor:
         self._keep(f"directory {path}")
 
     def docker(self, label: str, socket: str = "/var/run/docker.sock") -> None:
-        """Remove the containers and networks of a Docker engine that carry this label (`name=value`) at the end."""
+        """Remove the containers and networks of a Docker engine that carry this label (`name=value`) at the end.
+
+        `socket` is a path, or `HOST:PORT`.
+        """
         self._keep(f"docker {label} {socket}")
+
+    def tunnel(self, number: int) -> None:
+        """Kill this process group as the last thing of all: it is the way to an engine."""
+        self._keep(f"tunnel {number}")
 
     def route(self, cidr: str) -> None:
         """Take the route of this range of ClusterIPs away at the end."""

@@ -33,6 +33,7 @@ class Duties:
         self.directories: list[str] = []
         self.labels: list[tuple[str, str]] = []
         self.routes: list[str] = []
+        self.tunnels: list[int] = []
         self.cgroups: list[str] = []
 
     def obey(self, line: str) -> None:
@@ -53,6 +54,8 @@ class Duties:
             remove_route(cidr)
         for label, socket in self.labels:
             _remove_containers(label, socket)
+        for tunnel in self.tunnels:
+            kill_group(tunnel)
 
     def keep_label(self, rest: str) -> None:
         label, _, socket = rest.partition(" ")
@@ -63,7 +66,8 @@ ORDERS = {
     "group": lambda duties, rest: duties.groups.add(int(rest)),  # a process group that is to be killed
     "forget": lambda duties, rest: duties.groups.discard(int(rest)),
     "directory": lambda duties, rest: duties.directories.append(rest),  # to be removed; processes marked with it end
-    "docker": lambda duties, rest: duties.keep_label(rest),  # LABEL [SOCKET]: containers and networks to be removed
+    "docker": lambda duties, rest: duties.keep_label(rest),  # LABEL [SOCKET or HOST:PORT] of what is to be removed
+    "tunnel": lambda duties, rest: duties.tunnels.append(int(rest)),  # a process group: a way to an engine
     "cgroup": lambda duties, rest: duties.cgroups.append(rest),  # to be removed with those in it
     "route": lambda duties, rest: duties.routes.append(rest),  # a range of ClusterIPs on this host, to be given back
 }
@@ -205,9 +209,13 @@ def _engine(socket_path: str, method: str, path: str) -> list[dict[str, str]] | 
 
     connection = http.client.HTTPConnection("localhost", timeout=30)
     try:
-        connection.sock = socket.socket(socket.AF_UNIX)
-        connection.sock.settimeout(30)
-        connection.sock.connect(socket_path)
+        if socket_path.startswith("/"):
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(30)
+            connection.sock.connect(socket_path)
+        else:
+            host, _, port = socket_path.rpartition(":")
+            connection.sock = socket.create_connection((host, int(port)), 30)
         connection.request(method, path)
         answer = json.loads(connection.getresponse().read() or b"null")
     except (OSError, ValueError, http.client.HTTPException):

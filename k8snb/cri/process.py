@@ -31,6 +31,7 @@ from k8snb.cri import (
     Credential,
     ExecResult,
     Image,
+    Kept,
     Network,
     PodSandboxConfig,
     RuntimeFailure,
@@ -77,7 +78,7 @@ class ProcessRuntime:
     `single_address=True` does as if 127.0.0.1 were the only loopback address, `mount_namespaces=False` and
     `cgroups=False` as if the kernel allowed none. Programs look into `forwards_file`, a
     JSON object {"ip:port": "ip:port"}, for services that kube-proxy could not open at their own address. A `janitor`
-    that is given is shared with others and stays open.
+    that is given is shared with others and stays open. A cluster that is `kept` asks for the addresses it had.
     Raises RuntimeFailure on Windows and where no directory for programs can be had.
     """
 
@@ -94,6 +95,7 @@ class ProcessRuntime:
         mount_namespaces: bool | None = None,
         cgroups: bool | None = None,
         janitor: Janitor | None = None,
+        kept: Kept | None = None,
     ) -> None:
         if os.name == "nt":
             text = "the process runtime is not implemented by k8snb on Windows; use Docker or the simulated runtime"
@@ -105,7 +107,10 @@ class ProcessRuntime:
         if root is None:
             base.chmod(PASSABLE)
         self._to_remove = self.directory if root else self.directory.parent
-        self._network = Loopback(single_address=single_address)
+        self._network = Loopback(
+            single_address=single_address, service_cidr=kept.service_cidr if kept else "",
+            lasting=str(kept.directory) if kept else "",
+        )  # fmt: skip
         self.addresses = self._network.addresses
         self.service_cidr = self._network.service_cidr
         self.balancer_cidr = self._network.balancer_cidr

@@ -9,12 +9,17 @@ A real cluster's CNI plug-in gives each pod an address on a network of its own.
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import threading
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from k8snb.cri import Network, RuntimeFailure
 from k8snb.cri.cni import PodAddresses
+
+T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 FIRST, LAST = 16, 254
@@ -28,9 +33,10 @@ UNREACHABLE_SERVICES = "10.96.0.0/12"
 
 class Loopback:
     """One cluster's addresses: services 127.X.0.0/20, nodes 127.X.16.N, load balancers 127.X.17.N. The n-th node has
-    127.X.(32+n).0/24 for its pods, or what it is told, which is a part of 127.X.128.0/17."""
+    127.X.(32+n).0/24 for its pods, or what it is told, which is a part of 127.X.128.0/17. A cluster that comes back
+    asks for the `service_cidr` that it had; one that is to be `lasting` begins where others do not look first."""
 
-    def __init__(self, *, single_address: bool | None = None) -> None:
+    def __init__(self, *, single_address: bool | None = None, service_cidr: str = "", lasting: str = "") -> None:
         self._lock = threading.Lock()
         self._nodes: dict[str, int] = {}
         self.addresses = PodAddresses()
@@ -43,7 +49,7 @@ class Loopback:
         if self.single_address:
             self.service_cidr, self.balancer_cidr = UNREACHABLE_SERVICES, "127.0.0.1/32"
         else:
-            self._prefix, self._claim = _claim()
+            self._prefix, self._claim = _claim(service_cidr, lasting)
             self.cluster_cidr, self.reserved = f"{self._prefix}.128.0/17", (f"{self._prefix}.255.0/24",)
             self.service_cidr, self.balancer_cidr = f"{self._prefix}.0.0/20", f"{self._prefix}.17.0/24"
 
@@ -128,19 +134,37 @@ def claim_balancers() -> tuple[str, Callable[[], None]]:
     return f"{prefix}.17.0/24", holder.close
 
 
+def apart(choices: Sequence[T], lasting: str) -> Sequence[T]:
+    """The order in which somebody looks for a place: from the first, or who wants it back later from one of his own in
+    the second half, so that it is seldom somebody else's by then."""
+    if not lasting:
+        return choices
+    half = len(choices) // 2
+    begin = half + zlib.crc32(os.fsencode(lasting)) % (len(choices) - half)
+    return [*choices[begin:], *choices[half:begin], *choices[:half]]
+
+
+def taken(service_cidr: str) -> str:
+    """A sentence for a cluster that comes back and finds its addresses gone."""
+    return f"the cluster's Services have addresses in {service_cidr}, which another one uses: stop that one first"
+
+
 def _has_many() -> bool:
     return _try(f"127.{FIRST}.255.254", 0, socket.SOCK_DGRAM) == 0
 
 
-def _claim() -> tuple[str, socket.socket]:
-    """The first free 127.X, and the socket that holds it."""
-    for number in range(FIRST, LAST + 1):
+def _claim(service_cidr: str = "", lasting: str = "") -> tuple[str, socket.socket]:
+    """The first free 127.X, or the one that this range of ClusterIPs is in, and the socket that holds it."""
+    wanted = int(service_cidr.split(".")[1]) if service_cidr.startswith("127.") else 0
+    for number in (wanted,) if wanted else apart(range(FIRST, LAST + 1), lasting):
         holder = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             holder.bind((f"127.{number}.255.254", CLAIM_PORT))
             return f"127.{number}", holder
         except OSError:
             holder.close()
+    if wanted:
+        raise RuntimeFailure("CreatePodSandboxError", taken(service_cidr))
     raise RuntimeFailure(
         "CreatePodSandboxError",
         f"no free range of loopback addresses is left between 127.{FIRST} and 127.{LAST}: stop another k8snb cluster",

@@ -9,7 +9,8 @@ Real etcd keeps the same shape on disk: a B-tree from key to revisions, and a bb
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Self
 
 from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, Keep, MismatchError, Record, Value
 from k8snb.trace import BOOT, Origin
@@ -31,6 +32,20 @@ class MemoryStore:
         self._ancestors: dict[str, list[str]] = {}  # directory → itself and those above it
         self._watchers: dict[str, list[Deliver]] = {}
 
+    @classmethod
+    def of(cls, log: list[Record], living: Iterable[Record], ended: Iterable[Record], *, first: int) -> Self:
+        """A store that goes on from a log which begins with the revision `first`, the newest records of all keys at its
+        end, and those of the keys that were deleted in it."""
+        made = cls()
+        made._log, made._first = log, first
+        for records, newest in ((living, made._living), (ended, made._ended)):
+            for record in records:
+                directory = directory_of(record.key)
+                if directory not in made._living:
+                    made._open(directory)
+                newest[directory][record.key] = record
+        return made
+
     @property
     def revision(self) -> int:
         return self._first + len(self._log) - 1
@@ -45,7 +60,7 @@ class MemoryStore:
     def get(self, key: str, revision: int = 0) -> Record | None:
         """The key's record, or as it was at `revision`. Raises CompactedError or FutureRevisionError."""
         if not revision:
-            return self._living.get(_directory(key), {}).get(key)
+            return self._living.get(directory_of(key), {}).get(key)
         self._check(revision)
         record = self._newest(key)
         while record is not None and record.revision > revision:
@@ -100,7 +115,7 @@ class MemoryStore:
         alive = self._expect(key, expected)
         revision = self.revision + 1
         value["metadata"]["resourceVersion"] = str(revision)
-        directory = _directory(key)
+        directory = directory_of(key)
         if directory not in self._living:
             self._open(directory)
         living = self._living[directory]
@@ -124,7 +139,7 @@ class MemoryStore:
         metadata = {**alive.value["metadata"], "resourceVersion": str(revision)}
         last = {**alive.value, "metadata": metadata}
         record = Record(revision, DELETE, key, last, alive, alive.created, origin)
-        directory = _directory(key)
+        directory = directory_of(key)
         del self._living[directory][key]
         self._sorted.pop(directory, None)
         self._ended[directory][key] = record
@@ -171,7 +186,7 @@ class MemoryStore:
         return record
 
     def _deliveries(self, record: Record) -> Iterator[Deliver]:
-        for ancestor in self._ancestors[_directory(record.key)]:
+        for ancestor in self._ancestors[directory_of(record.key)]:
             yield from self._watchers.get(ancestor, ())
 
     def _open(self, directory: str) -> None:
@@ -181,11 +196,11 @@ class MemoryStore:
             self._below.setdefault(ancestor, []).append(directory)
 
     def _newest(self, key: str) -> Record | None:
-        directory = _directory(key)
+        directory = directory_of(key)
         return self._living.get(directory, {}).get(key) or self._ended.get(directory, {}).get(key)
 
     def _expect(self, key: str, expected: int | None) -> Record | None:
-        alive = self._living.get(_directory(key), {}).get(key)
+        alive = self._living.get(directory_of(key), {}).get(key)
         if expected is not None and (alive.revision if alive else 0) != expected:
             raise MismatchError(key, alive)
         return alive
@@ -222,7 +237,7 @@ class MemoryStore:
             rebuilt = record._replace(previous=rebuilt, origin=origin)
             if record.revision >= revision:
                 self._log[record.revision - self._first] = rebuilt
-        directory = _directory(key)
+        directory = directory_of(key)
         ended, living = self._ended[directory], self._living[directory]
         if rebuilt is None:
             ended.pop(key, None)
@@ -233,7 +248,8 @@ class MemoryStore:
             ended[key] = rebuilt
 
 
-def _directory(key: str) -> str:
+def directory_of(key: str) -> str:
+    """Everything up to the last slash."""
     return key[: key.rindex("/") + 1]
 
 

@@ -39,6 +39,7 @@ from k8snb.kubelet.pod_cidr import PodCidr
 from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
+from k8snb.kubelet.restoring import Restorer, Times, crashes, restore
 from k8snb.kubelet.server import KubeletServer, Reply
 from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
@@ -75,10 +76,13 @@ class Kubelet:
             self.name, client, context.clock, events=events, directories=directories,
             pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins, on_demand=on_demand,
         )  # fmt: skip
+        self._client = client
         messages = TerminationMessages(
             self.name, directories, runtime, pod=lambda uid: self.workers.pod(uid), on_demand=on_demand
         )
-        configs = Configs(spec, client, informers.get("services"), dns, volumes=volumes, messages=messages)
+        self._configs = configs = Configs(
+            spec, client, informers.get("services"), dns, volumes=volumes, messages=messages
+        )
         self._prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.pleg.finish = messages.finish
@@ -90,7 +94,7 @@ class Kubelet:
             self.name, client, context, runtime=runtime, own=network.pod_cidr, on_known=self._range_known
         )  # fmt: skip
         self.workers.on_end = messages.forget
-        self._started = False
+        self._started, self._was_healthy = False, True
         self.node_status = NodeStatus(spec, network, runtime, client, context.clock, problem=self._problem)
         files = StaticFiles(self.name, Path(spec.static_pods), context.clock.now) if spec.static_pods else None
         self._static = StaticPods(self.name, files, client, context.clock, workers=self.workers, events=events)
@@ -140,6 +144,14 @@ class Kubelet:
         self._eviction.start()
         self._started = True
 
+    def restore(self, times: Times) -> None:
+        """Put back what the apiserver says that the node has been running. Call it before `start`."""
+        if isinstance(self._runtime, Restorer):
+            pods = self._client.items("pods", fieldSelector=f"spec.nodeName={self.name}")
+            restore(pods, self._configs, self._volumes, runtime=self._runtime, times=times)
+            self.workers.crashed = crashes(pods)
+            self._prober.believe(pods)
+
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""
         self._stop_events()
@@ -165,6 +177,9 @@ class Kubelet:
 
     def _health_changed(self) -> None:
         self.node_status.report()
+        before, self._was_healthy = self._was_healthy, self.pleg.healthy
+        if before == self.pleg.healthy:
+            return
         word = "NodeReady" if self.pleg.healthy else "NodeNotReady"
         node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": self.name, "uid": self.name}}
         self.workers.events.event(node, NORMAL, word, f"Node {self.name} status is now: {word}")

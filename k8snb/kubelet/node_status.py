@@ -42,9 +42,10 @@ READY = ("Ready", "True", "KubeletReady", "kubelet is posting ready status")
 @dataclass(frozen=True)
 class NodeSpec:
     """How a node presents itself. Empty `cpus` and `memory`: what the machine has; empty `disk`: 100Gi. `static_pods`
-    is a directory with manifests of pods that the node runs by itself. `external_cloud` (upstream:
-    `--cloud-provider=external`): no pod comes before the cloud was asked about the node. A container's log begins a
-    fresh file at `container_log_max_size`, and has at most `container_log_max_files`, two or more.
+    is a directory with manifests of pods that the node runs by itself. `docker_host` is the address of a Docker engine
+    that is not the cluster's own. `external_cloud` (upstream: `--cloud-provider=external`): no pod comes before the
+    cloud was asked about the node. A container's log begins a fresh file at `container_log_max_size`, and has at most
+    `container_log_max_files`, two or more.
     """
 
     name: str
@@ -57,6 +58,7 @@ class NodeSpec:
     unschedulable: bool = False
     external_cloud: bool = False
     static_pods: str = ""
+    docker_host: str = ""
     container_log_max_size: str = "10Mi"
     container_log_max_files: int = 5
 

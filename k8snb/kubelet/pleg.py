@@ -4,8 +4,8 @@ Interface: `Pleg.state(uid)`, `relist()`; `on_change(uid)` is called in the pump
 `on_health()` when a runtime has been silent for too long, and when it speaks again: see `problem()`. `finish(status)`
 completes what the runtime says of a container, on the executor.
 The rule not to break: the runtime is asked on the executor, and answers are compared whole: no change is lost.
-Source: `pkg/kubelet/pleg`; what becomes of its `Healthy`: pkg/kubelet/runtime.go. Upstream relists every second; here
-the runtime's own events set it off.
+Source: `pkg/kubelet/pleg`; what becomes of its `Healthy`: `runtimeErrors` in pkg/kubelet/runtime.go. Upstream relists
+every second; here the runtime's own events set it off.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from k8snb.clock import Clock
-from k8snb.cri import ContainerStatus, Runtime, SandboxStatus
+from k8snb.cri import ContainerStatus, Runtime, RuntimeUnavailable, SandboxStatus
 from k8snb.executor import Executor
 from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.backoff import duration
@@ -22,6 +22,10 @@ from k8snb.kubelet.backoff import duration
 RELIST_PERIOD = 60.0  # seconds; a safety net under the runtime's events
 RETRY = 1.0  # seconds until a runtime that gave no answer is asked again
 THRESHOLD = 180.0  # relistThreshold: seconds without an answer after which the node is not ready
+DOWN = 30.0  # maxWaitForContainerRuntime: seconds for which nobody was there to answer
+
+IS_DOWN = "container runtime is down"
+IS_SILENT = f"PLEG is not healthy: pleg was last seen active {{}} ago; threshold is {duration(THRESHOLD)}"
 
 Listing = tuple[list[SandboxStatus], list[ContainerStatus]]
 EMPTY = PodState()
@@ -43,6 +47,8 @@ class Pleg:
         self._again = False
         self._after: list[Callable[[], None]] = []
         self._silent_since: float | None = None  # when the first relist began that has had no answer
+        self._away = False  # whether nobody was there to answer it
+        self._problems: list[str] = []
         self.listed = False  # whether the runtime has answered once
         self.healthy = True
         self.stopped = False
@@ -55,7 +61,7 @@ class Pleg:
         if self.healthy or self._silent_since is None:
             return ""
         silence = duration(self._clock.monotonic() - self._silent_since)
-        return f"PLEG is not healthy: pleg was last seen active {silence} ago; threshold is {duration(THRESHOLD)}"
+        return _joined([problem.format(silence) for problem in self._problems])
 
     def start(self, then: Callable[[], None]) -> None:
         """Ask for the first time, and `then` go on."""
@@ -85,6 +91,7 @@ class Pleg:
         if self.stopped:
             return
         if listing is None:
+            self._away = isinstance(error, RuntimeUnavailable)
             self._after = [*waiting, *self._after]
             self._clock.after(RETRY, self._retry, background=not self._after, label="pleg")
             self._count_silence()
@@ -93,7 +100,7 @@ class Pleg:
         self._compare(listing)
         for then in waiting:
             then()
-        self._set_health(True)
+        self._set_problems([])
         if self._again or self._after:
             self._again = False
             self.relist()
@@ -101,11 +108,14 @@ class Pleg:
     def _count_silence(self) -> None:
         """From the first question, not from the last answer: a pump that stood still is no fault of the runtime."""
         if self._silent_since is not None:
-            self._set_health(self._clock.monotonic() - self._silent_since <= THRESHOLD)
+            silence = self._clock.monotonic() - self._silent_since
+            problems = [IS_DOWN] if self._away and silence > DOWN else []
+            self._set_problems([*problems, *([IS_SILENT] if silence > THRESHOLD else [])])
 
-    def _set_health(self, healthy: bool) -> None:
-        before, self.healthy = self.healthy, healthy
-        if healthy != before:
+    def _set_problems(self, problems: list[str]) -> None:
+        before, self._problems = self._problems, problems
+        self.healthy = not problems
+        if problems != before:
             self.on_health()
 
     def _retry(self) -> None:
@@ -132,3 +142,8 @@ class Pleg:
             self._count_silence()
             self.relist()
             self._clock.after(RELIST_PERIOD, self._periodic, background=True, label="pleg")
+
+
+def _joined(problems: list[str]) -> str:
+    """Several errors as one, as `errors.Aggregate` in apimachinery writes them."""
+    return problems[0] if len(problems) == 1 else f"[{', '.join(problems)}]"

@@ -2,13 +2,14 @@
 
 Interface: `Clusters`, with `current`, `find`, `start`, `delete`, `use`, `close`; `Wishes`, what a start asks for.
 The rule not to break: this is the only place that knows a current cluster; all below is handed one.
-minikube keeps the same as profiles in a directory; these live as long as the kernel does.
+minikube keeps the same as profiles in a directory; these live as long as the kernel does, or their data directory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from k8snb.kubectl.history import Change
@@ -20,19 +21,21 @@ if TYPE_CHECKING:
     from k8snb.cluster import Cluster
 
 DEFAULT = "k8snb"
+EFFECTS = 60.0  # seconds of virtual time in which a command may have effects
 NODES = 3
 
 
 @dataclass(frozen=True)
 class Wishes:
     """What a new cluster shall be like; nothing said = the default of this user, then of k8snb. `cpus` and `memory`
-    are quantities (`2`, `4Gi`)."""
+    are quantities (`2`, `4Gi`). `data_dir` is where the cluster outlives this process."""
 
     nodes: int = 0
     runtime: str = ""
     cpus: str = ""
     memory: str = ""
     addons: Sequence[str] = ()
+    data_dir: str = ""
 
 
 class Clusters:
@@ -101,19 +104,43 @@ class Clusters:
             cluster = self._new(name, wishes)
         else:
             _refuse_change(cluster, wishes)
-        for addon in wishes.addons:
-            cluster.addons.enable(addon)
-        if not cluster.running:
-            cluster.start(wait=wait)
-        elif cluster.pump.paused:
-            cluster.unpause()
-        cluster.kubectl.on_change = self.changes.append
+        try:
+            for addon in wishes.addons:
+                cluster.addons.enable(addon)
+            if not cluster.running:
+                cluster.start(wait=wait)
+            elif cluster.pump.paused:
+                cluster.unpause()
+        except BaseException:
+            if name not in self._clusters:
+                cluster.close()  # its data directory is free again
+            raise
+        self._listen(cluster)
         self._clusters[name] = cluster
         self.name = name
         return cluster
 
+    def adopt(self, cluster: Cluster) -> None:
+        """Have a cluster that somebody made, and mean it from now on. Its name must be free."""
+        self.contexts.leave()
+        cluster.pump.on_failure = self._failed
+        self._listen(cluster)
+        self._clusters[cluster.name] = cluster
+        self.name = cluster.name
+
+    def _listen(self, cluster: Cluster) -> None:
+        """Keep what is changed; in a fork, whose time is virtual, a change has its effects before the next cell."""
+
+        def changed(change: Change) -> None:
+            self.changes.append(change)
+            if cluster.forked is not None and not cluster.pump.paused:
+                cluster.settle(limit=EFFECTS)
+
+        cluster.kubectl.on_change = changed
+
     def _new(self, name: str, wishes: Wishes) -> Cluster:
         sizes = {"cpus": wishes.cpus or self.defaults.cpus, "memory": wishes.memory or self.defaults.memory}
+        sizes["data_dir"] = wishes.data_dir or self.defaults.data_dir(name)
         cluster = self._make(
             name, nodes=wishes.nodes or self.defaults.nodes or NODES,
             runtime=wishes.runtime or self.defaults.runtime or "auto",
@@ -139,10 +166,10 @@ class Clusters:
             self.name = next(iter(self._clusters), DEFAULT)
 
     def close(self) -> None:
-        """End them all."""
+        """End them all; what has a data directory is kept there."""
         self.contexts.leave()
         while self._clusters:
-            self._clusters.popitem()[1].delete()
+            self._clusters.popitem()[1].close()
 
     def take_failures(self) -> list[str]:
         """What went wrong inside components since the last question. Nothing prints it when it happens."""
@@ -161,12 +188,17 @@ def _refuse_change(cluster: Cluster, wishes: Wishes) -> None:
     for what, asked, way in (
         ("runtime", wishes.runtime not in ("", "auto", cluster.runtime_name), ""),
         ("number of nodes", wishes.nodes not in (0, len(cluster.machines.specs) - 1), "use %kcluster node add, or "),
+        ("data directory", wishes.data_dir != "" and not _is_in(cluster, wishes.data_dir), ""),
         ("CPUs", bool(wishes.cpus), ""),
         ("memory size", bool(wishes.memory), ""),
     ):
         if asked:
             raise KubectlError(f'error: the cluster "{cluster.name}" exists: you cannot change its {what}: '
                                f"{way}%kcluster delete it first")  # fmt: skip
+
+
+def _is_in(cluster: Cluster, directory: str) -> bool:
+    return cluster.data is not None and cluster.data.path == Path(directory).expanduser().absolute()
 
 
 def _flag(name: str) -> str:

@@ -70,6 +70,10 @@ class RemoteCluster:
         """Ask anew what the server serves."""
         self._fresh().refresh()
 
+    def pulls(self) -> dict[str, Any]:
+        """The API does not say how far pulls are."""
+        return {}
+
     def close(self) -> None:
         self.kubectl.close()
         self._reach.close()

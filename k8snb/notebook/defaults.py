@@ -61,8 +61,12 @@ def profile(text: str) -> str:
     return text
 
 
+def data_dir(text: str) -> str:
+    return text
+
+
 PROPERTIES: Mapping[str, Callable[[str], str]] = {
-    "cpus": cpus, "driver": runtime, "memory": memory, "nodes": nodes, "profile": profile,
+    "cpus": cpus, "data-dir": data_dir, "driver": runtime, "memory": memory, "nodes": nodes, "profile": profile,
 }  # fmt: skip
 SYNONYMS = {"runtime": "driver", "vm-driver": "driver"}
 
@@ -111,6 +115,11 @@ class Defaults:
     def runtime(self) -> str:
         """K8SNB_RUNTIME goes before what was set."""
         return "" if os.environ.get("K8SNB_RUNTIME") else self._read("driver")
+
+    def data_dir(self, cluster: str) -> str:
+        """Where a cluster is kept: each has a directory of its own in what was set, "" where nothing was."""
+        text = self._read("data-dir")
+        return str(Path(text) / cluster) if text else ""
 
     def _read(self, name: str) -> str:
         text = self.get(name)

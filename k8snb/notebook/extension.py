@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from k8snb.kubectl.output import KubectlError
-from k8snb.notebook import completion
+from k8snb.notebook import completion, refusals
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.kcluster_life import greeting
 from k8snb.notebook.magics import KubernetesMagics
@@ -40,11 +40,13 @@ class Greeting:
         return page(f'<div class="k8snb-note">{symbol}{escape(self.text)}</div>')
 
 
-def make_cluster(name: str, *, nodes: int, runtime: str, cpus: str = "", memory: str = "") -> Cluster:
+def make_cluster(
+    name: str, *, nodes: int, runtime: str, cpus: str = "", memory: str = "", data_dir: str = ""
+) -> Cluster:
     """A cluster in real time."""
     from k8snb.cluster import Cluster
 
-    return Cluster(name, nodes=nodes, runtime=runtime, cpus=cpus, memory=memory)
+    return Cluster(name, nodes=nodes, runtime=runtime, cpus=cpus, memory=memory, data_dir=data_dir)
 
 
 def load(shell: InteractiveShell, make: Callable[..., Cluster] = make_cluster) -> None:
@@ -54,6 +56,7 @@ def load(shell: InteractiveShell, make: Callable[..., Cluster] = make_cluster) -
     magics = KubernetesMagics(shell, Clusters(make))
     shell.register_magics(magics)
     completion.add(shell, lambda name: magics.offer(name) if name in magics.magics["line"] else None)
+    refusals.add(shell)
     atexit.register(magics.clusters.close)
     _say(_start(magics.clusters))
 
@@ -66,6 +69,7 @@ def unload(shell: InteractiveShell) -> None:
     magics.clusters.close()
     atexit.unregister(magics.clusters.close)
     completion.remove(shell)
+    refusals.remove(shell)
     for name in magics.magics["line"]:
         for sort in ("line", "cell"):
             shell.magics_manager.magics[sort].pop(name, None)

@@ -2,7 +2,7 @@
 
 Interface: `COMMANDS`, rows as kubectl has them; `run(clusters, words)`; `complete(clusters, words)`.
 The rule not to break: whatever a row does, `k8snb.Cluster` can do in Python.
-minikube's clusters outlive it; these live in the process that started them.
+minikube's clusters outlive it; these live in the process that started them, and with a data directory in the next one.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ COMMANDS: tuple[Command, ...] = (
             flags=(Flag("nodes", INT, "How many nodes beside the control plane.", short="n"), _RUNTIME, _DRIVER,
                    Flag("vm-driver", help="An older word for --driver.", values=RUNTIMES), _CPUS, _MEMORY,
                    Flag("addons", STRINGS, "Enable these as well."),
+                   Flag("data-dir", help="Keep the cluster there: a later kernel finds it again, containers and all."),
                    Flag("kubernetes-version", help="k8snb is one version of Kubernetes: refused for any other."),
                    Flag("name", help="The same as --profile."))),
     Command(name="status", usage="[-o json] [-n NODE]", help="What each machine and each component is doing.",
@@ -81,7 +82,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="node", usage="list|add|delete|stop|start|kill|partition|rejoin|drain",
             help="The machines of the cluster."),
     Command(name="node list", help="The machines and their addresses."),
-    Command(name="node add", usage="[NAME] [--cpus N] [--memory SIZE]", help="Add a node.", flags=(_CPUS, _MEMORY),
+    Command(name="node add", usage="[NAME] [--cpus N] [--memory SIZE] [--docker-host URL]", help="Add a node.",
+            flags=(_CPUS, _MEMORY, Flag("docker-host", help="Put it on this Docker engine: unix://, tcp:// or ssh://.")),
             missing=("control-plane", "worker", "delete-on-failure")),
     Command(name="node delete", usage="NAME", help="Take a node away, with everything on it.", words="nodes"),
     Command(name="node stop", usage="NAME", help="A node falls silent, as if it had lost its power.", words="nodes"),
@@ -111,7 +113,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(name="config", usage="view|get|set|unset", help="What new clusters of yours are like."),
     Command(name="config view", help="All that was set.", missing=("format",)),
     Command(name="config get", usage="PROPERTY", help="What a property was set to.", words="properties"),
-    Command(name="config set", usage="PROPERTY VALUE", help="Set cpus, driver, memory, nodes or profile.",
+    Command(name="config set", usage="PROPERTY VALUE", help="Set cpus, data-dir, driver, memory, nodes or profile.",
             words="properties"),
     Command(name="config unset", usage="PROPERTY", help="Forget it again.", words="properties"),
     Command(name="config defaults", missing_command=True),

@@ -14,9 +14,10 @@ from k8snb import __version__
 from k8snb.apiserver.discovery import VERSION
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
-from k8snb.notebook import defaults
+from k8snb.notebook import defaults, kclock
 from k8snb.notebook.clusters import DEFAULT, Clusters, Wishes
 from k8snb.notebook.kcluster_answers import json_answer, running, said, table, target, wants_json, word
+from k8snb.notebook.results import Result
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
@@ -35,10 +36,20 @@ def start(clusters: Clusters, args: Arguments) -> Output:
     known = name in clusters.names
     was_running = known and clusters.find(name).running
     cluster = clusters.start(name, wishes, wait=READY)
+    known = known or cluster.found
     problems = [f"{status.row.name}: {status.problem}" for status in cluster.addons.status() if status.problem]
     answer = said(*_story(cluster, known=known, was_running=was_running))
     answer.warnings = [f"the add-on {problem}" for problem in problems]
+    if cluster.data is not None and not was_running:
+        answer.hints.append(_lasting(cluster))
     return answer
+
+
+def _lasting(cluster: Cluster) -> str:
+    """What becomes of it when this kernel ends."""
+    assert cluster.data is not None
+    left = "run on without this kernel" if cluster.keeps_running else "end with this kernel"
+    return f"kept in {cluster.data.path}: its containers {left}, and this line finds it again; %kcluster delete ends it"
 
 
 def _wishes(args: Arguments) -> Wishes:
@@ -55,6 +66,7 @@ def _wishes(args: Arguments) -> Wishes:
         cpus=defaults.cpus(args.text("cpus")) if args.text("cpus") else "",
         memory=defaults.memory(args.text("memory")) if args.text("memory") else "",
         addons=[addon for addon in args.texts("addons") if addon],
+        data_dir=args.text("data-dir"),
     )
 
 
@@ -110,7 +122,9 @@ def stop(clusters: Clusters, args: Arguments) -> Output:
         cluster.stop()
         lines += [f'Stopping node "{node}"  ...' for node in nodes]
         lines += [f'{_counted(len(nodes), "node")} stopped: cluster "{name}" is stopped']
-    return said(*lines, hints=["%kcluster start starts it again, with all that it holds, as long as this kernel lives"])
+    kept = all(clusters.find(name).data for name in names)
+    limit = "" if kept else ", as long as this kernel lives"
+    return said(*lines, hints=[f"%kcluster start starts it again, with all that it holds{limit}"])
 
 
 def delete(clusters: Clusters, args: Arguments) -> Output:
@@ -155,17 +169,8 @@ def unpause(clusters: Clusters, args: Arguments) -> Output:
     return said(*(f"Unpausing node {name} ..." for name in cluster.nodes), f"Unpaused {_counted(held, 'container')}")
 
 
-def step(clusters: Clusters, args: Arguments) -> Output:
-    text = word(args, "", optional=True) or "1"
-    if not text.isdigit():
-        raise KubectlError(f'error: invalid number of steps "{text}": a whole number is wanted')
-    cluster, steps = running(clusters, args), []
-    for _ in range(int(text)):
-        taken = cluster.step()
-        if taken is None:
-            break
-        steps.append((taken.component, taken.sort, taken.key))
-    return table(("COMPONENT", "SORT", "KEY"), steps) if steps else said("nothing is left to do")
+def step(clusters: Clusters, args: Arguments) -> Result:
+    return kclock.run(running(clusters, args), ["step", *args.words])
 
 
 # profiles

@@ -34,8 +34,9 @@ def node_add(clusters: Clusters, args: Arguments) -> Output:
     cluster = running(clusters, args)
     cpus, memory = args.text("cpus"), args.text("memory")
     name = cluster.add_node(
-        word(args, "", optional=True), cpus=cpus and defaults.cpus(cpus), memory=memory and defaults.memory(memory)
-    )
+        word(args, "", optional=True), cpus=cpus and defaults.cpus(cpus), memory=memory and defaults.memory(memory),
+        docker_host=args.text("docker-host"),
+    )  # fmt: skip
     return said(
         f"Adding node {name} to cluster {cluster.name} as [worker]", f"Successfully added {name} to {cluster.name}!"
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
 from k8snb.machines import CONTROL_PLANE
+from k8snb.notebook import pulling
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.kcluster_answers import columns, json_answer, target, wants_json
 
@@ -64,7 +65,7 @@ def status(clusters: Clusters, args: Arguments) -> Output:
     components = columns(("COMPONENT", "STATE", "DETAILS"), [] if only else cluster.status())
     tables = [machines, *([components] if components.rows else [])]
     text = "\n".join(host.text for host in found) + (f"\n{components.text}" if components.rows else "")
-    return Output(text=text, tables=tables)
+    return Output(text=text, tables=tables, hints=pulling.lines(cluster))
 
 
 def hosts(cluster: Cluster) -> list[Host]:

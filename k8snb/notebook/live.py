@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from k8snb.apimachinery.meta import Object, is_true, uid_of
 from k8snb.kubectl.output import KubectlError, Output, Row, Stream, Table, columns_text
+from k8snb.notebook import pulling
 from k8snb.notebook.results import Result, body, page
 from k8snb.printers import duration
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 SLICE = 0.2  # seconds in which arrivals are gathered before they are shown
 TURN = 60.0  # seconds of one wait
+PULL_TURN = 0.5  # seconds after which it is asked again how far pulls are
 FOREVER = 1e9
 _EVENT = "EVENT"
 
@@ -84,6 +86,7 @@ class State:
     rows: dict[str, Row] = field(default_factory=dict)
     table: Table | None = None
     text: list[str] = field(default_factory=list)
+    pulls: list[str] = field(default_factory=list)
 
     def take(self, output: Output) -> None:
         if not output.tables:
@@ -109,7 +112,8 @@ class State:
             return Output(text="".join(self.text))
         table = _without_events(replace(self.table, rows=tuple(self.rows.values()), headers=True))
         text = columns_text([table.header, *table.cells])
-        return Output(text=text, objects=self.objects, tables=[table], format="wide" if table.wide else "")
+        kind = "wide" if table.wide else ""
+        return Output(text=text, objects=self.objects, tables=[table], format=kind, hints=list(self.pulls))
 
 
 def _without_events(table: Table) -> Table:
@@ -129,12 +133,14 @@ def follow(shell: InteractiveShell, cluster: Cluster, stream: Stream, ending: En
         for outputs in arrivals(cluster, stream, ending.timeout):
             for output in outputs:
                 state.take(output)
+            state.pulls = pulling.lines(cluster) if state.table is not None else []
             show(outputs)
             if ending.until and condition(state):
                 break
     except KeyboardInterrupt:
         pass  # the way in which a watch ends
     finally:
+        state.pulls = []
         with suppress(ValueError):  # the reader is in the midst of it, and ends with the next line
             stream.stop()
     return Shown(state.output())
@@ -151,10 +157,13 @@ def _arrivals(cluster: Cluster, stream: Stream, timeout: float) -> Iterator[list
         return bool(fresh)
 
     while not stream.stopped and (left := end - clock.monotonic()) > 0:
-        if cluster.wait(arrived, min(left, TURN)):
+        pulls = pulling.lines(cluster)
+        if cluster.wait(arrived, min(left, TURN if clock.virtual else PULL_TURN)):
             cluster.wait(lambda: not arrived(), SLICE)
             yield fresh[:]
             fresh.clear()
+        elif pulling.lines(cluster) != pulls:
+            yield []
         elif clock.virtual or not cluster.pump.running:
             return
 

@@ -1,4 +1,4 @@
-"""How fast a node's network is: connections through Services beside direct ones, and names.
+"""How fast a node's network is: connections through Services beside direct ones, and names; then its pods.
 
 Interface: `main()` prints one line per figure: what, measured, target, whether it is met.
 The rule not to break: a figure is a ratio of two that were measured in turn in the same run, for the machine is shared.
@@ -24,7 +24,7 @@ from k8snb.coredns.zone import Endpoint, Entry, Zone
 from k8snb.cri.docker_engine import engine_answers
 from k8snb.ioloop import IoLoop
 
-from . import http_load
+from . import http_load, pods
 
 SECONDS, ROUNDS, CONNECTIONS = 1.5, 5, 8
 SERVICES, UNDER_WAY = 100, 32
@@ -41,6 +41,7 @@ def main() -> None:
         through, direct = forwarding(runtime)
         what = f"Service forwarding on {runtime} ({through:,.0f} of {direct:,.0f} requests/s)"
         _print(what, 100 * through / direct, 100 * target, " %")
+    pods.main()
 
 
 def _print(what: str, measured: float, target: float, unit: str) -> None:
