@@ -29,6 +29,7 @@ from k8snb.controllers.census import Census
 from k8snb.controllers.pods import is_active
 from k8snb.controllers.replicas import Numbers, count, tally
 from k8snb.controllers.replicaset import ReplicaSetController
+from k8snb.etcd.memory import MemoryStore
 
 LABELS = {"app": "web"}
 READY = {"type": "Ready", "status": "True"}
@@ -173,6 +174,25 @@ def test_a_status_of_another_length_is_as_it_was_sent() -> None:
         told = {"conditions": [{"type": f"T{number}", "status": "True"} for number in range(length)]}
         pod = one.client.update_status("pods", {**pod, "status": told})
         assert pod["status"] == told
+
+
+# reading the past
+
+
+def test_the_past_reads_the_same_whatever_has_come_and_gone_since() -> None:
+    store, dice = MemoryStore(), random.Random(1)
+    worlds: dict[int, list[str]] = {}
+    for step in range(400):
+        key = f"/registry/pods/default/p{dice.randrange(12)}"
+        if store.get(key) is not None and dice.random() < 0.5:
+            store.delete(key)
+        else:
+            store.put(key, {"metadata": {}})
+        worlds[store.revision] = [record.key for record in store.range("/registry/")[0]]
+        if step % 90 == 89:
+            store.compact(store.revision - 40)
+        old = dice.randrange(store.compacted + 1, store.revision + 1)
+        assert [record.key for record in store.range("/registry/", revision=old)[0]] == worlds[old]
 
 
 # asking

@@ -27,6 +27,7 @@ class MemoryStore:
         self._living: dict[str, dict[str, Record]] = {}  # directory → key → newest record, a PUT
         self._ended: dict[str, dict[str, Record]] = {}  # directory → key → newest record, a DELETE
         self._sorted: dict[str, list[str]] = {}  # directory → its living keys in order, where somebody asked
+        self._ever: dict[str, list[str]] = {}  # the same with those that have ended
         self._below: dict[str, list[str]] = {}  # every ancestor directory → the directories that hold keys
         self._ancestors: dict[str, list[str]] = {}  # directory → itself and those above it
         self._watchers: dict[str, list[Deliver]] = {}
@@ -77,15 +78,22 @@ class MemoryStore:
             self._check(revision)
         found: list[Record] = []
         for directory in sorted(self._below.get(prefix, ())):
-            keys = self._keys(directory, ended=bool(revision))
-            for key in keys[bisect_right(keys, start_after) :] if start_after else keys:
-                record = self.get(key, revision)
-                if record is None:
-                    continue
+            for record in self._records(directory, revision, start_after):
                 if limit and len(found) == limit:
                     return found, True
                 found.append(record)
         return found, False
+
+    def _records(self, directory: str, revision: int, start_after: str) -> Iterator[Record]:
+        """What a directory holds, or held at a revision, in the order of the keys."""
+        keys = self._keys(directory, ended=bool(revision))
+        living, ended = self._living[directory], self._ended[directory]
+        for key in keys[bisect_right(keys, start_after) :] if start_after else keys:
+            record = living.get(key) or ended.get(key)
+            while revision and record is not None and record.revision > revision:
+                record = record.previous
+            if record is not None and record.sort == PUT:
+                yield record
 
     def count(self, prefix: str) -> int:
         return sum(len(self._living[directory]) for directory in self._below.get(prefix, ()))
@@ -114,6 +122,8 @@ class MemoryStore:
         if alive is None:
             self._sorted.pop(directory, None)
             previous = self._ended[directory].pop(key, None)
+            if previous is None:
+                self._ever.pop(directory, None)
             record = Record(revision, PUT, key, value, previous, revision, origin)
         else:
             record = Record(revision, PUT, key, value, alive, alive.created, origin)
@@ -202,11 +212,11 @@ class MemoryStore:
             raise CompactedError(revision, self.compacted)
 
     def _keys(self, directory: str, *, ended: bool = False) -> list[str]:
-        if ended:
-            return sorted({*self._living[directory], *self._ended[directory]})
-        keys = self._sorted.get(directory)
+        known = self._ever if ended else self._sorted
+        keys = known.get(directory)
         if keys is None:
-            keys = self._sorted[directory] = sorted(self._living[directory])
+            gone = self._ended[directory] if ended else ()
+            keys = known[directory] = sorted([*self._living[directory], *gone])
         return keys
 
     def _forget(self, key: str, revision: int, keep: Keep | None) -> None:
@@ -231,6 +241,7 @@ class MemoryStore:
         ended, living = self._ended[directory], self._living[directory]
         if rebuilt is None:
             ended.pop(key, None)
+            self._ever.pop(directory, None)
         elif rebuilt.sort == PUT:
             living[key] = rebuilt
         else:
