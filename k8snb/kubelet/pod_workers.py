@@ -16,7 +16,7 @@ from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import timestamp
-from k8snb.cri import CANNOT_RUN, EXITED, RUNNING, ContainerStatus, Runtime, RuntimeFailure
+from k8snb.cri import CANNOT_RUN, EXITED, RUNNING, SANDBOX_READY, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions, deadline, volume_limits
 from k8snb.kubelet.actions import Action, PodState, container_of, next_action
@@ -335,7 +335,7 @@ class PodWorkers:
             try:
                 self._runtime.start_container(container_id)
             except RuntimeFailure:
-                if self._runtime.container_status(container_id).state != EXITED:
+                if not self._has_crashed(sandbox.id, container_id):
                     self._runtime.remove_container(container_id)
                 raise
             self._hooks.after_start(pod, action.name, container_id)
@@ -344,6 +344,11 @@ class PodWorkers:
             uid, worker, start, name=action.name, done=lambda _: self._started(uid, worker, action.name),
             failed=self._start_failed,
         )  # fmt: skip
+
+    def _has_crashed(self, sandbox_id: str, container_id: str) -> bool:
+        """Whether a container that did not start has itself to blame, and not that its sandbox is gone."""
+        ready = self._runtime.pod_sandbox_status(sandbox_id).state == SANDBOX_READY
+        return ready and self._runtime.container_status(container_id).state == EXITED
 
     def _started(self, uid: str, worker: Worker, name: str) -> None:
         worker.waiting.pop(name, None)
