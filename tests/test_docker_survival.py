@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import docker
 import own_engine
 import psutil
 import pytest
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 40.0
-NAME = "k8snb-test-survival"
+NAME = f"k8snb-test-survival-{os.getpid()}"  # several may share the engine
 
 OBJECTS = f"""
 apiVersion: apps/v1
@@ -102,6 +103,18 @@ sys.stdin.read()
 def api() -> Iterator[Any]:
     with connected() as found, image_layers(found):
         yield found
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_for_the_next_test(api: Any) -> Iterator[None]:
+    """A kept cluster's containers stay where a test has failed."""
+    yield
+    for row in api.containers(all=True, filters={"label": [f"io.k8snb.cluster={NAME}"]}):
+        with suppress(docker.errors.APIError):
+            api.remove_container(row["Id"], force=True)
+    for row in api.networks(filters={"label": [f"io.k8snb.cluster={NAME}"]}):
+        with suppress(docker.errors.APIError):
+            api.remove_network(row["Id"])
 
 
 @contextmanager
@@ -215,7 +228,7 @@ def test_a_killed_kernel_s_containers_are_found_again_and_go_on(api: Any, tmp_pa
         until(again, lambda: all_ready(again, 4))
         assert len({pod["status"]["podIP"] for pod in again.client.items("pods", "default")} - addresses) == 1
         api.kill(named(api, "POD", "box"))
-        until(again, lambda: sum(restarts(again)) == 2 and all_ready(again, 4))
+        until(again, lambda: sum(restarts(again)) > 1 and all_ready(again, 4))
         again.delete()
     assert left_of(api) == []
     assert traces(api) == before
