@@ -31,6 +31,7 @@ RUNTIMES = ("auto", "docker", "process", "simulated")
 IMAGE_PATIENCE = 20.0  # seconds for Docker to fetch the images of the quick start
 CELL_TIMEOUT = 180  # seconds; an image may have to be pulled
 SHOWN_LINES = 14
+CELL_ERROR = "CellError"  # what a magic raises; its words say that they are about an error
 INTERRUPTED = 130  # what a shell answers for a program that Ctrl-C ended
 
 Cell = Any  # a notebook's cell: nbformat's own dict with attributes
@@ -299,11 +300,14 @@ def shortcoming(cell: Cell) -> str:
 
 def answer(cell: Cell) -> str:
     """A cell's answers as text."""
-    texts = [
-        output.text if output.output_type == "stream" else output.get("data", {}).get("text/plain", "")
-        for output in cell.outputs
-    ]
+    texts = [_words(output) for output in cell.outputs]
     return "\n".join(text.rstrip() for text in texts if text.strip())
+
+
+def _words(output: Any) -> str:
+    sort = output.output_type
+    text = output.text if sort == "stream" else output.evalue if sort == "error" else ""
+    return str(text or output.get("data", {}).get("text/plain", ""))
 
 
 def _promise(cell: Cell) -> Any:
@@ -324,7 +328,8 @@ def _kernel(notebook: Any, runtime: str) -> Iterator[Any]:
         try:
             client.execute_cell(cell, index)
         except CellExecutionError as error:
-            return f"{error.ename}: {error.evalue}".strip().splitlines()[0]
+            said = error.evalue if error.ename == CELL_ERROR else f"{error.ename}: {error.evalue}"
+            return said.strip().splitlines()[0]
         except CellTimeoutError:
             return f"no answer within {CELL_TIMEOUT} s"
         except DeadKernelError:

@@ -67,6 +67,10 @@ class Clock:
         self.on_timer()
         return timer
 
+    def seconds_until(self, moment: float) -> float:
+        """How long the machine takes until this clock shows `moment`."""
+        raise NotImplementedError
+
     def pop_due(self) -> Timer | None:
         """The next timer whose moment has come, or None."""
         _drop_cancelled(self._heap)
@@ -95,13 +99,44 @@ def _drop_cancelled(heap: list[tuple[float, int, Timer]]) -> None:
 
 
 class RealClock(Clock):
-    """Time as the machine has it."""
+    """Time as the machine has it; faster or slower where somebody says so, and ahead of it by what was skipped."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._speed = 1.0
+        self._ahead = 0.0  # seconds before the machine's time, at `_since`
+        self._since = 0.0  # the machine's monotonic time when the speed was set
 
     def now(self) -> float:
-        return time.time()
+        return time.time() + self.ahead
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.monotonic() + self.ahead
+
+    @property
+    def ahead(self) -> float:
+        """Seconds that this clock shows more than the machine's."""
+        if self._speed == 1.0:
+            return self._ahead
+        return self._ahead + (time.monotonic() - self._since) * (self._speed - 1.0)
+
+    @property
+    def speed(self) -> float:
+        """Seconds that pass here in one second of the machine's."""
+        return self._speed
+
+    @speed.setter
+    def speed(self, speed: float) -> None:
+        self._ahead, self._since = self.ahead, time.monotonic()
+        self._speed = speed
+        self.on_timer()
+
+    def advance_to(self, moment: float) -> None:
+        """Skip the time until `moment` (monotonic seconds); time never goes back."""
+        self._ahead += max(moment - self.monotonic(), 0.0)
+
+    def seconds_until(self, moment: float) -> float:
+        return max(moment - self.monotonic(), 0.0) / self._speed
 
 
 class VirtualClock(Clock):
@@ -122,6 +157,9 @@ class VirtualClock(Clock):
     def advance_to(self, moment: float) -> None:
         """Move to `moment` (monotonic seconds); time never goes back."""
         self._now = max(self._now, moment)
+
+    def seconds_until(self, moment: float) -> float:
+        return 0.0
 
 
 def timestamp(seconds: float) -> str:

@@ -220,14 +220,17 @@ def process(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | No
 def docker(cluster: str, pump: Pump, dice: random.Random, runtime: Runtime | None, kept: Kept | None = None) -> Host:
     """Containers of a Docker engine."""
     from k8snb.cri.docker import DockerRuntime
+    from k8snb.cri.docker_balancers import open_range
     from k8snb.cri.janitor import Janitor
     from k8snb.cri.process_network import claim_balancers
 
     engine = runtime if isinstance(runtime, EngineRuntime) else DockerRuntime(cluster, janitor=Janitor(), kept=kept)
     reached_by_pods = engine.open_service_network()
-    balancers, free = claim_balancers()
+    opened = open_range(getattr(engine, "remove_route_at_end", lambda cidr: None)) if reached_by_pods else None
+    balancers, free = opened or claim_balancers()
+    note = "" if opened else NOT_FROM_PODS
     kernels: PodKernels | None = getattr(engine, "kernels", None)
-    host = _on_sockets(engine, pump, dice, balancers=balancers, note=NOT_FROM_PODS, plane=_in_kernels(engine, kernels))
+    host = _on_sockets(engine, pump, dice, balancers=balancers, note=note, plane=_in_kernels(engine, kernels))
     if kernels is not None:
         _guard_pods(host, engine, kernels)
     host.closers.append(free)

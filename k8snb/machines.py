@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import ApiServer
@@ -24,6 +24,7 @@ from k8snb.kube_proxy.proxy import KubeProxy
 from k8snb.kubelet import Kubelet
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.pod_directories import PodDirectories
+from k8snb.kubelet.restoring import Times
 from k8snb.kubelet.volume_places import PLUGINS
 from k8snb.kubelet.volume_plugin import VolumePlugin
 from k8snb.pump import Pump
@@ -52,6 +53,13 @@ class Node:
     proxy: KubeProxy | None = None
 
 
+class Restored(NamedTuple):
+    """What a fork begins with: the names of the nodes that are `on`, and since when containers run or have ended."""
+
+    on: frozenset[str]
+    times: Times
+
+
 class Machines:
     """The machines of one cluster. `workers` counts those beside the control plane's own, which runs the manifests in
     `static_pods` by itself; `cpus`, `memory` and `disk` are a machine's size where its spec has none. Machines that are
@@ -71,6 +79,7 @@ class Machines:
         self.directories = PodDirectories(root)
         self.volume_plugins: dict[str, VolumePlugin] = dict(PLUGINS)
         self._frozen: dict[str, Runtime] = {}  # containers that are held → where
+        self.restored: Restored | None = None  # at the first start of a fork
 
     def _first(self, workers: int, static_pods: str) -> Iterator[NodeSpec]:
         taint = {"key": CONTROL_PLANE_LABEL, "effect": "NoSchedule"}
@@ -125,12 +134,23 @@ class Machines:
     def workers(self) -> list[Node]:
         return [node for node in self.nodes.values() if node.spec.name != CONTROL_PLANE]
 
+    def fork(self, other: Machines, specs: dict[str, NodeSpec], restored: Restored) -> None:
+        """Be the machines of another cluster as they were: those of `specs`."""
+        self.specs, self._zones, self._zone_of = dict(specs), other._zones, dict(other._zone_of)
+        for name in specs:
+            self._zone_of.setdefault(name, self._zones[0])
+        self.volume_plugins = dict(other.volume_plugins)
+        self.restored = restored
+
     # switching, under the pump's lock
 
     def switch_on(self, spec: NodeSpec, plane: ControlPlane, host: Host, ground: Ground) -> None:
         network = runtime_of(spec, host.runtime).add_node(spec.name)
         given = plane.gives_ranges and not spec.docker_host
         node = self.nodes[spec.name] = Node(spec, replace(network, pod_cidr="") if given else network)
+        if self.restored is not None and spec.name not in self.restored.on:
+            node.on = False
+            return
         self.start_kubelet(node, plane, host, ground)
         self.start_proxy(node, plane)
 
@@ -149,6 +169,8 @@ class Machines:
             directories=self.directories, volume_plugins=self.volume_plugins,
         )  # fmt: skip
         ground.apiserver.connect_node(node.spec.name, node.kubelet)
+        if self.restored is not None:
+            node.kubelet.restore(self.restored.times)
         node.kubelet.start()
 
     def stop_kubelet(self, node: Node, ground: Ground) -> None:

@@ -80,6 +80,7 @@ class Pump:
         self._paused = False
         self._told = 0.0  # when those who wait were last told of progress
         self.failure: str | None = None
+        self._stand: Callable[[], bool] | None = None  # the pump pauses when this is true
         self.on_failure: Callable[[str, str], None] = _print_failure
         self.guard: Guard = _unguarded  # around items
         self._ready: deque[Item] = deque()
@@ -114,6 +115,11 @@ class Pump:
         if self._thread is not None and threading.current_thread() is not self._thread:
             with self.lock:
                 self.lock.work.notify()
+
+    def pause_when(self, until: Callable[[], bool] | None) -> None:
+        """Stand still after the item that makes `until()` true; None takes it back. Set it under the lock."""
+        self._stand = until
+        self._wake()
 
     # running
 
@@ -235,10 +241,12 @@ class Pump:
     def _turn(self) -> None:
         with self.lock:
             rested = self.paused or self.step() is None
+            if self._stand is not None and self._stand():
+                self._stand, self._paused, rested = None, True, True
             self._tell(rested)
             if rested and not self._stopping:
                 due = None if self.paused else self.clock.next_due()
-                timeout = None if due is None else max(due - self.clock.monotonic(), 0.0)
+                timeout = None if due is None else self.clock.seconds_until(due)
                 if not self._inbox or self.paused:
                     self.lock.work.wait(timeout)
         if self.lock.contended:

@@ -1,7 +1,9 @@
 """The trace: who did what at which revision, caused by what.
 
-Interface: `Origin`, handed down with every write and kept by the store beside the revision it made.
-The rule not to break: history is derived from the store's log; nothing else keeps books.
+Interface: `Origin`, handed down with every write and kept by the store beside the revision it made; `Notes`, what the
+item of work that runs takes up and reads.
+The rule not to break: history is derived from the store's log; nothing else keeps books. Notes are taken of one item,
+while somebody looks, and forgotten with the next.
 Real Kubernetes has audit logs, events and managedFields for parts of this.
 """
 
@@ -30,3 +32,28 @@ class Origin(NamedTuple):
 
 
 BOOT = Origin()
+
+
+class Notes:
+    """What the item of work that runs is about, while somebody looks at it step by step.
+
+    `key` is what a part took up, `cause` the revision that had queued it (0: a timer, its runtime, or itself), `reads`
+    what it looked up in its caches: {resource: {key: the object, or None where there was none}}.
+    """
+
+    __slots__ = ("cause", "key", "looking", "reads")
+
+    def __init__(self) -> None:
+        self.looking = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Another item begins."""
+        self.key, self.cause = "", 0
+        self.reads: dict[str, dict[str, dict[str, Any] | None]] = {}
+
+    def takes_up(self, key: str, cause: int) -> None:
+        self.key, self.cause = key, cause
+
+    def read(self, resource: str, key: str, obj: dict[str, Any] | None) -> None:
+        self.reads.setdefault(resource, {})[key] = obj

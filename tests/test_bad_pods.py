@@ -81,6 +81,7 @@ def claim(name: str) -> Object:
     return {"persistentVolumeClaim": {"claimName": name}}
 
 
+HOG = "x=$(head -c 100000000 /dev/zero | tr '\\0' x); sleep 600"  # no more than that, where nobody stops it at once
 SLEEP = {"command": ["sleep", "1000000"]}
 CONFIG = "CreateContainerConfigError"
 
@@ -161,7 +162,7 @@ DECIDED_BY_THE_RUNTIME = [
         spec={"restartPolicy": "Never"}, phase="Failed", state="Error", exit_code=5, message="^a tree fell\n$",
         condition=FAILED, event=("Started", "Started container main")),
     Bad(name="greedy", phase="Failed", state="OOMKilled", exit_code=137, spec={"restartPolicy": "Never"},
-        container={"command": ["sh", "-c", "tail /dev/zero"], "resources": {"limits": {"memory": "32Mi"}}},
+        container={"command": ["sh", "-c", HOG], "resources": {"limits": {"memory": "32Mi"}}},
         condition=FAILED, event=("Started", "Started container main")),
     Bad(name="overfull", phase="Failed", reason="Evicted", spec=volume(emptyDir={"sizeLimit": "1Mi"}),
         container={"command": ["sh", "-c", "head -c 4000000 /dev/zero > /v/ballast; exec sleep 1000"],

@@ -292,14 +292,22 @@ def test_requests_watches_and_streams_go_through_the_proxy(
 
 def test_a_proxy_that_wants_another_password_is_told_of(cluster: Cluster, proxy: Proxy) -> None:
     server = transport(proxied(cluster, f"http://127.0.0.1:{proxy.server_address[1]}"))
-    with pytest.raises(Unreachable, match="Unable to connect to the server"):
+    with pytest.raises(Unreachable, match="Unable to connect to the server: Proxy Authentication Required"):
+        server.kinds()
+    server.close()
+
+
+def test_a_proxy_that_is_not_there_is_told_of_by_its_address(cluster: Cluster) -> None:
+    server = transport(proxied(cluster, "http://127.0.0.1:9"))
+    with pytest.raises(Unreachable, match=r"proxyconnect tcp: dial tcp 127\.0\.0\.1:9: connect: connection refused"):
         server.kinds()
     server.close()
 
 
 def test_the_environments_proxy_is_for_servers_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "proxy.example.com:3128")
-    monkeypatch.setenv("NO_PROXY", "inside.example.com")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "inside.example.com, 10.0.0.0/8")
 
     def way(server: str, **fields: Any) -> str:
         clusters = [{"name": "c", "cluster": {"server": server, **fields}}]
@@ -307,7 +315,7 @@ def test_the_environments_proxy_is_for_servers_elsewhere(monkeypatch: pytest.Mon
         return resolve(parse({"clusters": clusters, "contexts": contexts, "current-context": "x"})).proxy
 
     assert way("https://far.example.com:6443") == "http://proxy.example.com:3128"
-    assert way("https://127.0.0.1:6443") == way("https://inside.example.com:6443") == ""
+    assert way("https://127.0.0.1:6443") == way("https://inside.example.com:6443") == way("https://10.1.2.3") == ""
     assert way("https://127.0.0.1:6443", **{"proxy-url": "http://p:1"}) == "http://p:1"
     with pytest.raises(KubeconfigError, match="socks5://p:1: not implemented by k8snb: proxies speak http or https"):
         way("https://127.0.0.1:6443", **{"proxy-url": "socks5://p:1"})

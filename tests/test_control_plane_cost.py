@@ -235,7 +235,18 @@ def test_a_handler_hears_of_the_objects_of_its_owners_and_of_those_that_have_non
     assert len(own) == 4 and others == [(True, True), (True, False)]
 
 
-def test_an_index_follows_everything_but_the_status() -> None:
+def test_an_index_that_looks_at_the_status_follows_it() -> None:
+    one = Lab().start()
+    informer = one.informers.get("pods")
+    informer.add_index("phase", lambda pod: [pod["status"].get("phase", "")])
+    informer.start()
+    pod = one.client.create("pods", {"metadata": {"name": "a"}, "spec": {"containers": [container()]}}, "default")
+    one.client.update_status("pods", {**pod, "status": {"phase": "Running"}})
+    informer.catch_up()
+    assert [len(informer.by_index("phase", phase)) for phase in ("Pending", "Running")] == [0, 1]
+
+
+def test_a_steady_index_follows_everything_but_the_status() -> None:
     one = Lab().start()
     informer = one.informers.get("pods")
     asked: list[str] = []
@@ -244,7 +255,7 @@ def test_an_index_follows_everything_but_the_status() -> None:
         asked.append(name_of(obj))
         return [obj["metadata"].get("labels", {}).get("app", "")]
 
-    informer.add_index("app", app)
+    informer.add_index("app", app, steady=True)
     informer.start()
     labelled = {"metadata": {"name": "a", "labels": LABELS}, "spec": {"containers": [container()]}}
     pod = one.client.create("pods", labelled, "default")

@@ -158,6 +158,12 @@ def test_components_talk_to_the_apiserver_and_it_alone_to_etcd(cluster: Cluster)
     assert {group.title for group in diagram.groups} >= {"control plane", "addons", "node-1", "node-2"}
 
 
+def test_of_a_cluster_elsewhere_components_are_what_its_api_tells(cluster: Cluster) -> None:
+    diagram = kdraw.picture(cluster.client, ["components"]).diagram
+    assert (diagram.box("kube-apiserver").status, diagram.box("kubelet").status) == ("Running", "Running")
+    assert {group.title for group in diagram.groups} == {"control plane", "control-plane", "node-1", "node-2"}
+
+
 def test_a_stopped_component_is_drawn_and_talks_to_nobody() -> None:
     with showcase() as cluster:
         cluster.component("kube-scheduler").stop()
@@ -202,6 +208,9 @@ def test_an_earlier_revision_is_drawn_as_it_was_and_a_difference_says_what_becam
         svg = cluster.draw(diff=then).svg
         assert {"+ added", "− removed", "Δ changed"} <= set(texts(svg))
         assert diagram.title == f"everything in default, from revision {then} to now"
+        cluster.store.compact(then + 1)
+        with pytest.raises(KubectlError, match=f"required revision {then} has been compacted"):
+            cluster.draw(at=then)
 
 
 def test_a_moment_that_is_not_known_is_refused_in_a_sentence(cluster: Cluster) -> None:
@@ -256,7 +265,7 @@ def test_a_picture_shows_where_html_is_sanitised(cluster: Cluster) -> None:
     html = cluster.draw("deployment/web")._repr_mimebundle_()[0]["text/html"]
     left = re.sub(r"<svg.*?</svg>", "", html, flags=re.DOTALL)
     assert 'src="data:image/svg+xml;base64,' in left and "Deployment web: 3/3 ready" in left
-    assert 'class="k8snb-live" hidden' in left and "<style" not in left
+    assert 'class="k8snb-live" hidden="hidden" style="display:none"' in left and "<style" not in left
 
 
 def test_the_formats_of_a_picture(cluster: Cluster, tmp_path: Path) -> None:

@@ -18,18 +18,46 @@ CELLS = {
     "ready": "%kwait --for=condition=Available deployment/web --timeout=60s",
     "get": "%kget pods -l app=web -o wide",
     "draw": "%kdraw",
+    "nodes": "%kdraw nodes",
+    "network": "%kdraw network",
+    "components": "%kdraw components",
+    "storage": "%kdraw storage",
+    "rules": "%kproxy rules web",
     "select": "%kselect svc/web",
     "trace": "%ktrace deployment/web",
     "why": "%kwhy deployment/web",
+    "before": "%kat ^ get deployment web",
+    "changed": "%kdiff --from ^",
+    "film": "%krewind --frames 4",
+    "blame": "%kblame deployment/web",
+    "stuck": '%krun big --image=nginx --overrides=\'{"spec":{"nodeSelector":{"disk":"ssd"}}}\'',
+    "why-not": "%kwhy not pod/big scheduled",
+    "steps": "%%kstep\nscale deployment web --replicas=4",
+    "clock": "%kclock",
+    "timeline": "%ktimeline",
+    "fork": "%kfork ^ other",
+    "compare": "%kcompare k8snb other",
     "error": "%kget podz",
 }
 WORDS = {
     "deployment": "deployment.apps/web created",
     "get": "Running",
     "draw": "routes to",
+    "nodes": "node-1",
+    "network": "web",
+    "components": "kube-scheduler",
+    "rules": "ClusterIP",
     "select": "app=web",
     "trace": "scheduler",
     "why": "web",
+    "before": "as of revision",
+    "changed": "service/web",
+    "film": "you: create deployment/web",
+    "blame": "deployment-controller",
+    "why-not": "disk",
+    "steps": "replicaset-controller",
+    "timeline": "Ready",
+    "compare": "other",
     "error": "podz",
 }
 
@@ -57,7 +85,9 @@ def test_no_cell_shows_a_traceback(page: Page, cell: str) -> None:
     assert "Traceback" not in page.output(number(cell)).inner_text()
 
 
-@pytest.mark.parametrize("cell", ["draw", "select", "trace"])
+@pytest.mark.parametrize(
+    "cell", ["draw", "nodes", "network", "components", "select", "trace", "film", "timeline", "compare"]
+)
 def test_a_picture_fits_the_page(page: Page, cell: str) -> None:
     room = page.output(number(cell)).bounding_box()
     pictures = [found.bounding_box() for found in page.output(number(cell)).locator("svg, img").all()]

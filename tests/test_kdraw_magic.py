@@ -60,4 +60,5 @@ def test_views_kinds_names_and_values_are_completed(notebook: Notebook) -> None:
 def test_help_names_the_views_and_shows_lines_to_copy(notebook: Notebook) -> None:
     text = notebook.shell.magics_manager.magics["line"]["kdraw"].__doc__ or ""
     assert "%kdraw network" in text and "%kdraw deployment/nginx --diff 120" in text and "--expand" in text
+    assert str(notebook.run("%kdraw -h")) == text and "%kdraw [VIEW]" in text and "kubectl" not in text
     assert "components" in text and "owner TYPE/NAME" in text

@@ -15,7 +15,7 @@ from k8snb import Cluster
 from k8snb.clock import VirtualClock
 from k8snb.kubectl import KubectlError
 from k8snb.kubectl.commands import ROWS
-from k8snb.kubectl.grammar import _REASONS, MISSING_EVERYWHERE
+from k8snb.kubectl.grammar import MISSING_EVERYWHERE, REASONS
 
 POD = """apiVersion: v1
 kind: Pod
@@ -193,7 +193,7 @@ def test_a_dump_is_printed_as_its_template_says(cluster: Cluster) -> None:
 
 def test_every_refused_flag_that_is_no_mere_gap_has_its_reason() -> None:
     missing = {name for row in ROWS for name in row.missing} | set(MISSING_EVERYWHERE)
-    assert missing == _REASONS.keys()
+    assert missing == REASONS.keys()
 
 
 def test_v_tells_of_the_requests_behind_a_command(cluster: Cluster) -> None:

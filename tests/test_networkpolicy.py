@@ -16,6 +16,7 @@ from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.networkpolicy.book import PolicyBook
 from k8snb.networkpolicy.policies import EGRESS, INGRESS, Block, Opening, Peer, Verdict, allowed, openings, policy_of
+from k8snb.notebook import kproxy
 
 DB = Peer("10.0.0.1", "shop", "db", {"role": "db"}, {"kind": "shop"}, (("sql", "TCP", 6379),), "172.18.0.2")
 WEB = Peer("10.0.0.2", "shop", "web", {"role": "frontend"}, {"kind": "shop"}, (("sql", "TCP", 7000),), "172.18.0.3")
@@ -364,6 +365,8 @@ def test_on_the_process_runtime_services_and_names_obey_and_the_policy_says_what
         assert "Welcome" not in ask(cluster, "stranger", f"wget -q -T 1 -O- {spot}"), "a node port is no way round"
         events = cluster.client.items("events", "default")
         told = [each["message"] for each in events if each["reason"] == "PartlyEnforced"]
+        hints = kproxy.show(cluster, ["proxy", "policies"]).output.hints
+        assert hints == [f"policies here: {told[0]}"]
         assert len(told) == 1 and "connects to another pod's own address is not held back" in told[0]
         cluster.client.create("networkpolicies", policy("default", "out", policyTypes=[EGRESS], egress=[
             {"to": [{"podSelector": {}}]}]), "default")  # fmt: skip

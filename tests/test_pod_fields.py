@@ -123,10 +123,15 @@ def test_a_full_name_that_no_kernel_takes_is_a_pod_without_sandbox(lab: Lab) -> 
          "SysctlForbidden", 'forbidden sysctl: "net.ipv4.tcp_syncookies" not allowed with host Net enabled'),
         ({"securityContext": {"appArmorProfile": {"type": "RuntimeDefault"}}}, "AppArmor",
          "Cannot enforce AppArmor: AppArmor is not enabled on the host"),
+        ({"securityContext": {"supplementalGroupsPolicy": "Strict"}}, "SupplementalGroupsPolicyNotSupported",
+         "SupplementalGroupsPolicy=Strict is not supported in this node"),
+        ({"os": {"name": "windows"}}, "PodOSNotSupported",
+         "Failed to admit pod as the OS field doesn't match node OS"),
     ],
 )  # fmt: skip
 def test_what_a_node_cannot_carry_out_it_sends_away(lab: Lab, spec: Object, reason: str, message: str) -> None:
-    """`pkg/kubelet/sysctl/allowlist.go`, `NewAppArmorAdmitHandler`, `rejectPod` in pkg/kubelet/kubelet.go."""
+    """`Admit` in pkg/kubelet/sysctl/allowlist.go, lifecycle/handlers.go, lifecycle/predicate.go; `rejectPod`."""
+    lab.runtime.support = {**lab.runtime.support, "supplementalGroupsPolicy": "as Docker, which has no such thing"}
     status = lab.run(image="nginx", **spec)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", reason)
     assert status["message"] == f"Pod was rejected: {message}"

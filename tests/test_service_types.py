@@ -139,6 +139,13 @@ def test_a_pod_reaches_a_node_port_at_every_node(cluster: Cluster) -> None:
         assert asked(cluster, f"http://{node.network.node_ip}:{number}")
 
 
+def test_a_pod_reaches_a_load_balancer_at_its_address(cluster: Cluster) -> None:
+    address = service(cluster, "cloud")["status"]["loadBalancer"]["ingress"][0]["ip"]
+    if cluster.runtime_name == "docker" and address.startswith("127."):
+        pytest.skip("optional: only root may give a load balancer an address that containers reach")
+    assert asked(cluster, f"http://{address}")
+
+
 @pytest.mark.parametrize("name", ["plain", "port", "cloud", "named", "local"])
 def test_this_machine_reaches_a_service_at_its_url(cluster: Cluster, name: str) -> None:
     assert "Hostname: web-" in visit(cluster, cluster.service_urls(name)[0])

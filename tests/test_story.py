@@ -106,6 +106,18 @@ def test_a_chain_leads_from_a_write_back_to_the_command(cluster: Cluster) -> Non
     ]  # fmt: skip
 
 
+def test_what_a_runtime_told_leads_back_to_the_command_as_well(cluster: Cluster) -> None:
+    cluster.kubectl.run("create deployment web --image=nginx")
+    cluster.settle()
+    name = cluster.client.items("pods", "default")[0]["metadata"]["name"]
+    answer = kstory.run(cluster, "why", [f"pod/{name}.status.phase"])
+    assert isinstance(answer, kstory.Story)
+    actors = [step.actor for step in answer.steps]
+    assert actors[:4] == ["you", "deployment-controller", "replicaset-controller", "kube-scheduler"]
+    assert actors[4].startswith("kubelet node-") and len(actors) == 5
+    assert answer.output.hints[0].startswith("status.phase is Running since revision ")
+
+
 # blame
 
 
@@ -188,7 +200,7 @@ PLANTED = {
     "tainted": Planted(pod(), "pod/web", "untolerated taint", "kubectl taint node node-1 a=b:NoSchedule-",
                        ("taint node node-1 node-2 a=b:NoSchedule",)),
     "a gate": Planted(pod(rest=", schedulingGates: [{name: a/b}]"), "pod/web", "gate a/b",
-                      "remove spec.schedulingGates"),
+                      "/spec/schedulingGates"),
     "another scheduler": Planted(pod(rest=", schedulerName: nobody"), "pod/web", "no scheduler has looked",
                                  "component list"),
     "no image": Planted(pod(image="localhost:1/does-not-exist:1"), "pod/web", "cannot be pulled", "kubectl set image"),
@@ -196,7 +208,7 @@ PLANTED = {
     "no such key": Planted(pod(env=[{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "none", "key": "a"}}}]),
                            "pod/web", 'configmap "none" not found', "create what the message names"),
     "a probe": Planted(pod(readinessProbe={"httpGet": {"path": "/", "port": 9999}, "periodSeconds": 1}), "pod/web",
-                       "a probe fails", "Readiness"),
+                       "the readinessProbe of container \"main\" fails", "answers where its probe asks"),
     "a claim": Planted(
         pod(rest=", volumes: [{name: d, persistentVolumeClaim: {claimName: data}}]") + """---
 apiVersion: v1
@@ -211,7 +223,7 @@ spec: {storageClassName: gold, accessModes: [ReadWriteOnce], resources: {request
     "no such port": Planted(pod() + "---" + SERVICE.replace("port: 80", "port: 80, targetPort: http"), "svc/web",
                             'named "http"', "name the port"),
     "a rollout that hangs": Planted(deployment(image="localhost:1/does-not-exist:1"), "deployment/web",
-                                    "2 of its 2 pods are not ready", "kubectl set image deployment/web main=IMAGE"),
+                                    "2 of its 2 pods are not ready", "kubectl set image"),
     "a quota": Planted("""
 apiVersion: v1
 kind: ResourceQuota
@@ -377,3 +389,49 @@ def test_what_selects_nothing_is_said_in_a_line(cluster: Cluster, line: str, wor
     cluster.kubectl.run("create configmap settings")
     with pytest.raises(KubectlError, match=words):
         chosen(cluster, line)
+
+
+# at length
+
+
+def test_a_long_trace_is_drawn_with_what_repeats_told_once(cluster: Cluster) -> None:
+    cluster.kubectl.run("create deployment web --image=nginx --replicas=40")
+    cluster.settle()
+    steps = trace.last(cluster.history)
+    folded = trace.folded(steps, 60)
+    assert len(steps) > 100 and len(folded) <= 60
+    assert any(step.word == "pod ×40" and step.actor == "replicaset-controller" for step in folded)
+    assert [step.revision for step in folded] == sorted(step.revision for step in folded)
+    known = {step.revision for step in folded}
+    assert all(step.cause in known for step in folded[1:] if step.cause)
+    assert "writes that only repeat others" in Sequence(steps).html
+    assert trace.folded(steps[:60], 60) == steps[:60]
+
+
+# blame, by how a value came
+
+
+def test_defaults_admission_and_stamps_are_told_apart_from_what_was_said(cluster: Cluster) -> None:
+    make(cluster, deployment() + "---" + pod("lone"))
+    lines = {line.path: line for line in blame(cluster.history.of(_kind("deployments"), "default", "web"))}
+    assert (lines["spec.replicas"].how, lines["spec.strategy.type"].how) == ("", "default")
+    assert lines["spec.progressDeadlineSeconds"].how == "default" and lines["metadata.uid"].actor == "apiserver"
+    assert lines["spec.template.spec.containers[main].image"].how == ""
+    alone = {line.path: line for line in blame(cluster.history.of(_kind("pods"), "default", "lone"))}
+    assert alone["spec.serviceAccountName"].how == "admission" and alone["spec.nodeName"].actor == "kube-scheduler"
+
+
+def test_server_side_apply_status_and_scale_have_their_own_writers(cluster: Cluster) -> None:
+    applied = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": "1", "y": "1"}}
+    cluster.client.create("configmaps", applied, "default")
+    cluster.kubectl.run(
+        "apply --server-side --force-conflicts -f -", stdin=yaml.safe_dump({**applied, "data": {"x": "2"}})
+    )
+    lines = {line.path: line for line in blame(cluster.history.of(_kind("configmaps"), "default", "a"))}
+    assert (lines["data.x"].value, lines["data.y"].value) == ("2", "1")
+    assert lines["data.x"].revision > lines["data.y"].revision and lines["data.x"].verb == "patch"
+    make(cluster, deployment())
+    cluster.kubectl.run("scale deployment web --replicas=1")
+    cluster.settle()
+    lines = {line.path: line for line in blame(cluster.history.of(_kind("deployments"), "default", "web"))}
+    assert lines["spec.replicas"].verb == "patch scale" and lines["status.replicas"].verb == "update status"

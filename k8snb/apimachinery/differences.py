@@ -1,6 +1,7 @@
 """Differences: what two versions of an object do not share, field by field.
 
-Interface: `differences(old, new) -> [Difference]`, `leaves(obj)`; `Difference.path` in kubectl's spelling.
+Interface: `differences(old, new) -> [Difference]`, `leaves(obj)`, `places(obj)`, `without(obj, place)`;
+`Difference.path` in kubectl's spelling.
 The rule not to break: an entry of a list is known by its name, type or another of its keys where it has one, so that a
 list whose first entry goes has lost one entry and not changed all.
 """
@@ -14,6 +15,7 @@ from k8snb.apimachinery.meta import Object
 
 KEYS = ("name", "type", "uid", "mountPath", "containerPort", "port", "key", "ip", "topologyKey")
 UNTOLD = frozenset({"metadata.resourceVersion", "metadata.generation", "metadata.managedFields"})  # every write's own
+Place = tuple[str | int, ...]  # keys of mappings and positions in lists
 ABSENT = None  # the value of a field that is not there
 
 
@@ -33,7 +35,23 @@ def differences(old: Object, new: Object) -> list[Difference]:
 
 def leaves(obj: Object) -> dict[str, Any]:
     """Every field that holds no others, by its path, those of the spec as they stand."""
-    return {path: value for path, value in _leaves(obj, "") if path not in UNTOLD}
+    return {path: value for path, value, _ in _leaves(obj, "", ()) if path not in UNTOLD}
+
+
+def places(obj: Object) -> dict[str, Place]:
+    """The keys and positions that lead to each of these fields."""
+    return {path: place for path, _, place in _leaves(obj, "", ()) if path not in UNTOLD}
+
+
+def without(obj: Any, place: Place) -> Any:
+    """A copy of an object without what lies at a place; what is not on the way is shared."""
+    head, rest = place[0], place[1:]
+    if isinstance(obj, Mapping):
+        kept = {key: value for key, value in obj.items() if key != head}
+        return {**obj, head: without(obj[head], rest)} if rest else kept
+    position = int(head)
+    below = [without(obj[position], rest)] if rest else []
+    return [*obj[:position], *below, *obj[position + 1 :]]
 
 
 def _rank(path: str) -> int:
@@ -64,12 +82,13 @@ def _compare_entries(old: dict[str, Any], new: dict[str, Any], path: str) -> Ite
         yield from _compare(old.get(key), new.get(key), _below(path, key))
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+def _leaves(value: Any, path: str, place: Place) -> Iterator[tuple[str, Any, Place]]:
     entries = _entries(value) or {}
     if not entries:
-        yield path, value
-    for key, below in entries.items():
-        yield from _leaves(below, _below(path, key))
+        yield path, value, place
+    for position, (key, below) in enumerate(entries.items()):
+        step = key if isinstance(value, Mapping) else position
+        yield from _leaves(below, _below(path, key), (*place, step))
 
 
 def _below(path: str, key: str) -> str:

@@ -9,6 +9,8 @@ node authorizer, then RBAC.
 
 from __future__ import annotations
 
+import functools
+
 from k8snb.apimachinery.errors import ApiError, forbidden
 from k8snb.apiserver.authentication import complete
 from k8snb.apiserver.node_authorizer import NodeAuthorizer, selected
@@ -32,7 +34,12 @@ class Authorizer:
         self._open: set[Door] = set()
         self._users: dict[User, User] = {}
         self.rbac = Rbac(store, self._open.clear)
-        self._nodes = NodeAuthorizer(store)
+        self._store = store
+
+    @functools.cached_property
+    def _nodes(self) -> NodeAuthorizer:
+        """Begun when somebody else than an administrator asks: it has to look at every pod."""
+        return NodeAuthorizer(self._store)
 
     def check(self, request: Request) -> None:
         """Raise Forbidden, in the words of kubectl, unless the request's user may do this."""
@@ -70,7 +77,8 @@ class Authorizer:
     def close(self) -> None:
         """Follow the store no longer: what is decided from now on is decided by old rules."""
         self.rbac.close()
-        self._nodes.close()
+        if "_nodes" in self.__dict__:
+            self._nodes.close()
 
     def _knock(self, door: Door, request: Request) -> None:
         user, asked = self.known(request.user), attributes_of(request)

@@ -42,6 +42,12 @@ class Identity:
         self._clock = clock
         self._directory = directory
 
+    def fork(self, clock: Clock) -> Identity:
+        """The same identity in a cluster that goes on from this one's past: what was signed here is good there."""
+        made = Identity(clock)
+        made._authority_key, made._account_key, made.root_ca = self._authority_key, self._account_key, self.root_ca
+        return made
+
     @functools.cached_property
     def root_ca(self) -> str:
         """The authority's own certificate, by which clients know the apiserver."""

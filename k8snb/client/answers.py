@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import ssl
 from collections.abc import Mapping
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -78,6 +80,11 @@ def lower(headers: Any) -> dict[str, str]:
 def unreachable(error: BaseException, endpoint: Endpoint) -> Unreachable:
     """Why there is no answer, in kubectl's words. Source: `checkErr` and `HelperFunc` in kubectl/pkg/cmd/util."""
     certificate = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
+    if isinstance(error, aiohttp.ClientProxyConnectionError):
+        proxy, number = urlsplit(endpoint.proxy), error.os_error.errno or 0
+        why = os.strerror(number).lower() if number > 0 else str(error.os_error.strerror)  # below 0: of the resolver
+        said = f"proxyconnect tcp: dial tcp {proxy.hostname}:{proxy.port or 80}: connect: {why}"
+        return Unreachable(f"Unable to connect to the server: {said}")
     if isinstance(error, ConnectionRefusedError) or isinstance(certificate, ConnectionRefusedError):
         return Unreachable(f"The connection to the server {endpoint.host} was refused - did you specify the right host "
                            "or port?")  # fmt: skip
@@ -87,6 +94,8 @@ def unreachable(error: BaseException, endpoint: Endpoint) -> Unreachable:
 def _why(error: BaseException, inner: Any, endpoint: Endpoint) -> str:
     if isinstance(inner, ssl.SSLCertVerificationError):
         return f"tls: failed to verify certificate: {inner.verify_message}"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return error.message
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return f"dial tcp: lookup {endpoint.host.rpartition(':')[0] or endpoint.host}: no such host"
     if isinstance(error, asyncio.TimeoutError | TimeoutError):

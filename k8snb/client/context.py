@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from k8snb.client.client import Client, Transport, User
 from k8snb.clock import Clock
 from k8snb.pump import Item
+from k8snb.trace import Notes
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Context:
     clock: Clock
     schedule: Callable[[Item], None]
     random: random.Random
+    notes: Notes = field(default_factory=Notes)
 
     def client(self, user: str, *groups: str) -> Client:
         """A connection as one user."""

@@ -56,7 +56,7 @@ class Controller:
     def watch_owned(self, resource: str, owner_kind: str) -> Informer:
         """The informer of a resource, whose every change enqueues the controller that owns the changed object."""
         informer = self.informers.get(resource)
-        informer.add_index(OWNER, owner_uids)
+        informer.add_index(OWNER, owner_uids, steady=True)
 
         def changed(old: Object | None, new: Object | None) -> None:
             for obj in {id(obj): obj for obj in (old, new) if obj}.values():

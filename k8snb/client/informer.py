@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from k8snb.apimachinery.errors import ApiError, Postponed
 from k8snb.apimachinery.meta import Object, controller_of, key_of, namespace_of, revision_of
@@ -18,12 +18,14 @@ from k8snb.apimachinery.selectors import Selector
 from k8snb.client.client import Client, Event, Watch
 from k8snb.client.context import Context
 from k8snb.pump import WATCH, Item
+from k8snb.trace import Notes
 
 Objects = list[Object]
 Handler = Callable[[Object | None, Object | None], None]
 IndexFunction = Callable[[Object], Iterable[str]]
 
 NAMESPACE = "namespace"
+NOBODY: Collection[str] = ()
 RETRY = 1.0  # seconds until a failed list is tried again
 
 
@@ -35,11 +37,13 @@ class Informer:
         self._revision = 0
         self._client = client
         self._context = context
+        self._notes = context.notes
         self._options = {"fieldSelector": field_selector} if field_selector else {}
         self._objects: dict[str, Object] = {}
         self._handlers: list[tuple[Handler, str]] = []  # whom to tell, and of what owners' objects: "" = of all
         self._concerned: dict[str, tuple[Handler, ...]] = {}  # the kind of a controller → whom its objects concern
         self._index_functions: dict[str, IndexFunction] = {NAMESPACE: lambda obj: (namespace_of(obj),)}
+        self._unsteady: dict[str, IndexFunction] = {}  # those of them that may look at the status
         self._indices: dict[str, dict[str, dict[str, None]]] = {NAMESPACE: {}}  # index → value → keys
         self._watch: Watch | None = None
         self._awaited: list[tuple[int, int, Callable[[], None]]] = []  # a heap: revision, order, whom to tell
@@ -52,37 +56,51 @@ class Informer:
         return self._revision
 
     def get(self, name: str, namespace: str = "") -> Object | None:
-        return self._objects.get(f"{namespace}/{name}" if namespace else name)
+        return self.by_key(f"{namespace}/{name}" if namespace else name)
 
     def by_key(self, key: str) -> Object | None:
-        return self._objects.get(key)
+        obj = self._objects.get(key)
+        if self._notes.looking:
+            self._notes.read(self.resource, key, obj)
+        return obj
 
     def list(self, namespace: str = "", selector: Selector | None = None) -> list[Object]:
         """All objects, or those of one namespace, that a label selector picks."""
-        objects = self.by_index(NAMESPACE, namespace) if namespace else self._objects.values()
+        objects: Iterable[Object] = self._objects.values()
+        if namespace:
+            objects = map(self._objects.__getitem__, self._indices[NAMESPACE].get(namespace, ()))
         if selector is None:
-            return list(objects)
-        return [obj for obj in objects if selector.matches(obj["metadata"].get("labels") or {})]
+            found = list(objects)
+        else:
+            found = [obj for obj in objects if selector.matches(obj["metadata"].get("labels") or {})]
+        if self._notes.looking:
+            _note(self._notes, self.resource, found)
+        return found
 
-    def by_index(self, index: str, value: str) -> Iterable[Object]:
+    def by_index(self, index: str, value: str) -> Collection[Object]:
         """The objects for which an index function gave this value."""
-        return map(self._objects.__getitem__, self._indices[index].get(value, ()))
+        found = _Picked(self._objects, self._indices[index].get(value, NOBODY))
+        if self._notes.looking:
+            _note(self._notes, self.resource, found)
+        return found
 
     def __len__(self) -> int:
         return len(self._objects)
 
     def __iter__(self) -> Iterator[Object]:
-        return iter(list(self._objects.values()))
+        return iter(self.list())
 
     # setting up
 
-    def add_index(self, name: str, function: IndexFunction) -> None:
+    def add_index(self, name: str, function: IndexFunction, *, steady: bool = False) -> None:
         """Keep an index under a name. Adding one twice under the same name changes nothing.
 
-        `function` looks at anything but the status: who changes that alone changes no index.
+        A `steady` function never looks at the status, and is not asked where that alone has changed.
         """
         if name not in self._index_functions:
             self._index_functions[name] = function
+            if not steady:
+                self._unsteady[name] = function
             self._indices[name] = {}
             for key, obj in self._objects.items():
                 self._index(name, key, function(obj))
@@ -188,7 +206,9 @@ class Informer:
 
     def _store(self, key: str, old: Object | None, new: Object | None, cached: Object | None = None) -> None:
         if old is None or new is None or not _is_same_but_for_status(old, new):
-            self._move(key, cached or old, new)
+            self._move(self._index_functions, key, cached or old, new)
+        elif self._unsteady:
+            self._move(self._unsteady, key, old, new)
         if new is None:
             self._objects.pop(key, None)
         else:
@@ -207,9 +227,9 @@ class Informer:
             self._concerned[kind] = tuple(found)
         return self._concerned[kind]
 
-    def _move(self, key: str, old: Object | None, new: Object | None) -> None:
-        """Take an object out of the indices, put it in, or from one value to another."""
-        for name, function in self._index_functions.items():
+    def _move(self, indices: Mapping[str, IndexFunction], key: str, old: Object | None, new: Object | None) -> None:
+        """Take an object out of these indices, put it in, or from one value to another."""
+        for name, function in indices.items():
             before = () if old is None else function(old)
             after = () if new is None else function(new)
             if before != after:
@@ -227,6 +247,30 @@ class Informer:
                 bucket.pop(key, None)
                 if not bucket:
                     del self._indices[name][value]
+
+
+def _note(notes: Notes, resource: str, objects: Iterable[Object]) -> None:
+    for obj in objects:
+        notes.read(resource, key_of(obj), obj)
+
+
+class _Picked(Collection[Object]):
+    """Some objects of a cache, by their keys."""
+
+    __slots__ = ("_keys", "_objects")
+
+    def __init__(self, objects: Mapping[str, Object], keys: Collection[str]) -> None:
+        self._objects = objects
+        self._keys = keys
+
+    def __iter__(self) -> Iterator[Object]:
+        return map(self._objects.__getitem__, self._keys)
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def __contains__(self, obj: object) -> bool:
+        return any(each is obj for each in self)
 
 
 def _owner_kind(obj: Object) -> str:
@@ -282,7 +326,8 @@ class Lent(Informer):
     def __init__(self, lender: Informer, handle: Callable[[Informer, Handler, str], None]) -> None:
         self.resource = lender.resource
         self._objects, self._indices = lender._objects, lender._indices
-        self._index_functions = lender._index_functions
+        self._index_functions, self._unsteady = lender._index_functions, lender._unsteady
+        self._notes = lender._notes
         self._lender = lender
         self._handle = handle
 

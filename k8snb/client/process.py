@@ -33,7 +33,7 @@ class Process:
         self._schedule = world.schedule
         self._timers = _Timers(world.clock)
         self._connection = _Connection(world.transport, name)
-        self.context = Context(self._connection, self._timers, self._scheduled, world.random)
+        self.context = Context(self._connection, self._timers, self._scheduled, world.random, world.notes)
 
     def end(self) -> None:
         """Call it from the pump or under its lock. Ending twice changes nothing."""
@@ -60,6 +60,7 @@ class _Timers(Clock):
         self.virtual = world.virtual
         self.now = world.now  # type: ignore[method-assign]  # asked too often for one call more
         self.monotonic = world.monotonic  # type: ignore[method-assign]
+        self.seconds_until = world.seconds_until  # type: ignore[method-assign]
         self._world = world
         self._running: set[Timer] = set()
         self._room = ROOM

@@ -223,7 +223,8 @@ def _proxy(server: str, cluster: Object) -> str:
         parts = urlsplit(server)
         where = f"{parts.scheme}_proxy"
         proxy = os.environ.get(where.upper()) or os.environ.get(where) or ""
-        around = _is_loopback(parts.hostname or "") or urllib.request.proxy_bypass(parts.netloc)
+        host = parts.hostname or ""
+        around = _is_loopback(host) or _in_a_range(host) or urllib.request.proxy_bypass(parts.netloc)
         proxy = "" if around else proxy
         proxy = f"http://{proxy}" if proxy and "://" not in proxy else proxy
     if proxy and urlsplit(proxy).scheme not in PROXIES:
@@ -244,6 +245,18 @@ def _plugin(config: Config, user: Object, cluster: Object, name: str) -> ExecPlu
     authority = _data(cluster, "certificate-authority")
     told = {"certificate-authority-data": base64.b64encode(authority).decode()} if authority else {}
     return ExecPlugin(spec, {**cluster, **told})
+
+
+def _in_a_range(host: str) -> bool:
+    """Whether a range of addresses in $NO_PROXY (`10.0.0.0/8`) has the host; Python looks at names alone."""
+    ranges = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or "").split(",")
+    for text in filter(lambda each: "/" in each, ranges):
+        try:
+            if ipaddress.ip_address(host) in ipaddress.ip_network(text.strip(), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False
 
 
 def _is_loopback(host: str) -> bool:

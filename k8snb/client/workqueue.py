@@ -75,6 +75,8 @@ class WorkQueue:
     def _next(self) -> str:
         key = self._keys.popleft()
         cause = self._causes.pop(key)
+        if self._context.notes.looking:
+            self._context.notes.takes_up(key, cause)
         try:
             self._process(key, cause)
         except Postponed as waiting:

@@ -52,8 +52,8 @@ class AttachDetachController(Controller):
         super().__init__(context, informers)
         self._told: dict[str, str] = {}  # an attachment's name → what was said of it last
         self.pods = informers.get("pods")
-        self.pods.add_index(NODE, nodes_of)
-        self.pods.add_index(CLAIM, claim_keys)
+        self.pods.add_index(NODE, nodes_of, steady=True)
+        self.pods.add_index(CLAIM, claim_keys, steady=True)
         self.pods.on_change(self._pod_changed)
         self.claims = informers.get("persistentvolumeclaims")
         self.claims.on_change(self._claim_changed)

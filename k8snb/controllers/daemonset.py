@@ -70,7 +70,7 @@ class DaemonSetController(Controller):
         self.revisions = informers.get("controllerrevisions")
         self.revisions.on_change(self._revision_changed, owner_kind="DaemonSet")
         for informer in (self.pods, self.revisions):
-            informer.add_index(OWNER, owner_uids)
+            informer.add_index(OWNER, owner_uids, steady=True)
             index_orphans(informer)
         self.nodes = informers.get("nodes")
         self.nodes.on_change(self._node_changed)

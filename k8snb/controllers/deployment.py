@@ -94,11 +94,11 @@ class DeploymentController(Controller):
         self.deployments = self.watch("deployments")
         index_selectors(self.deployments, selector_of)
         self.sets = informers.get("replicasets")
-        self.sets.add_index(OWNER, owner_uids)
+        self.sets.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.sets)
         self.sets.on_change(self._set_changed)
         self.pods = informers.get("pods")
-        self.pods.add_index(OWNER, owner_uids)
+        self.pods.add_index(OWNER, owner_uids, steady=True)
         self.pods.on_change(self._pod_changed)
 
     # what makes a Deployment worth a look

@@ -25,7 +25,7 @@ class EphemeralVolumeController(Controller):
         super().__init__(context, informers)
         self.pods = informers.get("pods")
         self.pods.on_change(self._pod_changed)
-        self.pods.add_index(POD, _ephemeral_claims)
+        self.pods.add_index(POD, _ephemeral_claims, steady=True)
         self.claims = informers.get("persistentvolumeclaims")
         self.claims.on_change(self._claim_changed)
 

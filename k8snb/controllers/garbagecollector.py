@@ -44,7 +44,7 @@ class GarbageCollector(Controller):
 
     def _observe(self, kind: Kind, informer: Informer) -> None:
         self._kinds[kind.word], self._informers[kind.word] = kind, informer
-        informer.add_index(OWNER, owner_uids)
+        informer.add_index(OWNER, owner_uids, steady=True)
         informer.on_change(lambda old, new: self._changed(kind, old, new))
 
     # what makes an object worth a look

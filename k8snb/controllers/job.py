@@ -62,10 +62,10 @@ class JobController(Controller):
         self._written: dict[str, int] = {}  # by key: the revision of the Job's status as last written
         self.left_behind = WorkQueue(f"{self.name} pods", context, self._let_go)
         self.jobs = informers.get("jobs")
-        self.jobs.add_index(OWNER, owner_uids)
+        self.jobs.add_index(OWNER, owner_uids, steady=True)
         index_selectors(self.jobs, selector_of)
         self.pods = informers.get("pods")
-        self.pods.add_index(OWNER, owner_uids)
+        self.pods.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.pods)
         self.jobs.on_change(self._job_changed)
         self.pods.on_change(self._tracked_changed)

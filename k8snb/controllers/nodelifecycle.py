@@ -61,7 +61,7 @@ class NodeLifecycleController(Controller):
         self._grace = grace
         self._heard: dict[str, float] = {}
         self.pods = informers.get("pods")
-        self.pods.add_index(NODE, nodes_of)
+        self.pods.add_index(NODE, nodes_of, steady=True)
         self.leases = informers.get("leases")
         self.leases.on_change(self._lease_changed)
         self.nodes = informers.get("nodes")

@@ -77,7 +77,7 @@ class PersistentVolumeController(Controller):
         self.claims.add_index(VOLUME, lambda claim: [get_path(claim, "spec.volumeName", "")])
         self.claims.add_index(UNBOUND, lambda claim: [] if is_fully_bound(claim) else [class_of(claim) or ""])
         self.pods = informers.get("pods")
-        self.pods.add_index(CLAIM, claim_keys)
+        self.pods.add_index(CLAIM, claim_keys, steady=True)
         self.classes.on_change(self._class_changed)
         self.volumes.on_change(self._volume_changed)
         self.claims.on_change(self._claim_changed)

@@ -26,7 +26,7 @@ class PVCProtectionController(Controller):
         super().__init__(context, informers)
         self.claims = self.watch("persistentvolumeclaims")
         self.pods = informers.get("pods")
-        self.pods.add_index(CLAIM, claim_keys)
+        self.pods.add_index(CLAIM, claim_keys, steady=True)
         self.pods.on_change(self._pod_changed)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:

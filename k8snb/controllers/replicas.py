@@ -69,13 +69,14 @@ class ReplicasController(Controller):
 
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
+        self._notes = context.notes
         self._told: dict[str, int] = {}  # the revision of the status that was written last
         self.sets = informers.get(self.resource)
         self.sets.on_change(self._set_changed)
-        self.sets.add_index(OWNER, owner_uids)
+        self.sets.add_index(OWNER, owner_uids, steady=True)
         index_selectors(self.sets, self.selector_of)
         self.pods = informers.get("pods")
-        self.pods.add_index(OWNER, owner_uids)
+        self.pods.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.pods)
         self._census = Census(self.pods, self.kind)
         self.pods.on_change(self._pod_changed, owner_kind=self.kind)
@@ -108,9 +109,7 @@ class ReplicasController(Controller):
 
     def sync(self, key: str) -> None:
         owner = self.sets.by_key(key)
-        self._told.pop(
-            key, None
-        )  # a status that has not come back by now may hide behind an older one: look again then
+        self._told.pop(key, None)  # a status that has not come back may hide behind an older one: look again then
         if owner is None or not self.sees_own_writes(key):
             return
         numbers = self._numbers(owner)
@@ -126,9 +125,12 @@ class ReplicasController(Controller):
             raise failure
 
     def _numbers(self, owner: Object) -> Numbers | None:
-        """How its pods fare, where nobody has to look at each: none to adopt, to release, to delete, or to wait for."""
+        """How its pods fare, where nobody has to look at each: none to adopt, to release, to delete, or to wait for.
+
+        Who steps through the cluster sees what is counted, so that then each is looked at.
+        """
         selector, wanted = self.selector_of(owner), owner["spec"].get("replicas", 1)
-        if is_deleting(owner) or owner["spec"].get("minReadySeconds"):
+        if is_deleting(owner) or owner["spec"].get("minReadySeconds") or self._notes.looking:
             return None
         numbers = tally(owner, self._census.of(uid_of(owner)), selector)
         if numbers is None or numbers.replicas > wanted or orphans(self.pods, namespace_of(owner), selector):

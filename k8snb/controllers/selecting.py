@@ -37,7 +37,7 @@ def index_selectors(informer: Informer, selector_of: SelectorOf) -> None:
             yield path
         yield f"{path}|"
 
-    informer.add_index(SELECTORS, paths)
+    informer.add_index(SELECTORS, paths, steady=True)
 
 
 def selecting(informer: Informer, selector_of: SelectorOf, obj: Object) -> Iterator[Object]:
@@ -61,7 +61,7 @@ def _branches(informer: Informer, path: str, pairs: list[str]) -> Iterator[str]:
 
 def index_labels(informer: Informer) -> None:
     """Index objects by each of their labels."""
-    informer.add_index(LABELS, _label_values)
+    informer.add_index(LABELS, _label_values, steady=True)
 
 
 def selected(informer: Informer, namespace: str, selector: Selector) -> list[Object]:
@@ -71,7 +71,7 @@ def selected(informer: Informer, namespace: str, selector: Selector) -> list[Obj
 
 def index_orphans(informer: Informer) -> None:
     """Index the objects that no controller owns by each of their labels."""
-    informer.add_index(ORPHANS, lambda obj: () if controller_of(obj) else _label_values(obj))
+    informer.add_index(ORPHANS, lambda obj: () if controller_of(obj) else _label_values(obj), steady=True)
 
 
 def orphans(informer: Informer, namespace: str, selector: Selector) -> list[Object]:

@@ -65,7 +65,7 @@ class StatefulSetController(Controller):
         self.revisions = informers.get("controllerrevisions")
         self.revisions.on_change(self._revision_changed, owner_kind="StatefulSet")
         for informer in (self.pods, self.revisions):
-            informer.add_index(OWNER, owner_uids)
+            informer.add_index(OWNER, owner_uids, steady=True)
             index_orphans(informer)
         claims = informers.get(CLAIMS)
         claims.on_change(self._claim_changed)

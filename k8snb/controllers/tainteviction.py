@@ -29,7 +29,7 @@ class TaintEvictionController(Controller):
         self.nodes = informers.get("nodes")
         self.nodes.on_change(self._node_changed)
         self.pods = informers.get("pods")
-        self.pods.add_index(NODE, nodes_of)
+        self.pods.add_index(NODE, nodes_of, steady=True)
         self.pods.on_change(self._pod_changed)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:

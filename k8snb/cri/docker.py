@@ -165,8 +165,8 @@ class DockerRuntime:
         """Make ClusterIPs addresses of this host that pods reach too. False: `service_cidr` is now a loopback range."""
         opened = self._services.open()
         self.service_cidr = self._services.cidr
-        if opened and self._janitor is not None:
-            self._janitor.route(self.service_cidr)
+        if opened:
+            self.remove_route_at_end(self.service_cidr)
         return opened
 
     def at(self, docker_host: str) -> DockerRuntime:
@@ -180,6 +180,11 @@ class DockerRuntime:
         with translated("RuntimeNotReady", "cannot ask what the engine's machine has"):
             found = self._api.info()
         return str(found["NCPU"]), f"{found['MemTotal'] // 1024}Ki"
+
+    def remove_route_at_end(self, cidr: str) -> None:
+        """It goes with this process, however that ends."""
+        if self._janitor is not None:
+            self._janitor.route(cidr)
 
     def add_node(self, node: str) -> Network:
         return replace(self._pods.add_node(node), node_ip=self.node_address)
@@ -260,6 +265,8 @@ class DockerRuntime:
             **self._held.labels, **pod_labels(sandbox), SORT: "container", CONTAINER: config.name,
             ATTEMPT: str(config.attempt), SANDBOX: sandbox_id, IMAGE: config.image,
         }  # fmt: skip
+        if self._node_ip:  # the engine's machine does not have the kubelet's file for last words
+            config = replace(config, mounts=[m for m in config.mounts if m.container_path != config.termination_log])
         with translated("CreateContainerError", f'cannot create container "{config.name}"'):
             name = self._held.container_name(config.name, sandbox, config.attempt)
             return create_container(self._api, config, sandbox=sandbox, sandbox_id=sandbox_id, name=name, labels=labels)

@@ -178,7 +178,7 @@ class ServiceNetwork:
         if self._guard is None and sys.platform == "linux" and os.geteuid() == 0:
             clear_stale_routes()
             ranges = self._among(SERVICE_RANGES)
-            next((cidr for cidr in free_ranges(ranges) if _add_route(cidr) and self._take(cidr)), "")
+            next((cidr for cidr in free_ranges(ranges) if add_route(cidr) and self._take(cidr)), "")
         if self._guard is None:
             next((cidr for cidr in self._among(LOOPBACK_RANGES) if self._take(cidr)), "")
             if self._guard is None and self._wanted:
@@ -207,7 +207,7 @@ class ServiceNetwork:
                 remove_route(self.cidr)
 
 
-def _add_route(cidr: str) -> bool:
+def add_route(cidr: str) -> bool:
     return _ip("route", "add", "local", cidr, "dev", "lo", "proto", ROUTE_PROTOCOL)[0]
 
 

@@ -24,7 +24,8 @@ THROUGH_SERVICES = (
 )
 FAR_AWAY = (
     "the node's Docker engine ({}) is on another machine: a network between its pods and the rest of the cluster is "
-    "not implemented by k8snb: no Services, cluster DNS, network probes or port-forward; logs and exec work"
+    "not implemented by k8snb: no Services, cluster DNS, network probes, port-forward or termination messages; "
+    "logs and exec work"
 )
 
 

@@ -51,7 +51,8 @@ def sandbox_config(labels: Mapping[str, str]) -> PodSandboxConfig:
     """What containers that join a sandbox have to know of it, read back."""
     return PodSandboxConfig(
         name=labels[POD_NAME], namespace=labels[POD_NAMESPACE], uid=labels[POD_UID], node=labels[NODE],
-        attempt=int(labels[ATTEMPT]), share_process_namespace=SHARED in labels,
+        attempt=int(labels[ATTEMPT]), share_process_namespace=SHARED in labels, host_pid=HOST_PID in labels,
+        host_ipc=HOST_IPC in labels,
     )  # fmt: skip
 
 

@@ -15,7 +15,14 @@ from types import MappingProxyType
 from k8snb.cri.security import FIELDS, LINUX_NODE, SecurityContext
 from k8snb.cri.simulated_shell import Shell, Streams
 
-_SEEN = {"readOnlyRootFilesystem", "runAsGroup", "runAsUser", "supplementalGroups", "sysctls"}
+_SEEN = {
+    "readOnlyRootFilesystem",
+    "runAsGroup",
+    "runAsUser",
+    "supplementalGroups",
+    "supplementalGroupsPolicy",
+    "sysctls",
+}
 _NO_KERNEL = "a simulated container has no kernel that could allow or refuse anything"
 SUPPORT: Mapping[str, str] = MappingProxyType(
     {field: "" if field in _SEEN else _NO_KERNEL for field in FIELDS} | {"windowsOptions": LINUX_NODE}

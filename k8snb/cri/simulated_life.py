@@ -20,6 +20,7 @@ from k8snb.cri.simulated_machine import Container, Pod, Process, World, command_
 from k8snb.cri.simulated_shell import Streams
 
 WAITED_FOR = 30.0  # seconds after a container's start
+UNTOLD = 1.0  # seconds in which an end may not have been told to anybody
 KILLED = 137  # the exit code after SIGKILL
 
 
@@ -31,9 +32,34 @@ class Life:
         self._now = now
         self._on_end = on_end
 
-    def start(self, container: Container, world: World) -> None:
-        """Run the container's own program, from its `started_at` on."""
-        process = container.process = Process(container, world, container.started_at, main=True)
+    def start(self, container: Container, world: World, *, at: float | None = None) -> None:
+        """Run the container's own program, from its `started_at` on, or from another moment."""
+        self._begin(container, world, container.started_at if at is None else at)
+        self._move(container)
+
+    def resume(self, container: Container, world: World, outside: World, *, moves: int) -> bool:
+        """Run a program that has been running since `started_at` up to now, at once: until then it reaches `world`, and
+        what is `outside` from now on. False, and nothing under way, where it would have ended before, or takes more
+        moves.
+        """
+        process, now = self._begin(container, world, container.started_at), self._now()
+        for _ in range(moves):
+            wait = process.advance()
+            if wait is None and now - process.at < UNTOLD:
+                self._finish(container, process.at, process.code or 0)
+                return True
+            if wait is None:
+                break
+            if wait == math.inf or process.at + wait > now:
+                process.world = outside
+                self._waited(container, process, wait)
+                return True
+            process.at += wait
+        container.process, container.ports, container.on_term = None, (), None
+        return False
+
+    def _begin(self, container: Container, world: World, at: float) -> Process:
+        process = container.process = Process(container, world, at, main=True)
 
         def writer(stream: str) -> Callable[[bytes], None]:
             return lambda data: container.write_log(process.at, data, stream)
@@ -42,7 +68,7 @@ class Life:
             container.console.echo = writer("stdout")
         streams = Streams(b"", writer("stdout"), writer("stderr"), container.console)
         process.begin(command_line(container.config, container.image), streams)
-        self._move(container)
+        return process
 
     def stop(self, container: Container, at: float, timeout: float) -> None:
         """SIGTERM at `at`, and SIGKILL `timeout` seconds later."""

@@ -201,6 +201,11 @@ class Container:
         """The lines written up to `now`, without the first `skip` that there ever were."""
         return [entry for entry in self._log[max(skip - self.dropped, 0) :] if entry[0] <= now]
 
+    def forget_log(self) -> None:
+        """Begin with an empty log."""
+        self._log.clear()
+        self.dropped = 0
+
     def note(self, sentence: str) -> None:
         if sentence not in self.notes:
             self.notes += (sentence,)
@@ -216,7 +221,7 @@ class Process:
         self.code: int | None = None
         self.shell = Shell(self, COMMANDS, container.environment())
         self.shell.directory = container.config.working_dir or "/"
-        self._world = world
+        self.world = world
         self._main = main
         self._steps: Wait | None = None
 
@@ -293,13 +298,13 @@ class Process:
         return self.at
 
     def fetch(self, url: str) -> Answer:
-        return self._world.fetch(self.container, url)
+        return self.world.fetch(self.container, url)
 
     def lookup(self, name: str) -> str | None:
-        return self._world.find_address(self.container, name)
+        return self.world.find_address(self.container, name)
 
     def signal(self, number: int) -> None:
-        self._world.kill(self.container, number, self.at)
+        self.world.kill(self.container, number, self.at)
 
     def launch(self, argv: list[str]) -> Wait | None:
         name = argv[0].rpartition("/")[2]

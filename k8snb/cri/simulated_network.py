@@ -67,11 +67,16 @@ class VirtualNetwork:
 
     def add_node(self, node: str) -> Network:
         if node not in self._nodes:
-            network = self._freed.pop() if self._freed else next(self._unused, None)
+            fresh = (network for network in self._unused if network.node_ip not in self._node_ips)
+            network = self._freed.pop() if self._freed else next(fresh, None)
             if network is None:
                 raise RuntimeFailure("NetworkNotReady", f'node "{node}": the cluster has no pod address range left')
             self._nodes[node] = self._node_ips[network.node_ip] = _Place(network)
         return self._nodes[node].given
+
+    def restore_node(self, node: str, network: Network) -> None:
+        """A node with addresses that it has had before."""
+        self._nodes[node] = self._node_ips[network.node_ip] = _Place(network)
 
     def set_range(self, node: str, pod_cidr: str) -> None:
         """Take the addresses of the node's next pods from another range."""
@@ -85,16 +90,18 @@ class VirtualNetwork:
         del self._node_ips[network.node_ip]
         self._freed.append(network)
 
-    def attach(self, pod: Pod) -> None:
-        """Give the pod its address: one of its node's range, or the node's own."""
+    def attach(self, pod: Pod, ip: str = "") -> None:
+        """Give the pod its address: one of its node's range, or the node's own; or back the one that it had."""
         node = self._nodes[pod.config.node]
         if pod.config.host_network:
             pod.ip = node.network.node_ip
             node.host_pods[pod.id] = pod
-        else:
-            name = f"{pod.config.namespace}/{pod.config.name}"
-            pod.ip = self.addresses.take(pod.config.node, name, node.given.pod_cidr)
-            self._pods[pod.ip] = pod
+            return
+        if ip:
+            self.addresses.reserve(pod.config.node, ip)
+        name = f"{pod.config.namespace}/{pod.config.name}"
+        pod.ip = ip or self.addresses.take(pod.config.node, name, node.given.pod_cidr)
+        self._pods[pod.ip] = pod
 
     def detach(self, pod: Pod) -> None:
         node = self._nodes[pod.config.node]

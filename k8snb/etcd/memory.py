@@ -9,7 +9,8 @@ Real etcd keeps the same shape on disk: a B-tree from key to revisions, and a bb
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Self
 
 from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, Keep, MismatchError, Record, Value
 from k8snb.trace import BOOT, Origin
@@ -29,6 +30,20 @@ class MemoryStore:
         self._below: dict[str, list[str]] = {}  # every ancestor directory → the directories that hold keys
         self._ancestors: dict[str, list[str]] = {}  # directory → itself and those above it
         self._watchers: dict[str, list[Deliver]] = {}
+
+    @classmethod
+    def of(cls, log: list[Record], living: Iterable[Record], ended: Iterable[Record], *, first: int) -> Self:
+        """A store that goes on from a log which begins with the revision `first`, the newest records of all keys at its
+        end, and those of the keys that were deleted in it."""
+        made = cls()
+        made._log, made._first = log, first
+        for records, newest in ((living, made._living), (ended, made._ended)):
+            for record in records:
+                directory = directory_of(record.key)
+                if directory not in made._living:
+                    made._open(directory)
+                newest[directory][record.key] = record
+        return made
 
     @property
     def revision(self) -> int:

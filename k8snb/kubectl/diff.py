@@ -1,6 +1,6 @@
 """kubectl diff: what apply would change, before it does.
 
-Interface: `COMMANDS`.
+Interface: `COMMANDS`; `masked(live, merged)`, two Secrets that may be shown.
 The rule not to break: nothing is written; what would be there afterwards, the server says in a dry run.
 Source: `kubectl/pkg/cmd/diff`. Real kubectl writes two directories and calls the program `diff`.
 """
@@ -85,7 +85,7 @@ def _file(kind: Kind, obj: Object, namespace: str) -> str:
 def _difference(name: str, live: Object | None, merged: Object | None, args: Arguments) -> str:
     """A unified diff, empty where there is none."""
     if name.startswith("v1.Secret."):
-        live, merged = _masked(live, merged)
+        live, merged = masked(live, merged)
     if not args.on("show-managed-fields"):
         live, merged = _without_managers(live), _without_managers(merged)
     before, after = (to_yaml(side).splitlines(keepends=True) if side is not None else [] for side in (live, merged))
@@ -98,7 +98,7 @@ def _without_managers(side: Object | None) -> Object | None:
     return side and with_metadata(side, managedFields=None)
 
 
-def _masked(live: Object | None, merged: Object | None) -> Sides:
+def masked(live: Object | None, merged: Object | None) -> Sides:
     """A Secret's two sides without what is secret, but with what differs."""
     before, after = (dict((side or {}).get("data") or {}) for side in (live, merged))
     for key in before.keys() | after.keys():

@@ -120,7 +120,7 @@ MISSING_EVERYWHERE = (
 _SHORT_OF_MISSING = {"f": ("filename",), "i": ("stdin", "interactive"), "k": ("kustomize",), "t": ("tty",),
                      "q": ("quiet",)}  # fmt: skip
 # Why those that a command or all of them miss are missing, where more than that is to be said.
-_REASONS = {
+REASONS = {
     "allow-missing-template-keys": "objects are edited as yaml or json, never as a template",
     "cache-dir": "k8snb keeps no cache of what a server serves: it asks",
     "cached": "k8snb keeps no cache of what a server serves: it asks",
@@ -337,7 +337,7 @@ def _unknown_flag(name: str, command: Command) -> KubectlError:
     if name in _GONE:
         return KubectlError(f"error: unknown flag: --{name}: it is gone from kubectl: {_GONE[name]}")
     if name in command.missing or name in MISSING_EVERYWHERE:
-        why = f": {_REASONS[name]}" if name in _REASONS else ""
+        why = f": {REASONS[name]}" if name in REASONS else ""
         return KubectlError(f"error: kubectl {command.name} --{name}: not implemented by k8snb{why}")
     known = [f"--{flag.name}" for flag in flags_of(command)]
     text = f"error: unknown flag: --{name}{nearest(f'--{name}', known)}"

@@ -1,6 +1,6 @@
 """kubectl wait: until something is true of objects.
 
-Interface: `COMMANDS`.
+Interface: `COMMANDS`; `test_of(condition)`, what `--for` asks of an object.
 The rule not to break: the condition is read from the live objects, and the time from the cluster's clock.
 Source: `kubectl/pkg/cmd/wait`.
 """
@@ -35,10 +35,10 @@ def run(session: Session, args: Arguments) -> Output:
         return _created(session, args, timeout)
     if condition.lower() == "delete":
         return _deleted(session, args, timeout)
-    return _met(session, args, _test(condition), timeout)
+    return _met(session, args, test_of(condition), timeout)
 
 
-def _test(condition: str) -> Test:
+def test_of(condition: str) -> Test:
     """What `--for` asks of an object. Raises KubectlError."""
     if condition.lower().startswith("condition="):
         name, _, value = condition.partition("=")[2].partition("=")
@@ -114,7 +114,7 @@ def _read(session: Session, args: Arguments, condition: str) -> Output:
     """`--local`: what the files say; nothing in them changes while one waits."""
     if condition.lower() in ("create", "delete"):
         raise KubectlError(f"error: --for={condition} asks the cluster, and --local does not")
-    test = _test(condition)
+    test = test_of(condition)
     selection = _some(select(session, args))
     results = Results(session, args)
     results.errors = selection.errors

@@ -4,7 +4,8 @@ Interface: `refusal(pod, runtime)`: the reason and the message, both "" where th
 reason, message)`, the pod that has been sent away.
 The rule not to break: a pod is looked at once, before anything of it begins.
 Source: `pkg/kubelet/sysctl/allowlist.go` and safe_sysctls.go, `pkg/security/apparmor/validate.go`, `rejectPod` in
-pkg/kubelet/kubelet.go. Upstream's kubelet can be told to allow more by --allowed-unsafe-sysctls.
+pkg/kubelet/kubelet.go, `Admit` in pkg/kubelet/lifecycle/predicate.go. Upstream's kubelet can be told to allow more by
+--allowed-unsafe-sysctls.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ SAFE_SYSCTLS: Mapping[str, str] = MappingProxyType({
     "net.ipv4.tcp_keepalive_intvl": NET, "net.ipv4.tcp_keepalive_probes": NET, "net.ipv4.tcp_rmem": NET,
     "net.ipv4.tcp_wmem": NET,
 })  # fmt: skip
+WINDOWS, STRICT = "windows", "Strict"
+NO_STRICT_GROUPS = "SupplementalGroupsPolicyNotSupported"
 SYSCTL_FORBIDDEN, APPARMOR = "SysctlForbidden", "AppArmor"
 
 
@@ -32,6 +35,11 @@ def refusal(pod: Object, runtime: Runtime) -> tuple[str, str]:
     sysctl = _sysctl(pod["spec"])
     if sysctl:
         return SYSCTL_FORBIDDEN, f"forbidden sysctl: {sysctl}"
+    if (pod["spec"].get("os") or {}).get("name") == WINDOWS:
+        return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
+    policy = (pod["spec"].get("securityContext") or {}).get("supplementalGroupsPolicy")
+    if policy == STRICT and runtime.support["supplementalGroupsPolicy"]:
+        return NO_STRICT_GROUPS, f"SupplementalGroupsPolicy={STRICT} is not supported in this node"
     if _is_confined(pod) and runtime.support["appArmorProfile"]:
         return APPARMOR, "Cannot enforce AppArmor: AppArmor is not enabled on the host"
     return "", ""

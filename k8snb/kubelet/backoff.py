@@ -15,9 +15,9 @@ MOST_DOUBLINGS = 10  # more of them lead past the maximum
 class Backoff:
     """One thing that may fail again and again. Times are seconds on one time line, the caller's."""
 
-    def __init__(self, *, first_is_free: bool = False) -> None:
+    def __init__(self, *, first_is_free: bool = False, failures: int = 0) -> None:
         self._first_is_free = first_is_free
-        self._failures = 0
+        self._failures = failures
         self._since = 0.0
 
     def failed(self, now: float) -> None:

@@ -39,6 +39,7 @@ from k8snb.kubelet.pod_cidr import PodCidr
 from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
+from k8snb.kubelet.restoring import Restorer, Times, crashes, restore
 from k8snb.kubelet.server import KubeletServer, Reply
 from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
@@ -75,10 +76,13 @@ class Kubelet:
             self.name, client, context.clock, events=events, directories=directories,
             pod=lambda uid: self.workers.pod(uid), plugins=volume_plugins, on_demand=on_demand,
         )  # fmt: skip
+        self._client = client
         messages = TerminationMessages(
             self.name, directories, runtime, pod=lambda uid: self.workers.pod(uid), on_demand=on_demand
         )
-        configs = Configs(spec, client, informers.get("services"), dns, volumes=volumes, messages=messages)
+        self._configs = configs = Configs(
+            spec, client, informers.get("services"), dns, volumes=volumes, messages=messages
+        )
         self._prober = Prober(context.clock, executor, runtime, dialer)
         self.pleg = Pleg(self.name, runtime, executor, context.clock)
         self.pleg.finish = messages.finish
@@ -139,6 +143,14 @@ class Kubelet:
             self._static.start()
         self._eviction.start()
         self._started = True
+
+    def restore(self, times: Times) -> None:
+        """Put back what the apiserver says that the node has been running. Call it before `start`."""
+        if isinstance(self._runtime, Restorer):
+            pods = self._client.items("pods", fieldSelector=f"spec.nodeName={self.name}")
+            restore(pods, self._configs, self._volumes, runtime=self._runtime, times=times)
+            self.workers.crashed = crashes(pods)
+            self._prober.believe(pods)
 
     def stop(self) -> None:
         """Fall silent. What runs on the node goes on running."""

@@ -63,6 +63,7 @@ class PodWorkers:
         self._volumes = volumes
         volumes.on_over_limit = self.evict
         self.refusal: Callable[[Object], tuple[str, str]] = lambda pod: ("", "")  # why the node takes no new pod
+        self.crashed: Mapping[str, Mapping[str, int]] = {}  # a fork's: pod → container → how often before its last run
         self._workers: dict[str, Worker] = {}
         self.on_static_end: Callable[[], None] = lambda: None
         self.on_end: Callable[[str], None] = lambda uid: None
@@ -95,7 +96,9 @@ class PodWorkers:
     def update(self, pod: Object) -> None:
         worker = self._workers.get(uid_of(pod))
         if worker is None:
-            self._workers[uid_of(pod)] = Worker(pod)
+            known = self.crashed.get(uid_of(pod), {}).items()
+            crashes = {name: Backoff(first_is_free=True, failures=count) for name, count in known}
+            self._workers[uid_of(pod)] = Worker(pod, crashes=crashes)
             for told in unsupported(pod, self._runtime):
                 self.events.event(pod, NORMAL, "RuntimeNote", told)
         elif worker.pod is pod:

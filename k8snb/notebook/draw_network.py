@@ -2,7 +2,7 @@
 
 Interface: `network(objects, question) -> Diagram`.
 The rule not to break: an edge is what an object says: a rule's backend, a slice's endpoint, a policy's selector.
-Whether a packet gets through is for the network to say: `%kcluster` and `curl` ask it.
+Whether a packet gets through is for the network to say: `%kproxy rules` and `%kproxy policies` tell.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Errors as a learner sees them: one readable line, and the line of the cell that it is about.
 
-Interface: `readable(cell)`, a context in which a magic runs; `usage_error(text)`.
+Interface: `readable(cell)`, a context in which a magic runs; `usage_error(text)`; `refusal(error)`, a server's words.
 The rule not to break: an error of the user's never shows a traceback of ours; an error of ours always shows it, and
 says whose it is.
 IPython prints a `UsageError` behind that very word, which says "error" a second time; an exception that brings its own
@@ -52,7 +52,7 @@ def readable(cell: str | None = None) -> Iterator[None]:
         tell(error.log)
         raise usage_error(explain(error, cell)) from None
     except ApiError as error:
-        raise usage_error(_refusal(error)) from None
+        raise usage_error(refusal(error)) from None
     except KeyboardInterrupt:
         raise usage_error(INTERRUPTED) from None
     except Exception as error:
@@ -90,6 +90,6 @@ def _quoted(line: int | None, cell: str | None) -> str:
     return f"  line {line + 1}: {lines[line - 1].rstrip()}"
 
 
-def _refusal(error: ApiError) -> str:
+def refusal(error: ApiError) -> str:
     reason = f" ({error.reason})" if error.reason else ""
     return f"Error from server{reason}: {error.message}"

@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from k8snb.kubectl.output import KubectlError
-from k8snb.notebook import completion
+from k8snb.notebook import completion, refusals
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.kcluster_life import greeting
 from k8snb.notebook.magics import KubernetesMagics
@@ -56,6 +56,7 @@ def load(shell: InteractiveShell, make: Callable[..., Cluster] = make_cluster) -
     magics = KubernetesMagics(shell, Clusters(make))
     shell.register_magics(magics)
     completion.add(shell, lambda name: magics.offer(name) if name in magics.magics["line"] else None)
+    refusals.add(shell)
     atexit.register(magics.clusters.close)
     _say(_start(magics.clusters))
 
@@ -68,6 +69,7 @@ def unload(shell: InteractiveShell) -> None:
     magics.clusters.close()
     atexit.unregister(magics.clusters.close)
     completion.remove(shell)
+    refusals.remove(shell)
     for name in magics.magics["line"]:
         for sort in ("line", "cell"):
             shell.magics_manager.magics[sort].pop(name, None)

@@ -14,9 +14,10 @@ from k8snb import __version__
 from k8snb.apiserver.discovery import VERSION
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, Output
-from k8snb.notebook import defaults
+from k8snb.notebook import defaults, kclock
 from k8snb.notebook.clusters import DEFAULT, Clusters, Wishes
 from k8snb.notebook.kcluster_answers import json_answer, running, said, table, target, wants_json, word
+from k8snb.notebook.results import Result
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
@@ -168,17 +169,8 @@ def unpause(clusters: Clusters, args: Arguments) -> Output:
     return said(*(f"Unpausing node {name} ..." for name in cluster.nodes), f"Unpaused {_counted(held, 'container')}")
 
 
-def step(clusters: Clusters, args: Arguments) -> Output:
-    text = word(args, "", optional=True) or "1"
-    if not text.isdigit():
-        raise KubectlError(f'error: invalid number of steps "{text}": a whole number is wanted')
-    cluster, steps = running(clusters, args), []
-    for _ in range(int(text)):
-        taken = cluster.step()
-        if taken is None:
-            break
-        steps.append((taken.component, taken.sort, taken.key))
-    return table(("COMPONENT", "SORT", "KEY"), steps) if steps else said("nothing is left to do")
+def step(clusters: Clusters, args: Arguments) -> Result:
+    return kclock.run(running(clusters, args), ["step", *args.words])
 
 
 # profiles

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, labels_of, name_of, namespace_of, uid_of
 from k8snb.apimachinery.selectors import Selector, SelectorError, parse_selector
-from k8snb.kubectl import completion, flags, grammar
+from k8snb.kubectl import completion, flags, grammar, help
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
-from k8snb.kubectl.output import KubectlError
+from k8snb.kubectl.output import KubectlError, Output
 from k8snb.notebook.boxes import Question
 from k8snb.notebook.composition import VIEWS, build, small
 from k8snb.notebook.draw import Picture
@@ -25,6 +25,7 @@ from k8snb.notebook.draw_components import Machine, Part, components, parts_of, 
 from k8snb.notebook.draw_objects import is_api_service
 from k8snb.notebook.folding import LARGEST, MORE, MOST
 from k8snb.notebook.reading import Reading, kind_of, kinds_for
+from k8snb.notebook.results import Result
 from k8snb.story.selection import judge, near_misses, selector_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ COMMAND = Command(
          "owner TYPE/NAME (its owners and what it owns), components (the control plane and the nodes).",
     flags=(
         flags.ALL_NAMESPACES,
-        Flag("selector", help="Show which pods this selector picks and which not.", short="l", values=(":labels",)),
+        Flag("selector", help="Show which pods this selector picks, which nearly and which not.", short="l",
+             values=(":labels",)),
         Flag("view", help="What to show; the same as its name as the first word.", values=ALL_VIEWS),
         Flag("expand", BOOL, "Draw like pods one by one, as far as a picture can hold them."),
         Flag("at", help="As it was at this revision."),
@@ -77,6 +79,16 @@ def picture(client: Client, words: Sequence[str], *, namespace: str = "default",
     if args.text("out"):
         drawn.save(args.text("out"))
     return drawn
+
+
+def about() -> str:
+    """What `%kdraw?` and `%kdraw -h` show."""
+    return help.page(COMMAND, ()).replace("kubectl draw", "%kdraw")
+
+
+def run(cluster: Cluster, words: Sequence[str]) -> Picture | Result:
+    """One line of %kdraw's. Raises KubectlError."""
+    return Result(Output(text=about())) if {"-h", "--help"} & {*words} else draw(cluster, words)
 
 
 def complete(cluster: Cluster, words: Sequence[str]) -> list[str]:

@@ -21,6 +21,7 @@ from k8snb.notebook.results import Result
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
+    from k8snb.networkpolicy.policies import Policy
 
 TABLE, IPTABLES = "table", "iptables"
 OUTPUT = Flag("output", help="table, or iptables: what a real node's kernel is told.", short="o", default=TABLE,
@@ -128,7 +129,8 @@ def _policies(cluster: Cluster, args: Arguments) -> Output:
             Row((each.pod, ", ".join(each.ingress) or "open", ", ".join(each.egress) or "open"), each._asdict())
             for each in rows
         )
-        return _table(_ISOLATION, cells, f"No pods found in {namespace or 'any'} namespace.\n")
+        otherwise = f"No pods found in {namespace or 'any'} namespace.\n"
+        return _table(_ISOLATION, cells, otherwise, _limits(cluster, policies))
     pod = next((each for each in pods if (each.namespace, each.name) == (namespace or "default", name)), None)
     if pod is None:
         raise KubectlError(f'Error from server (NotFound): pods "{name}" not found, or it has no address of its own')
@@ -137,14 +139,20 @@ def _policies(cluster: Cluster, args: Arguments) -> Output:
             **each._asdict(), "verdict": each.verdict._asdict()})
         for each in talk_rows(policies, pod, pods)
     )  # fmt: skip
-    return _table(_TALK, talk, "")
+    return _table(_TALK, talk, "", _limits(cluster, policies))
 
 
-def _table(columns: tuple[Column, ...], rows: tuple[Row, ...], otherwise: str) -> Output:
+def _limits(cluster: Cluster, policies: Sequence[Policy]) -> list[str]:
+    """What the runtime does not hold back, where there is anything to hold back."""
+    firewall = cluster.host.firewall
+    return [f"policies here: {firewall.why_not}"] if policies and firewall is not None and firewall.why_not else []
+
+
+def _table(columns: tuple[Column, ...], rows: tuple[Row, ...], otherwise: str, hints: Sequence[str] = ()) -> Output:
     if not rows:
         return Output(text=otherwise)
     made = Table(columns=columns, rows=rows)
-    return Output(text=made.text, tables=[made], objects=[row.object for row in rows])
+    return Output(text=made.text, tables=[made], objects=[row.object for row in rows], hints=list(hints))
 
 
 _RUN: Mapping[str, Callable[[Cluster, Arguments], Output]] = {"proxy rules": _rules, "proxy policies": _policies}

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
-from k8snb.kubectl import completion, flags, grammar
+from k8snb.kubectl import completion, flags, grammar, help
 from k8snb.kubectl.grammar import Arguments, Command
 from k8snb.kubectl.output import Column, KubectlError, Output, Row, Table
-from k8snb.notebook import kselect
+from k8snb.notebook import kselect, kwhy
 from k8snb.notebook.results import Result
 from k8snb.notebook.sequence import Sequence as SequenceDiagram
 from k8snb.story import trace
 from k8snb.story.blame import Line, blame
 from k8snb.story.trace import Step
-from k8snb.story.why import Finding, Scene, why, word_of
+from k8snb.story.why import Scene, word_of
 
 if TYPE_CHECKING:
     from k8snb.cluster import Cluster
@@ -41,10 +41,13 @@ COMMANDS: Mapping[str, Command] = {
             words="resources", examples=("%kblame deployment/web",),
         ),
         Command(
-            name="why", usage="TYPE/NAME[.FIELD]",
-            help="Say what keeps an object from being as its spec says, with the evidence and what would help; "
-                 "for a field, the chain of writes that led to its value.",
-            words="resources", examples=("%kwhy pod/web", "%kwhy svc/web", "%kwhy deployment/web.spec.replicas"),
+            name="why", usage="TYPE/NAME[.FIELD] | not TYPE/NAME CONDITION",
+            help="Say what keeps an object from being as its spec says, or from a state that is expected of it, with "
+                 "the evidence and the command that helps; for a field, the chain of writes that led to its value.",
+            words="resources",
+            examples=("%kwhy pod/web", "%kwhy svc/web", "%kwhy deployment/web.spec.replicas", "%kwhy not pod/web Ready",
+                      "%kwhy not deployment/web Available", "%kwhy not pod/web on node-2",
+                      "%kwhy not pod/web reach svc/db"),
         ),
         Command(
             name="select", usage="'SELECTOR' | TYPE/NAME [-n NS | -A]",
@@ -57,6 +60,7 @@ COMMANDS: Mapping[str, Command] = {
     )
 }  # fmt: skip
 SHOWN = 60  # characters of a value
+LONG = 40  # writes from which on the table of a trace is folded
 
 
 class Story(Result):
@@ -67,13 +71,18 @@ class Story(Result):
         self.steps = steps
 
     def _repr_html_(self) -> str:
-        return SequenceDiagram(self.steps).html + super()._repr_html_()
+        table = super()._repr_html_()
+        if len(self.steps) > LONG:
+            table = f"<details><summary>the table: {len(self.steps)} writes</summary>{table}</details>"
+        return SequenceDiagram(self.steps).html + table
 
 
 def run(cluster: Cluster, name: str, words: Sequence[str]) -> Result:
     """Carry out one line. Raises KubectlError."""
     try:
         args = grammar.parse([name, *words], COMMANDS)
+        if args.on("help"):
+            return Result(Output(text=help.page(args.command, ()).replace(f"kubectl {name}", f"%k{name}")))
         return _RUN[name](cluster, args)
     except ApiError as error:
         raise KubectlError(f"Error from server ({error.reason}): {error.message}") from None
@@ -82,11 +91,20 @@ def run(cluster: Cluster, name: str, words: Sequence[str]) -> Result:
 
 
 def complete(cluster: Cluster, name: str, words: Sequence[str]) -> list[str]:
+    if name == "why" and words[:1] == ["not"] and len(words) > 1:
+        if len(words) == 3 and "/" in words[1]:
+            return [state for state in kwhy.states(cluster, words[1]) if state.startswith(words[2])]
+        if words[2:3] == ["on"]:
+            return [node for node in cluster.nodes if node.startswith(words[-1])]
+        words = words[1:]
+    elif name == "why" and len(words) == 1 and "not".startswith(words[0]):
+        found = completion.complete([name, *words], COMMANDS, cluster.client, cluster.kubectl.namespace)
+        return ["not", *found]
     return completion.complete([name, *words], COMMANDS, cluster.client, cluster.kubectl.namespace)
 
 
 def _scene(cluster: Cluster) -> Scene:
-    return Scene(cluster.client, lambda uid: cluster.scheduler.decisions.get(uid))
+    return cluster.story_scene()
 
 
 def _trace(cluster: Cluster, args: Arguments) -> Story:
@@ -118,14 +136,15 @@ def _why(cluster: Cluster, args: Arguments) -> Result:
     field = ""
     if words and "/" in words[-1] and "." in words[-1].partition("/")[2]:
         field = _split_field(cluster, args, words)
-    kind, name, namespace = _named(cluster, args, words)
     if field:
-        return _why_field(cluster, kind, name, namespace, field)
+        return _why_field(cluster, *_named(cluster, args, words), field)
+    answer = kwhy.explain(cluster, args, _named)
+    if answer is not None:
+        return answer
+    asked = words[1:2] if words[:1] == ["not"] and "/" in words[1] else words[1:3] if words[:1] == ["not"] else words
+    kind, name, namespace = _named(cluster, args, asked)
     obj = cluster.client.find(kind, name, namespace)
-    if obj is None:
-        return _why_gone(cluster, kind, name, namespace)
-    findings = why(_scene(cluster), obj)
-    return Result(_findings(findings, obj) if findings else _all_well(cluster, kind, obj))
+    return _why_gone(cluster, kind, name, namespace) if obj is None else Result(_all_well(cluster, kind, obj))
 
 
 def _select(cluster: Cluster, args: Arguments) -> Result:
@@ -160,7 +179,7 @@ def _why_field(cluster: Cluster, kind: Kind, name: str, namespace: str, field: s
 def _why_gone(cluster: Cluster, kind: Kind, name: str, namespace: str) -> Result:
     changes = cluster.history.of(kind, namespace, name)
     if not changes:
-        raise _never_was(kind, name, cluster.history.oldest)
+        raise _never_was(kind, name, cluster.history.oldest, kwhy.near_names(cluster, kind, name, namespace))
     story = Story(trace.chain(cluster.history, changes[-1].revision))
     story.output.hints = [f"{kind.singular}/{name} is gone since revision {changes[-1].revision}"]
     return story
@@ -175,9 +194,9 @@ def _all_well(cluster: Cluster, kind: Kind, obj: Object) -> Output:
     return output
 
 
-def _never_was(kind: Kind, name: str, oldest: int) -> KubectlError:
+def _never_was(kind: Kind, name: str, oldest: int, near: str = "") -> KubectlError:
     known = f" since revision {oldest}, where the history begins" if oldest > 1 else ""
-    return KubectlError(f'error: {kind.qualified} "{name}": there is none, and there was none{known}')
+    return KubectlError(f'error: {kind.qualified} "{name}": there is none, and there was none{known}{near}')
 
 
 def _named(cluster: Cluster, args: Arguments, words: Sequence[str] | None = None) -> tuple[Kind, str, str]:
@@ -215,29 +234,10 @@ def _steps_table(steps: Sequence[Step]) -> Output:
 
 def _blame_table(lines: Sequence[Line]) -> Output:
     return _table(
-        ("FIELD", "VALUE", "WHO", "VERB", "REVISION"),
-        [(line.path, _short(line.value), line.actor, line.verb, f"{'' if line.known else '≤'}{line.revision}")
-         for line in lines],
+        ("FIELD", "REVISION", "WHO", "VERB", "HOW", "VALUE"),
+        [(line.path, f"{'' if line.known else '≤'}{line.revision}", line.actor, line.verb, line.how,
+          _short(line.value)) for line in lines],
     )  # fmt: skip
-
-
-def _findings(findings: Sequence[Finding], obj: Object) -> Output:
-    """Each finding in sentences; in a page, as a table."""
-    parts = []
-    for finding in findings:
-        parts.append(f"{finding.word}: {finding.fact}")
-        for node, (plugin, reason) in (finding.nodes or {}).items():
-            parts.append(f"  {node}: {plugin}: {reason}")
-        parts += [f"  seen in {each.word}, {each.place}: {each.text}" for each in finding.evidence]
-        parts += [f"  what helps: {fix}" for fix in finding.fixes]
-    lines: list[tuple[str, str, str, str]] = []
-    for finding in findings:
-        lines.append((finding.word, "because", "", finding.fact))
-        lines += [(node, "refuses", plugin, reason) for node, (plugin, reason) in (finding.nodes or {}).items()]
-        lines += [(each.word, "evidence", each.place, each.text) for each in finding.evidence]
-        lines += [("", "what helps", "", fix) for fix in finding.fixes]
-    output = _table(("OBJECT", "ROLE", "WHERE", "MESSAGE"), lines)
-    return Output(text="\n".join(parts) + "\n", tables=output.tables, objects=[obj])
 
 
 def _short(value: Any) -> str:

@@ -19,7 +19,23 @@ from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import bookkeeping, contexts, kcluster, kdraw, klogs, kproxy, kstory, live, terminal
+from k8snb.notebook import (
+    bookkeeping,
+    contexts,
+    kat,
+    kclock,
+    kcluster,
+    kdiff,
+    kdraw,
+    kfork,
+    klogs,
+    kproxy,
+    krewind,
+    kstory,
+    ktimeline,
+    live,
+    terminal,
+)
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable, tell
@@ -46,6 +62,11 @@ class KubernetesMagics(Magics):
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
         made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
         made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
+        made |= {"kclock": self._kclock(), "kstep": self._kstep(), "ktimeline": self._ktimeline()}
+        made |= {f"k{name}": self._future(name) for name in kfork.COMMANDS}
+        made |= {"kdiff": self._magic(self._diff, kdiff.about())}
+        made |= {"krewind": self._magic(lambda words, cell: krewind.run(self.clusters.current, words), krewind.about())}
+        made |= {"kat": self._magic(lambda words, cell: kat.run(self.clusters.current, words), kat.about())}
         made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
         self.magics = {"line": made, "cell": dict(made)}
 
@@ -65,12 +86,29 @@ class KubernetesMagics(Magics):
         return self._magic(lambda words, cell: Result(contexts.namespace(self.clusters.current, words)), about)
 
     def _kdraw(self) -> Magic:
-        draw = kdraw.draw
-        return self._magic(lambda words, cell: draw(self.clusters.current, words), _about(kdraw.COMMAND), files=True)
+        return self._magic(lambda words, cell: kdraw.run(self.clusters.current, words), kdraw.about(), files=True)
+
+    def _kclock(self) -> Magic:
+        about = _about(kclock.COMMANDS["clock"])
+        return self._magic(lambda words, cell: kclock.run(self.clusters.current, words), about)
+
+    def _kstep(self) -> Magic:
+        about = _about(kclock.COMMANDS["step"])
+        return self._magic(lambda words, cell: kclock.run_cell(self.clusters.current, words, cell), about)
+
+    def _ktimeline(self) -> Magic:
+        about = _about(ktimeline.COMMAND)
+        return self._magic(lambda words, cell: ktimeline.run(self.clusters.current, words), about)
 
     def _story(self, name: str) -> Magic:
         about = _about(kstory.COMMANDS[name])
         return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
+
+    def _future(self, name: str) -> Magic:
+        return self._magic(lambda words, cell: kfork.run(self.clusters, name, words), kfork.about(name))
+
+    def _diff(self, words: list[str], cell: str | None) -> Any:
+        return kdiff.run(self.clusters.current, words) if kdiff.asks(words) else self.kubectl(["diff", *words], cell)
 
     def _own(self, name: str) -> Magic:
         acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
@@ -179,6 +217,14 @@ _OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
     "kconfig": contexts.complete,
     "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
     "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
+    "kclock": lambda clusters, words: kclock.complete(clusters.current, words),
+    "kstep": lambda clusters, words: kclock.complete_cell(clusters.current, words),
+    "ktimeline": lambda clusters, words: ktimeline.complete(clusters.current, words),
+    "kat": lambda clusters, words: kat.complete(clusters.current, words),
+    "kdiff": lambda clusters, words: kdiff.complete(clusters.current, words),
+    "krewind": lambda clusters, words: krewind.complete(clusters.current, words),
+    "kfork": lambda clusters, words: kfork.complete(clusters, "fork", words),
+    "kcompare": lambda clusters, words: kfork.complete(clusters, "compare", words),
     "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
     "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
     "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),

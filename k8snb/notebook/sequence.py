@@ -12,7 +12,7 @@ from html import escape
 from itertools import count
 
 from k8snb.story.actors import YOU
-from k8snb.story.trace import Step
+from k8snb.story.trace import Step, folded
 
 SERVER = "apiserver · etcd"
 LANE, LINE, TOP, LEFT = 168, 34, 46, 84  # pixels
@@ -24,15 +24,19 @@ class Sequence:
     """Time runs downwards. A solid arrow is a write; a dashed one is the watch event that made somebody act."""
 
     def __init__(self, steps: Rows[Step]) -> None:
-        self._steps = list(steps[:MOST])
-        self._left = len(steps) - len(self._steps)
+        shown = folded(steps, MOST)
+        self._steps = shown[:MOST]
+        self._left = len(shown) - len(self._steps)
+        self._folded = len(steps) - len(shown)
         actors = dict.fromkeys(step.actor for step in self._steps)
         names = [*([YOU] if YOU in actors else []), SERVER, *(name for name in actors if name not in (YOU, SERVER))]
         self._lanes = {name: LEFT + LANE * at for at, name in enumerate(names)}
 
     @property
     def html(self) -> str:
-        more = f"<p>{self._left} more writes: the table has them all</p>" if self._left else ""
+        told = [f"{self._folded} writes that only repeat others are drawn with them"] if self._folded else []
+        told += [f"{self._left} more are left out"] if self._left else []
+        more = f"<p>{', and '.join(told)}: the table has them all</p>" if told else ""
         return f'<div style="overflow-x:auto">{self.svg}{more}</div>' if self._steps else ""
 
     @property

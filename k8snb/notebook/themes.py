@@ -44,8 +44,8 @@ def sheet(svg: str) -> str:
 
     Only for the colours that the picture has: a notebook keeps it with every picture.
     """
-    colours = [light for light in DARK if f'"{light}"' in svg]
-    names = {light: f"--k{place}" for place, light in enumerate(colours)}
+    # one colour has one name in all pictures: several of them share a page
+    names = {light: f"--k{place}" for place, light in enumerate(DARK) if f'"{light}"' in svg}
     dark = "".join(f"{name}:{DARK[light]};" for light, name in names.items())
     light_again = "".join(f"{name}:initial;" for name in names.values())
     paints = "".join(

@@ -138,11 +138,15 @@ class Algorithm:
 
     def refusal(self, pod: Object, node: NodeInfo) -> tuple[str, ...]:
         """Why one node will not do, all looked at anew; () where it will."""
+        return self.refused_by(pod, node)[1]
+
+    def refused_by(self, pod: Object, node: NodeInfo) -> tuple[str, tuple[str, ...]]:
+        """The plug-in that refuses one node, all looked at anew, and its reasons; ("", ()) where none does."""
         cycle = Cycle(pod, request_of(pod), group_of(pod), self._cache)
         concerned = [plugin for plugin in self._shared_filters if plugin.concerns(pod)]
         panel, verdict = self._panel(cycle, concerned)
         verdict = verdict or _first_refusal(pod, node, [*self._filters, *panel.filters])
-        return verdict.reasons if verdict else ()
+        return (verdict.plugin, verdict.reasons) if verdict else ("", ())
 
     # the plug-ins
 

@@ -192,6 +192,8 @@ class Scheduler:
             return ""
         pod = queued.pod
         self.client.cause = revision_of(pod)
+        if self.context.notes.looking:
+            self.context.notes.takes_up(key_of(pod), self.client.cause)
         try:
             result = self.algorithm_of(pod).choose(pod, self.clock.now())
             self.decisions.keep(result.decision)

@@ -89,7 +89,7 @@ class VolumeBinding(Plugin):
         self.capacities.add_index(CLASS, lambda each: [each.get("storageClassName", "")])
         self.volumes.add_index(CLASS, lambda volume: [class_of(volume) or ""])
         self.pods = informers.get("pods")
-        self.pods.add_index(CLAIM, claim_keys)
+        self.pods.add_index(CLAIM, claim_keys, steady=True)
         self.claims.on_change(self._claim_changed)
         self.volumes.on_change(self._volume_changed)
         self.classes.on_change(lambda old, new: self._changed(CLASS_CHANGED, old, new))

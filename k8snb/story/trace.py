@@ -1,23 +1,26 @@
 """The trace: how one write led to the next, from a command to running containers.
 
-Interface: `last(history)`, `of_object(history, kind, namespace, name)`, each a list of `Step`; `summary(change)`.
+Interface: `last(history)`, `of_object(history, kind, namespace, name)`, `steps_of(changes)`, each a list of `Step`;
+`summary(change)`; `folded(steps, most)`, the same with what repeats itself told once.
 The rule not to break: a step follows from the one that its writer named as its cause; nothing is put in between.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from k8snb.apimachinery.differences import Difference, differences
 from k8snb.apimachinery.kinds import Kind
-from k8snb.apimachinery.meta import Object, get_path, uid_of
+from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of, uid_of
 from k8snb.apiserver.history import CREATED, DELETED, Change, History
 from k8snb.story.actors import YOU, actor_of
 
 LONGEST = 60  # characters of a value
 MOST = 3  # differences that a summary tells
 FIRST = ("phase", "spec.nodeName", "spec.replicas", "Ready", "spec", "replicas", "readyReplicas", "Available")
+KUBELET, FEW_KUBELETS = "kubelet ", 3
 NOISE = ("events", "leases")  # what is written without being wanted: reports and heartbeats
 
 
@@ -38,7 +41,7 @@ def last(history: History) -> list[Step]:
     """What the newest command of a person led to until now; empty where nobody has done anything."""
     changes = history.since(0)
     first = next((change for change in reversed(changes) if actor_of(change.actor) == YOU), None)
-    return _steps(_effects(changes, {first.revision})) if first is not None else []
+    return steps_of(_effects(changes, {first.revision})) if first is not None else []
 
 
 def of_object(history: History, kind: Kind, namespace: str, name: str) -> list[Step]:
@@ -49,18 +52,28 @@ def of_object(history: History, kind: Kind, namespace: str, name: str) -> list[S
         return []
     family = _family(changes, uid_of(lives[-1].obj))
     told = {change.revision for change in changes if uid_of(change.obj) in family}
-    return _steps(_with_causes(changes, told))
+    return steps_of(_with_causes(changes, told))
 
 
 def chain(history: History, revision: int) -> list[Step]:
-    """A write and what led to it, the first cause first."""
+    """A write and what led to it, the first cause first: the write that its writer named, and where a part wrote what
+    its runtime or the clock told it, what somebody else had last written about that object."""
     steps: list[Change] = []
-    while revision > 0 and (change := history.at(revision)) is not None:
+    while revision >= max(history.oldest, 1) and (change := history.at(revision)) is not None:
         steps.append(change)
-        revision = change.cause if change.cause < change.revision else 0
-        if revision < history.oldest:
-            break
-    return _steps(reversed(steps))
+        revision = _led_to(history, change)
+    return steps_of(reversed(steps))
+
+
+def _led_to(history: History, change: Change) -> int:
+    """The revision that a write follows from; 0 for a person's, and where nothing is known."""
+    if 0 < change.cause < change.revision:
+        return change.cause
+    if actor_of(change.actor) == YOU:
+        return 0
+    lives = history.of(change.kind, namespace_of(change.obj), name_of(change.obj))
+    others = [each.revision for each in lives if each.revision < change.revision and each.actor != change.actor]
+    return others[-1] if others else 0
 
 
 def _effects(changes: list[Change], told: set[int]) -> list[Change]:
@@ -98,13 +111,49 @@ def _family(changes: list[Change], uid: str) -> set[str]:
     return family
 
 
-def _steps(changes: Iterable[Change]) -> list[Step]:
+def steps_of(changes: Iterable[Change]) -> list[Step]:
+    """Changes as steps, without those that nobody wanted."""
     return [
         Step(change.revision, change.time, actor_of(change.actor), change.verb, change.word, summary(change),
              change.cause, change)
         for change in changes
         if change.kind.plural not in NOISE
     ]  # fmt: skip
+
+
+def folded(steps: Sequence[Step], most: int) -> list[Step]:
+    """The steps as they are where they are few. Of more, those that do the same to objects of one kind become one step,
+    `pod ×60`, at the place of the first; several kubelets become `kubelets`. What follows from one of them follows from
+    that step."""
+    if len(steps) <= most:
+        return list(steps)
+    kubelets = {step.actor for step in steps if step.actor.startswith(KUBELET)}
+    groups: dict[tuple[str, ...], list[Step]] = {}
+    for step in steps:
+        actor = "kubelets" if len(kubelets) > FEW_KUBELETS and step.actor in kubelets else step.actor
+        kind = step.word.partition("/")[0]
+        groups.setdefault((actor, step.verb, kind, _shape(step.what)), []).append(step._replace(actor=actor))
+    place = {step.revision: group[0].revision for group in groups.values() for step in group}
+    return sorted(
+        (_one_for_all(group)._replace(cause=place.get(group[0].cause, group[0].cause)) for group in groups.values()),
+        key=lambda step: step.revision,
+    )
+
+
+def _shape(what: str) -> str:
+    """What a step did, without the names and numbers of the one object."""
+    return re.sub(r"[\w.-]*\d[\w.:-]*|for \S+", "#", what)
+
+
+def _one_for_all(group: Sequence[Step]) -> Step:
+    first, last = group[0], group[-1]
+    if len(group) == 1:
+        return first
+    kind = first.word.partition("/")[0]
+    objects = len({step.word for step in group})
+    word = f"{kind} ×{objects}" if objects > 1 else first.word
+    times = f", {len(group)} times" if len(group) > objects else ""
+    return first._replace(word=word, what=f"{first.what}{times}, to revision {last.revision}".lstrip(", "))
 
 
 def summary(change: Change) -> str:
@@ -117,7 +166,7 @@ def summary(change: Change) -> str:
     deleted = next((each for each in found if each.path == "metadata.deletionTimestamp"), None)
     if deleted is not None and deleted.old is None:
         return "marked for deletion"
-    told = sorted(filter(None, map(_tell, found)), key=_interest)
+    told = sorted(filter(None, map(tell_difference, found)), key=_interest)
     if not told:
         return ", ".join(each.path.rpartition(".")[2] for each in found[:1])
     more = f", {len(told) - MOST} more" if len(told) > MOST else ""
@@ -136,7 +185,7 @@ def _created(obj: Object) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _tell(found: Difference) -> str:
+def tell_difference(found: Difference) -> str:
     """One difference; "" for one that only repeats another: times, and the parts of a condition beside its status."""
     name = found.path.rpartition(".")[2]
     if name.endswith(("Time", "Timestamp", "observedGeneration")) or (

@@ -1,118 +1,27 @@
-"""Why a pod does not run: no node, no image, no configuration, a program that ends, a probe that fails.
+"""Why a pod with a node does not run: no image, no configuration, a program that ends, a probe that fails, a node that
+is silent.
 
 Interface: `DIAGNOSES`.
 The rule not to break: as in `why`.
-Source: the reasons that kube-scheduler and kubelet write (`pkg/kubelet/images`, `pkg/kubelet/kuberuntime`).
+Source: the reasons that kubelet writes (`pkg/kubelet/images`, `pkg/kubelet/kuberuntime`, `pkg/kubelet/prober`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import difflib
+import re
+from collections.abc import Iterator, Mapping
 
-from k8snb.apimachinery.meta import Object, condition, get_path, name_of, namespace_of, uid_of
-from k8snb.apimachinery.pod_resources import requests
-from k8snb.apimachinery.quantity import Quantity, parse
-from k8snb.scheduler.decision import Decision
-from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, event_evidence, field, word_of
+from k8snb.apimachinery.meta import Object, condition, get_path, is_deleting, is_true, name_of
+from k8snb.apimachinery.quantity import parse
+from k8snb.story.owners import owner_of, settable
+from k8snb.story.rollbacks import undo
+from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, event_evidence, seen, why, word_of
+from k8snb.story.why_configuration import missing_objects
 
 PULLING = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 CONFIGURING = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
-OVER = ("Succeeded", "Failed")
-NONE = Quantity(0)
 STATUSES = ("initContainerStatuses", "containerStatuses")
-
-
-def unscheduled(scene: Scene, pod: Object) -> Iterator[Finding]:
-    if get_path(pod, "spec.nodeName") or get_path(pod, "status.phase") != "Pending":
-        return
-    gates = [gate["name"] for gate in get_path(pod, "spec.schedulingGates") or ()]
-    if gates:
-        names = ", ".join(gates)
-        yield Finding(word_of(pod), f"it is not to be scheduled before its gate {names} is taken off",
-                      (field(pod, "spec.schedulingGates", names),),
-                      (f"kubectl edit {word_of(pod)}: remove spec.schedulingGates",))  # fmt: skip
-        return
-    decision = scene.decision_of(uid_of(pod))
-    if decision is None:
-        yield Finding(word_of(pod), "no scheduler has looked for a node for it",
-                      (field(pod, "spec.schedulerName"),),
-                      ("is there a scheduler of that name, and does it run? %kcluster component list",))  # fmt: skip
-    elif not decision.node:
-        told = condition(pod, "PodScheduled") or {}
-        yield Finding(word_of(pod), f"no node takes it: {decision.message}",
-                      (Evidence(word_of(pod), "status.conditions[PodScheduled]", told.get("message", "")),),
-                      _room(scene, pod, decision), decision.refusals)  # fmt: skip
-
-
-def _room(scene: Scene, pod: Object, decision: Decision) -> list[str]:
-    """For each sort of refusal the smallest change that would undo it on some node."""
-    nodes = {name_of(node): node for node in scene.items("nodes")}
-    fixes: list[str] = []
-    for plugin, fix in _FIXES.items():
-        refused = [nodes[name] for name, (by, _) in decision.refusals.items() if by == plugin and name in nodes]
-        if refused:
-            fixes += [text for text in fix(scene, pod, refused) if text not in fixes]
-    return fixes
-
-
-def _less(scene: Scene, pod: Object, nodes: list[Object]) -> Iterator[str]:
-    """What the roomiest node has left of that which is asked for too much of."""
-    for resource, amount in requests(pod).items():
-        free = {name_of(node): _free(scene, node, resource) for node in nodes}
-        most = max(free, key=lambda name: free[name])
-        if free[most] < amount:
-            left = max(free[most], Quantity(0, amount.format))
-            yield (f"ask for at most {resource}={left}, what {most} has left (it asks for {amount}), or free some "
-                   "there, or add a node: %kcluster node add")  # fmt: skip
-
-
-def _free(scene: Scene, node: Object, resource: str) -> Quantity:
-    """What nobody has asked for of a node's resource."""
-    left = parse(get_path(node, "status.allocatable", {}).get(resource, "0"))
-    for pod in scene.items("pods"):
-        if get_path(pod, "spec.nodeName") == name_of(node) and get_path(pod, "status.phase") not in OVER:
-            left -= requests(pod).get(resource, NONE)
-    return left
-
-
-def _tolerate(scene: Scene, pod: Object, nodes: list[Object]) -> Iterator[str]:
-    for node in nodes:
-        for taint in get_path(node, "spec.taints") or ():
-            shown = f"{taint['key']}={taint.get('value', '')}:{taint['effect']}".replace("=:", ":")
-            if taint["key"].startswith("node.kubernetes.io/"):
-                yield f"{name_of(node)} is not well ({taint['key']}): kubectl describe node {name_of(node)}"
-            else:
-                yield f"kubectl taint node {name_of(node)} {shown}-, or tolerate {shown} in the pod's spec.tolerations"
-
-
-def _label(scene: Scene, pod: Object, nodes: list[Object]) -> Iterator[str]:
-    wanted = get_path(pod, "spec.nodeSelector") or {}
-    if wanted:
-        labels = " ".join(f"{key}={value}" for key, value in wanted.items())
-        yield f"kubectl label node {name_of(nodes[0])} {labels}, or change spec.nodeSelector"
-    else:
-        yield "change spec.affinity.nodeAffinity, or label a node as it asks"
-
-
-def _uncordon(scene: Scene, pod: Object, nodes: list[Object]) -> Iterator[str]:
-    for node in nodes:
-        yield f"kubectl uncordon {name_of(node)}"
-
-
-def _bind(scene: Scene, pod: Object, nodes: list[Object]) -> Iterator[str]:
-    for volume in get_path(pod, "spec.volumes") or ():
-        claim = get_path(volume, "persistentVolumeClaim.claimName")
-        if claim:
-            yield f"%kwhy pvc/{claim} -n {namespace_of(pod)}"
-
-
-_FIXES: Mapping[str, Callable[[Scene, Object, list[Object]], Iterator[str]]] = {
-    "NodeResourcesFit": _less,
-    "TaintToleration": _tolerate,
-    "NodeAffinity": _label,
-    "NodeUnschedulable": _uncordon,
-    "VolumeBinding": _bind,
-}
 
 
 def containers(scene: Scene, pod: Object) -> Iterator[Finding]:
@@ -122,7 +31,7 @@ def containers(scene: Scene, pod: Object) -> Iterator[Finding]:
         if reason in PULLING:
             yield _image(scene, pod, status, waiting)
         elif reason in CONFIGURING:
-            yield _configuration(pod, status, waiting)
+            yield _configuration(scene, pod, status, waiting)
         elif reason == "CrashLoopBackOff" or get_path(status, "state.terminated.exitCode"):
             yield _crash(scene, pod, status)
 
@@ -131,36 +40,59 @@ def _place(status: Object, rest: str) -> str:
     return f"status.containerStatuses[{status['name']}].{rest}"
 
 
+# images
+
+
 def _image(scene: Scene, pod: Object, status: Object, waiting: Object) -> Finding:
     events = [event for event in scene.events(pod, "Failed") if "pull" in event["message"].lower()]
     said = [event_evidence(event) for event in events[:1]]
-    image = status["image"]
+    image, name = status["image"], status["name"]
+    nearby = [f"kubectl set image {settable(pod)} {name}={other}" for other in _like(scene, image)]
     return Finding(
-        word_of(pod), f'the image "{image}" of container "{status["name"]}" cannot be pulled',
+        word_of(pod), f'the image "{image}" of container "{name}" cannot be pulled',
         (Evidence(word_of(pod), _place(status, "state.waiting"), waiting.get("message", "")), *said),
-        (f"kubectl set image {_settable(pod)} {status['name']}=IMAGE with a name that is right, or see that the "
-         "registry answers and the pod has its imagePullSecrets",),
+        [*undo(scene, pod), *nearby,
+         f"give container {name} of {settable(pod)} an image with a name that is right (kubectl set image), or see "
+         "that the registry answers and the pod has its imagePullSecrets"],
     )  # fmt: skip
 
 
-def _settable(pod: Object) -> str:
-    """What `set image` is to be asked for: a pod's image may change, that of a controller's pod changes there."""
-    owner = next(iter(pod["metadata"].get("ownerReferences") or ()), None)
-    if owner is None:
-        return word_of(pod)
-    kind, name = owner["kind"].lower(), owner["name"]
-    return f"deployment/{name.rpartition('-')[0]}" if kind == "replicaset" else f"{kind}/{name}"
+def _like(scene: Scene, image: str) -> list[str]:
+    """Images that are there and spelled alike: what was meant by a name with a mistake, or by a tag of which there is
+    none."""
+    known = [name for node in scene.items("nodes") for each in get_path(node, "status.images") or ()
+             for name in each.get("names") or () if "@" not in name]  # fmt: skip
+    statuses = (status for pod in scene.items("pods") for status in get_path(pod, "status.containerStatuses") or ())
+    known += [status["image"] for status in statuses if get_path(status, "state.running")]
+    there = {_familiar(name): _familiar(name) for name in known if _familiar(name) != image}
+    by_name = {name.partition(":")[0]: name for name in there}
+    near = difflib.get_close_matches(image.partition(":")[0], by_name, n=1, cutoff=0.75)
+    return [by_name[name] for name in near]
 
 
-def _configuration(pod: Object, status: Object, waiting: Object) -> Finding:
+def _familiar(image: str) -> str:
+    """`nginx` for docker.io/library/nginx:latest."""
+    return image.removeprefix("docker.io/").removeprefix("library/").removesuffix(":latest")
+
+
+def _configuration(scene: Scene, pod: Object, status: Object, waiting: Object) -> Finding:
+    message = waiting.get("message", "")
     return Finding(
-        word_of(pod), f'container "{status["name"]}" cannot be made: {waiting.get("message", "")}',
-        (Evidence(word_of(pod), _place(status, "state.waiting"), waiting.get("message", "")),),
-        ("create what the message names, or make the reference optional; the kubelet tries again by itself",),
+        word_of(pod), f'container "{status["name"]}" cannot be made: {message}',
+        (Evidence(word_of(pod), _place(status, "state.waiting"), message),),
+        [*missing_objects(scene, pod), *undo(scene, pod),
+         "create what the message names, or make the reference optional; the kubelet tries again by itself"],
     )  # fmt: skip
+
+
+# programs
 
 
 def _crash(scene: Scene, pod: Object, status: Object) -> Finding:
+    killed = [event for event in scene.events(pod, "Killing")
+              if (found := _KILLED.match(event["message"])) and found["name"] == status["name"]]  # fmt: skip
+    if killed:
+        return _killed_by_probe(scene, pod, status, killed[0])
     ended = get_path(status, "lastState.terminated") or get_path(status, "state.terminated") or {}
     code, reason = ended.get("exitCode"), ended.get("reason", "")
     previous = bool(get_path(status, "lastState.terminated"))
@@ -171,31 +103,150 @@ def _crash(scene: Scene, pod: Object, status: Object) -> Finding:
     if reason == "OOMKilled":
         fact = f'container "{status["name"]}" used more memory than its limit and was killed'
     restarts = status.get("restartCount", 0)
-    flag = " --previous" if previous else ""
     return Finding(
         word_of(pod), f"{fact}" + (f", {restarts} times by now" if restarts > 1 else ""), evidence,
-        (f"kubectl logs {name_of(pod)} -c {status['name']}{flag} says more; then change its command, its configuration "
-         "or its image",) if reason != "OOMKilled" else
-        (f"kubectl set resources {_settable(pod)} -c {status['name']} --limits=memory=MORE",),
+        _more_memory(pod, status) if reason == "OOMKilled" else [*undo(scene, pod), _read_log(pod, status, previous)],
     )  # fmt: skip
+
+
+def _read_log(pod: Object, status: Object, previous: bool) -> str:
+    flag = " --previous" if previous else ""
+    return (f"its log says more, kubectl logs {name_of(pod)} -c {status['name']}{flag}; then change its command, its "
+            "configuration or its image")  # fmt: skip
+
+
+def _more_memory(pod: Object, status: Object) -> list[str]:
+    """Twice the limit."""
+    container = _container(pod, status["name"])
+    limit = get_path(container, "resources.limits", {}).get("memory", "")
+    if not limit or owner_of(pod) is None or (owner_of(pod) or ("",))[0] == "job":
+        return ["make the pod again with a higher resources.limits.memory"]
+    once = parse(limit)
+    return [f"kubectl set resources {settable(pod)} -c {status['name']} --limits=memory={once + once}",
+            "or see why the program needs so much"]  # fmt: skip
+
+
+def _container(pod: Object, name: str) -> Object:
+    spec = pod["spec"]
+    found: Object = next((each for each in (*(spec.get("initContainers") or ()), *spec["containers"])
+                          if each["name"] == name), {})  # fmt: skip
+    return found
+
+
+# probes
+
+
+def _killed_by_probe(scene: Scene, pod: Object, status: Object, killing: Object) -> Finding:
+    word = killing["message"].split()[3]
+    said = [event for event in scene.events(pod, "Unhealthy") if event["message"].lower().startswith(word)][:1]
+    fact = f'the {word}Probe of container "{status["name"]}" fails, so that the kubelet ends it and starts it anew'
+    return Finding(
+        word_of(pod), fact,
+        (*map(event_evidence, said), event_evidence(killing),
+         Evidence(word_of(pod), _place(status, "restartCount"), str(status["restartCount"]))),
+        [*undo(scene, pod), *_mend_probe(pod, status["name"], f"{word}Probe"), _PROBED],
+    )  # fmt: skip
+
+
+_KILLED = re.compile(r"Container (?P<name>\S+) failed (liveness|startup) probe, will be restarted")
+_PROBED = "see that the program answers where its probe asks, and in the probe's time"
+
+
+def _mend_probe(pod: Object, name: str, sort: str) -> list[str]:
+    """Ask where the container listens: a probe's port that the container does not declare, where it declares one."""
+    place = next((at for at, each in enumerate(pod["spec"]["containers"]) if each["name"] == name), None)
+    container = _container(pod, name)
+    ports = [port["containerPort"] for port in container.get("ports") or ()]
+    handler = next((each for each in ("httpGet", "tcpSocket", "grpc") if each in (container.get(sort) or {})), "")
+    asked = get_path(container, f"{sort}.{handler}.port") if handler else None
+    owner = owner_of(pod)
+    if place is None or not ports or asked in ports or isinstance(asked, str) or owner is None or owner[0] == "job":
+        return []
+    path = f"/spec/template/spec/containers/{place}/{sort}/{handler}/port"
+    text = f'[{{"op":"replace","path":"{path}","value":{ports[0]}}}]'
+    return [f"kubectl patch {settable(pod)} --type=json -p '{text}'"]
 
 
 def not_ready(scene: Scene, pod: Object) -> Iterator[Finding]:
     """It runs, and a probe or a readiness gate says no."""
     ready = condition(pod, "Ready") or {}
-    if get_path(pod, "status.phase") != "Running" or ready.get("status") != "False":
+    if get_path(pod, "status.phase") != "Running" or ready.get("status") != "False" or _node_is_ill(scene, pod):
         return
-    for event in scene.events(pod, "Unhealthy")[:1]:
+    probed = [name for name in _unready(pod) if _container(pod, name).get("readinessProbe")]
+    events = [event for event in scene.events(pod, "Unhealthy") if event["message"].startswith("Readiness")]
+    for event in events[:1] if probed else ():
         yield Finding(
-            word_of(pod), "it runs and is not ready: a probe fails",
+            word_of(pod), f'it runs and is not ready: the readinessProbe of container "{probed[0]}" fails',
             (Evidence(word_of(pod), "status.conditions[Ready]", ready.get("reason", "")), event_evidence(event)),
-            ("see that the program answers where the probe asks: kubectl describe pod, line Readiness",),
+            [*undo(scene, pod), *_mend_probe(pod, probed[0], "readinessProbe"), _PROBED],
         )  # fmt: skip
     for gate in get_path(pod, "spec.readinessGates") or ():
-        if (condition(pod, gate["conditionType"]) or {}).get("status") != "True":
-            yield Finding(word_of(pod), f"it waits for its readiness gate {gate['conditionType']}",
-                          (field(pod, "spec.readinessGates", gate["conditionType"]),),
-                          ("somebody has to set that condition of its status to True",))  # fmt: skip
+        sort = gate["conditionType"]
+        if not is_true(pod, sort):
+            entry = f'{{"status":{{"conditions":[{{"type":"{sort}","status":"True"}}]}}}}'
+            yield Finding(word_of(pod), f"it waits for its readiness gate {sort}",
+                          (seen(pod, "spec.readinessGates", sort),),
+                          [f"kubectl patch {word_of(pod)} --subresource=status -p '{entry}'",
+                           "whoever the gate belongs to sets that condition of its status to True"])  # fmt: skip
 
 
-DIAGNOSES: Mapping[str, tuple[Diagnosis, ...]] = {"Pod": (unscheduled, containers, not_ready)}
+def _unready(pod: Object) -> list[str]:
+    """The containers that run and are not ready."""
+    statuses = get_path(pod, "status.containerStatuses") or ()
+    return [status["name"] for status in statuses if not status["ready"] and get_path(status, "state.running")]
+
+
+# what it stands on
+
+
+def mounts(scene: Scene, pod: Object) -> Iterator[Finding]:
+    """It has a node, and a volume of it cannot be had."""
+    started = any(status.get("started") or status.get("restartCount") or get_path(status, "state.running")
+                  for status in get_path(pod, "status.containerStatuses") or ())  # fmt: skip
+    if get_path(pod, "status.phase") != "Pending" or not get_path(pod, "spec.nodeName") or started:
+        return
+    for event in scene.events(pod, "FailedMount", "FailedAttachVolume")[:1]:
+        fixes = missing_objects(scene, pod)
+        yield Finding(word_of(pod), f"a volume of it cannot be had: {event['message']}", (event_evidence(event),),
+                      [*fixes, "create what the message names; the kubelet tries again by itself"])  # fmt: skip
+
+
+def _node_is_ill(scene: Scene, pod: Object) -> bool:
+    name = get_path(pod, "spec.nodeName")
+    node = scene.find("nodes", name) if name else None
+    return node is not None and not is_true(node, "Ready")
+
+
+def on_a_silent_node(scene: Scene, pod: Object) -> Iterator[Finding]:
+    """Nobody speaks for the pod any more."""
+    phase = get_path(pod, "status.phase")
+    if phase in ("Succeeded", "Failed") or not _node_is_ill(scene, pod):
+        return
+    node = scene.find("nodes", get_path(pod, "spec.nodeName"))
+    assert node is not None
+    reasons = why(scene, node)
+    ends = [f"kubectl delete {word_of(pod)} --force --grace-period=0"] if is_deleting(pod) else []
+    ready = condition(pod, "Ready") or {}
+    told = f"{ready.get('status', '')} {ready.get('reason', '')}".strip()
+    yield Finding(
+        word_of(pod), f"its node {name_of(node)} is not well: {reasons[0].fact if reasons else 'it is not Ready'}",
+        (Evidence(word_of(pod), "spec.nodeName", name_of(node)),
+         Evidence(word_of(pod), "status.conditions[Ready]", told),
+         *(reasons[0].evidence if reasons else ())),
+        [*(reasons[0].fixes if reasons else ()), *ends],
+    )  # fmt: skip
+
+
+def evicted(scene: Scene, pod: Object) -> Iterator[Finding]:
+    """The kubelet or the node's end has failed the pod as a whole."""
+    reason = get_path(pod, "status.reason", "")
+    if get_path(pod, "status.phase") == "Failed" and reason:
+        message = get_path(pod, "status.message", "")
+        advice = "a pod that has failed stays failed: what made it makes another, or make it again"
+        yield Finding(word_of(pod), f"it was ended as a whole: {reason}: {message}",
+                      (seen(pod, "status.reason"), seen(pod, "status.message")), (advice,))  # fmt: skip
+
+
+DIAGNOSES: Mapping[str, tuple[Diagnosis, ...]] = {
+    "Pod": (on_a_silent_node, evicted, containers, mounts, not_ready),
+}

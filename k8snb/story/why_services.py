@@ -8,11 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from k8snb.apimachinery.meta import Object, is_true, labels_of, name_of, namespace_of
+from k8snb.apimachinery.meta import (
+    Object,
+    controller_of,
+    get_path,
+    is_deleting,
+    is_true,
+    labels_of,
+    name_of,
+    namespace_of,
+)
 from k8snb.apimachinery.selectors import from_set
-from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, field, why, word_of
+from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, patch, seen, why, word_of
 
 SHOWN = 3
+SERVICE_NAME = "kubernetes.io/service-name"
+OVER = ("Succeeded", "Failed")
+SCALED = ("deployments", "statefulsets", "replicasets", "replicationcontrollers")
 
 
 def endpoints(scene: Scene, service: Object) -> Iterator[Finding]:
@@ -21,18 +33,20 @@ def endpoints(scene: Scene, service: Object) -> Iterator[Finding]:
     if spec.get("type") == "ExternalName":
         return
     if not selector:
-        if not _addresses(scene, service):
+        if not _addresses(scene, service) and not scene.backstage.answers(spec.get("clusterIP", "")):
             yield Finding(word_of(service), "it selects nobody, and nobody wrote endpoints for it by hand",
-                          (field(service, "spec.selector", "none"),),
-                          (f"kubectl set selector {word_of(service)} KEY=VALUE",))  # fmt: skip
+                          (seen(service, "spec.selector", "none"),),
+                          ["say whom it selects: %kselect KEY=VALUE shows who that would be, and kubectl set selector "
+                           f"{word_of(service)} KEY=VALUE sets it"])  # fmt: skip
         return
     pods = scene.items("pods", namespace_of(service))
-    picked = [pod for pod in pods if from_set(selector).matches(labels_of(pod))]
+    matching = from_set(selector)
+    picked = [pod for pod in pods if matching.matches(labels_of(pod)) and get_path(pod, "status.phase") not in OVER]
     if not picked:
         yield _nobody(scene, service, selector, pods)
         return
     ready = [pod for pod in picked if is_true(pod, "Ready")]
-    if not ready:
+    if not ready and not spec.get("publishNotReadyAddresses"):
         yield _nobody_ready(scene, service, picked)
         return
     yield from _ports(service, ready)
@@ -40,28 +54,53 @@ def endpoints(scene: Scene, service: Object) -> Iterator[Finding]:
 
 def _addresses(scene: Scene, service: Object) -> bool:
     found = scene.find("endpoints", name_of(service), namespace_of(service))
-    return bool(found and found.get("subsets"))
+    slices = scene.items("endpointslices", namespace_of(service))
+    return bool(found and found.get("subsets")) or any(
+        labels_of(each).get(SERVICE_NAME) == name_of(service) and each.get("endpoints") for each in slices
+    )
 
 
 def _nobody(scene: Scene, service: Object, selector: Mapping[str, str], pods: list[Object]) -> Finding:
     text = ",".join(f"{key}={value}" for key, value in selector.items())
-    evidence, fixes = [field(service, "spec.selector", text)], []
-    for pod, key, value in near_misses(selector, pods)[:SHOWN]:
+    fact = f"no pod has the labels {text} that it selects"
+    evidence, fixes = [seen(service, "spec.selector", text)], []
+    asleep = _asleep(scene, service, selector)
+    for owner in asleep:
+        evidence.append(seen(owner, "spec.replicas", "0"))
+        fixes.append(f"kubectl scale {word_of(owner)} --replicas=1")
+    for pod, key, value in near_misses(selector, pods)[:SHOWN] if not asleep else ():
         have = f"{key}={value}" if value is not None else f"no label {key}"
         evidence.append(Evidence(word_of(pod), "metadata.labels", have))
-        fixes.append(f"kubectl label {word_of(pod)} {key}={selector[key]} --overwrite" if value is not None
-                     else f"kubectl label {word_of(pod)} {key}={selector[key]}")  # fmt: skip
-        if value is not None:
-            other = ",".join(f"{k}={value if k == key else v}" for k, v in selector.items())
-            fixes.append(f"kubectl set selector {word_of(service)} {other}")
+        fixes += _join(service, pod, selector, key)
     elsewhere = [pod for pod in scene.items("pods") if namespace_of(pod) != namespace_of(service)
                  and from_set(selector).matches(labels_of(pod))]  # fmt: skip
     if elsewhere:
         other = namespace_of(elsewhere[0])
         evidence.append(Evidence(word_of(elsewhere[0]), "metadata.namespace", other))
         fixes.append(f"a Service selects pods of its own namespace only: make it in {other}")
-    return Finding(word_of(service), f"no pod has the labels {text} that it selects", evidence,
-                   list(dict.fromkeys(fixes)) or (f"kubectl run NAME --image=IMAGE --labels={text}",))  # fmt: skip
+    because = f"; {word_of(asleep[0])}, whose pods would have them, is scaled to 0" if asleep else ""
+    run = f"make pods with these labels: kubectl run NAME --image=IMAGE --labels={text}"
+    return Finding(word_of(service), fact + because, evidence, list(dict.fromkeys(fixes)) or (run,))
+
+
+def _join(service: Object, pod: Object, selector: Mapping[str, str], key: str) -> list[str]:
+    """Bring a Service and a pod together that one label keeps apart. A controller's pods keep the labels of its
+    template: there the Service follows."""
+    value = labels_of(pod).get(key)
+    overwrite = " --overwrite" if value is not None else ""
+    label = f"kubectl label {word_of(pod)} {key}={selector[key]}{overwrite}"
+    wanted = {**selector, key: value} if value is not None else {k: v for k, v in selector.items() if k != key}
+    other = ",".join(f"{k}={v}" for k, v in wanted.items())
+    follow = [f"kubectl set selector {word_of(service)} {other}"] if other else []
+    return [*follow, label] if controller_of(pod) is not None else [label, *follow]
+
+
+def _asleep(scene: Scene, service: Object, selector: Mapping[str, str]) -> list[Object]:
+    """The workloads whose pods would be selected, and that are scaled to none."""
+    found = [each for resource in SCALED for each in scene.items(resource, namespace_of(service))]
+    return [each for each in found if get_path(each, "spec.replicas") == 0 and controller_of(each) is None
+            and not is_deleting(each)
+            and from_set(selector).matches(get_path(each, "spec.template.metadata.labels") or {})]  # fmt: skip
 
 
 def near_misses(selector: Mapping[str, str], pods: Iterable[Object]) -> list[tuple[Object, str, str | None]]:
@@ -83,28 +122,35 @@ def _nobody_ready(scene: Scene, service: Object, picked: list[Object]) -> Findin
     evidence = [Evidence(word_of(pod), "status.conditions[Ready]", "False") for pod in picked[:SHOWN]]
     fact = f"{many}{end}" + (f": {reasons[0].fact}" if reasons else "")
     return Finding(word_of(service), fact, [*evidence, *(reasons[0].evidence if reasons else ())],
-                   reasons[0].fixes if reasons else (f"kubectl describe {word_of(first)}",))  # fmt: skip
+                   reasons[0].fixes if reasons else (f"%kwhy not {word_of(first)} Ready",))  # fmt: skip
 
 
 def _ports(service: Object, ready: list[Object]) -> Iterator[Finding]:
     """A target port that is a name has to be a name in the pods."""
-    for port in service["spec"].get("ports") or ():
+    declared = [entry for pod in ready for container in pod["spec"]["containers"]
+                for entry in container.get("ports") or ()]  # fmt: skip
+    names = {entry["name"] for entry in declared if "name" in entry}
+    for at, port in enumerate(service["spec"].get("ports") or ()):
         target = port.get("targetPort")
-        names = {
-            entry["name"]
-            for pod in ready
-            for container in pod["spec"]["containers"]
-            for entry in container.get("ports") or ()
-            if "name" in entry
-        }
         if isinstance(target, str) and target not in names:
             known = ", ".join(sorted(names)) or "none"
             yield Finding(
                 word_of(service), f'its target port is named "{target}", and no ready pod has a port of that name',
-                (field(service, "spec.ports", f"targetPort: {target}"),
+                (seen(service, "spec.ports", f"targetPort: {target}"),
                  Evidence(word_of(ready[0]), "spec.containers[].ports[].name", known)),
-                ("name the port in the pod's template, or give the Service its number",),
+                [patch(service, [{"op": "replace", "path": f"/spec/ports/{at}/targetPort",
+                                  "value": _meant(port, declared)}]),
+                 "or name the port in the pod's template"],
             )  # fmt: skip
+
+
+def _meant(port: Object, declared: list[Object]) -> str | int:
+    """The port that is most likely meant: of the Service's own number, the first that has a name, or the first."""
+    numbers = [entry["containerPort"] for entry in declared]
+    if port["port"] in numbers or not declared:
+        return int(port["port"])
+    named = next((str(entry["name"]) for entry in declared if "name" in entry), None)
+    return named if named is not None else int(numbers[0])
 
 
 DIAGNOSES: Mapping[str, tuple[Diagnosis, ...]] = {"Service": (endpoints,)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from . import api, control_plane, draw, kubectl, node, startup, story
+from . import api, control_plane, draw, kubectl, node, startup, story, why
 
 BENCHMARKS = {
     "api": api.main,
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "node": node.main,
     "startup": startup.main,
     "story": story.main,
+    "why": why.main,
 }
 
 
