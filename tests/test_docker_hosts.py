@@ -30,7 +30,7 @@ from k8snb.cri.docker_way import check
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 40.0
-NAME = "k8snb-test-hosts"
+NAME = f"k8snb-test-hosts-{os.getpid()}"  # several may share the engine
 
 
 def until(cluster: Cluster, condition: Callable[[], bool], seconds: float = PATIENCE) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any, NamedTuple
@@ -84,7 +85,7 @@ def lab() -> Iterator[Lab]:
         stack.enter_context(image_layers(api))
         well, private = (stack.enter_context(registry.registry(private=wish)) for wish in (False, True))
         relay = stack.enter_context(registry.relay(well))
-        cluster = stack.enter_context(Cluster("k8snb-test-registry", runtime="docker", nodes=1))
+        cluster = stack.enter_context(Cluster(f"k8snb-test-registry-{os.getpid()}", runtime="docker", nodes=1))
         yield Lab(api, cluster, well, private, relay)
 
 

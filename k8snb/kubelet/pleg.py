@@ -82,9 +82,9 @@ class Pleg:
         self._executor.submit(self._list, lambda listing, error: self._listed(listing, error, waiting))
 
     def _list(self) -> Listing:
-        """On the executor."""
-        sandboxes = self._runtime.list_pod_sandboxes(self._node)
-        return sandboxes, [self.finish(status) for status in self._runtime.list_containers(self._node)]
+        """On the executor. Containers first: one that ended with its sandbox must not start in that again."""
+        containers = [self.finish(status) for status in self._runtime.list_containers(self._node)]
+        return self._runtime.list_pod_sandboxes(self._node), containers
 
     def _listed(self, listing: Listing | None, error: BaseException | None, waiting: list[Callable[[], None]]) -> None:
         self._busy = False
