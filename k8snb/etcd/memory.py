@@ -126,7 +126,7 @@ class MemoryStore:
                 self._ever.pop(directory, None)
             record = Record(revision, PUT, key, value, previous, revision, origin)
         else:
-            record = Record(revision, PUT, key, value, alive, alive.created, origin)
+            record = Record(revision, PUT, alive.key, value, alive, alive.created, origin)
         living[key] = record
         return self._append(record)
 
@@ -138,7 +138,7 @@ class MemoryStore:
         revision = self.revision + 1
         metadata = {**alive.value["metadata"], "resourceVersion": str(revision)}
         last = {**alive.value, "metadata": metadata}
-        record = Record(revision, DELETE, key, last, alive, alive.created, origin)
+        record = Record(revision, DELETE, alive.key, last, alive, alive.created, origin)
         directory = directory_of(key)
         del self._living[directory][key]
         self._sorted.pop(directory, None)
