@@ -36,9 +36,9 @@ def _no_browser() -> str:
     return "" if shutil.which("chromium") else "chromium is not installed"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A Chromium without a window, driven by Playwright."""
+    """A Chromium without a window, driven by Playwright, whose event loop must be gone when other tests run theirs."""
     from browser_lab import OPTIONS
 
     playwright = pytest.importorskip("playwright.sync_api")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +12,6 @@ from k8snb.notebook.draw import Picture
 from k8snb.notebook.style import GOOD
 from k8snb.notebook.themes import DARK
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
 FILL = "getComputedStyle(document.querySelector('.node [fill=\"{}\"]')).fill"
 SHOWN = "[...document.querySelectorAll('.k8snb-drawing > *')].map(part => getComputedStyle(part).display)"
 
@@ -23,16 +20,6 @@ SHOWN = "[...document.querySelectorAll('.k8snb-drawing > *')].map(part => getCom
 def picture() -> Picture:
     with showcase() as cluster:
         return cluster.draw("deployment/web")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="optional: playwright is not installed")
-    with playwright.sync_playwright() as started:
-        options = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        chromium = started.chromium.launch(executable_path=shutil.which("chromium"), args=options)
-        yield chromium
-        chromium.close()
 
 
 def asked(browser: Any, content: str, script: str, *, scheme: str = "light", theme: str = "") -> Any:
