@@ -2,7 +2,7 @@
 
 After each test another client, the pump and the client in the kernel are served at their usual speed, nothing has
 failed in any log, and no connection, task, thread or watch is left behind. The same requests are made in every run;
-K8SNB_FUZZ_SECONDS (60) bounds the time of the random ones.
+K8SNB_FUZZ_SECONDS (30) bounds the time of the random ones.
 Sources: `apiserver/pkg/endpoints/handlers` (rest.go, patch.go, create.go) of the kubernetes repository for limits and
 words.
 """
@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
-SECONDS = float(os.environ.get("K8SNB_FUZZ_SECONDS", "60"))
+SECONDS = float(os.environ.get("K8SNB_FUZZ_SECONDS", "30"))
 YAML, PROTOBUF = "application/yaml", "application/vnd.kubernetes.protobuf"
 MERGE, STRATEGIC, APPLY, JSON_PATCH = (
     "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml",
