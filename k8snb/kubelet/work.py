@@ -22,6 +22,7 @@ from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.worker import Worker
 
 AWAY = 1.0  # seconds until a runtime that was not there is asked for the same thing again
+AGAIN = 10.0  # seconds until what could not be ended is told to end again; upstream's backOffPeriod
 
 Done = Callable[[Any], None]
 Failed = Callable[[Worker, str, RuntimeFailure], Backoff]  # tells of a failure; returns the back-off that counts it
@@ -62,7 +63,7 @@ class RuntimeWork:
                 if pull and not away:
                     settled()
                 else:
-                    self._relist(settled, away=away)
+                    self._relist(settled, AWAY if away else AGAIN if error is not None and failed is None else 0.0)
 
         def settled() -> None:
             if worker.round == begun:
@@ -71,9 +72,9 @@ class RuntimeWork:
 
         self._executor.submit(work, finished, waits=waits or pull)
 
-    def _relist(self, then: Callable[[], None], *, away: bool) -> None:
-        if away:
-            self._clock.after(AWAY, lambda: self._relist(then, away=False), label="kubelet")
+    def _relist(self, then: Callable[[], None], pause: float) -> None:
+        if pause:
+            self._clock.after(pause, lambda: self._relist(then, 0.0), label="kubelet")
         elif not self._pleg.stopped:
             self._pleg.relist(then)
 
