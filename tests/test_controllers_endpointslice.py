@@ -64,7 +64,7 @@ def test_a_pod_on_its_way_out_serves_and_is_not_ready() -> None:
 
 
 def test_a_service_without_pods_has_one_empty_slice() -> None:
-    """upstream: staging/src/k8s.io/endpointslice/reconciler.go: the placeholder slice."""
+    """upstream: staging/src/k8s.io/endpointslice/reconciler.go: one slice without endpoints."""
     one = lab()
     assert (only(one)["endpoints"], only(one)["ports"]) == ([], [])
     one.client.create("pods", pod("a"))

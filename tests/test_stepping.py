@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 
 import pytest
+from cluster_lab import boot
 
 from k8snb.apimachinery.kinds import find
 from k8snb.clock import RealClock, VirtualClock
@@ -21,18 +22,14 @@ CREATE = "create deployment web --image=nginx --replicas=2"
 @pytest.fixture(scope="module")
 def still() -> Iterator[Cluster]:
     """A cluster to which nobody does anything."""
-    made = Cluster(nodes=1, runtime="simulated", clock=VirtualClock(), seed=1)
-    made.start(wait=0)
-    made.settle()
+    made = boot(nodes=1)
     yield made
     made.delete()
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    made = Cluster(nodes=2, runtime="simulated", clock=VirtualClock(), seed=1)
-    made.start(wait=0)
-    made.settle()
+    made = boot()
     yield made
     made.delete()
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 import pytest
+from cluster_lab import boot
 
-from k8snb.clock import VirtualClock
 from k8snb.cluster import Cluster
 from k8snb.kubectl.output import KubectlError
 from k8snb.notebook import ktimeline
@@ -19,18 +19,14 @@ from k8snb.story.timeline import Lane
 @pytest.fixture(scope="module")
 def still() -> Iterator[Cluster]:
     """A cluster to which nobody does anything."""
-    made = Cluster(nodes=1, runtime="simulated", clock=VirtualClock(), seed=1)
-    made.start(wait=0)
-    made.settle()
+    made = boot(nodes=1)
     yield made
     made.delete()
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    made = Cluster(nodes=2, runtime="simulated", clock=VirtualClock(), seed=1)
-    made.start(wait=0)
-    made.settle()
+    made = boot()
     yield made
     made.delete()
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from k8snb import hosts, revival
+from k8snb import hosts
 from k8snb.addons import Addons
 from k8snb.addons.custom_metrics import CustomMetrics
 from k8snb.apimachinery.meta import Object, get_path, is_true
@@ -367,6 +367,8 @@ class Cluster(Past, Components, Nodes):
 
     def _forked(self, then: Then, old: Runtime, name: str, seed: int) -> Cluster:
         """A cluster with what there was then, which has not been started."""
+        from k8snb import revival
+
         clock, nodes = VirtualClock(then.moment.time), then.client.items("nodes")
         made = Cluster(
             name or f"{self.name}-{then.revision}", nodes=0, runtime=revival.runtime_for(nodes, old, clock),
