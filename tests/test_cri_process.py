@@ -631,6 +631,7 @@ def test_the_second_container_of_a_pod_does_not_get_the_port_of_the_first(any_la
 def test_a_port_that_something_has_at_the_pod_s_address_is_not_mapped(lab: Lab) -> None:
     sandbox = lab.sandbox()
     with socket.socket() as intruder:
+        intruder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of an earlier pod may linger there
         intruder.bind((lab.runtime.pod_sandbox_status(sandbox).ip, 8080))
         intruder.listen()
         container = lab.run("k8s.gcr.io/echoserver:1.10", sandbox=sandbox)
