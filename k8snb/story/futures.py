@@ -21,6 +21,7 @@ from k8snb.story.moments import Moment
 from k8snb.story.scenes import UNTOLD
 from k8snb.story.then import Then
 from k8snb.story.trace import tell_difference
+from k8snb.trace import BOOT
 
 BESIDE = ("Node", "ConfigMap", "Secret", "PersistentVolumeClaim", "Ingress", "Namespace", "ResourceQuota", "LimitRange",
           "NetworkPolicy", "PodDisruptionBudget")  # fmt: skip
@@ -158,8 +159,10 @@ def shared(left: History, right: History) -> int:
 
 
 def _same(one: Change | None, other: Change | None) -> bool:
-    """Forks share the objects themselves, so that no two need to be compared."""
-    return (one is None and other is None) or (one is not None and other is not None and one.obj is other.obj)
+    """Forks share who wrote what and why, so that no two objects need to be compared."""
+    if one is None or other is None:
+        return one is other
+    return one.record.origin is other.record.origin is not BOOT
 
 
 def counts(left: Then, right: Then, namespace: str) -> list[Count]:
