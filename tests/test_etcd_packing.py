@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from k8snb.etcd import MOST, memory
-from k8snb.etcd.deltas import GONE, difference, patched, size
+from k8snb.etcd.deltas import GONE, difference, is_within, patched
 from k8snb.etcd.file import FileStore
 from k8snb.etcd.memory import MemoryStore
 from k8snb.etcd.past import fork
@@ -84,8 +84,10 @@ def test_one_and_true_are_different_and_so_is_nothing() -> None:
     assert difference({}, {"a": None}) == [("a",), None]
 
 
-def test_the_size_of_an_entry_counts_what_lies_in_it() -> None:
-    assert [size(entry) for entry in ("text", [], [1, 2], {"a": [1]})] == [1, 1, 3, 3]
+@pytest.mark.parametrize(("entries", "count"), [(["text", None], 2), ([[1, 2]], 3), ([{"a": [1]}, []], 4)])
+def test_entries_count_with_what_lies_in_them(entries: list[Any], count: int) -> None:
+    assert is_within(entries, count)
+    assert not is_within(entries, count - 1)
 
 
 # records

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol, Self
 
-from k8snb.etcd.deltas import Path, Value, difference, patched, size
+from k8snb.etcd.deltas import Path, Value, difference, is_within, patched
 from k8snb.trace import Origin
 
 PUT, DELETE = "PUT", "DELETE"
@@ -69,7 +69,7 @@ class Record:
             return
         base = before._kept[0] if before.is_packed else before._kept
         changes = difference(base, self._kept)
-        if sum(map(size, changes[1::2])) <= MOST:
+        if is_within(changes[1::2], MOST):
             changes[::2] = [known.setdefault(path, path) for path in changes[::2]]
             self._kept = (base, *changes)
 

@@ -1,13 +1,13 @@
 """etcd's own past, packed: an old value as what differs from another value of the same key.
 
-Interface: `difference(base, value)`, `patched(base, changes, revision)`, `size(entry)`.
+Interface: `difference(base, value)`, `patched(base, changes, revision)`, `is_within(entries, most)`.
 The rule not to break: what is patched equals what the difference was made of, and shares all else with its base.
 Real etcd keeps each revision whole, in a file; here thousands of them lie in a notebook's memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 Value = dict[str, Any]
@@ -39,11 +39,17 @@ def patched(base: Value, changes: Sequence[Any], revision: int) -> Value:
     return whole
 
 
-def size(entry: Any) -> int:
-    """How many entries lie in one: 1 for a text or a number."""
-    if type(entry) is dict:
-        return 1 + sum(map(size, entry.values()))
-    return 1 + sum(map(size, entry)) if type(entry) is list else 1
+def is_within(entries: Iterable[Any], most: int) -> bool:
+    """Whether so many entries are all, with what lies in them; no more than those are looked at."""
+    waiting = list(entries)
+    while waiting and most >= len(waiting):
+        most -= 1
+        entry = waiting.pop()
+        if type(entry) is dict:
+            waiting += entry.values()
+        elif type(entry) is list:
+            waiting += entry
+    return not waiting
 
 
 def _copied(fresh: dict[Path, Any], path: Path) -> Any:
