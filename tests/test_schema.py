@@ -169,7 +169,7 @@ def test_custom_resources_pass_unseen() -> None:
         ("spec.template.spec.containers.resources.limits", "map[string]Quantity"),
         ("spec.template.spec.containers.ports.containerPort", "integer"),
         ("metadata.labels", "map[string]string"),
-        ("metadata.creationTimestamp", "Time"),
+        ("metadata.creationTimestamp", "string"),
         ("spec.strategy", "DeploymentStrategy"),
         ("spec.strategy.rollingUpdate.maxSurge", "IntOrString"),
     ],

@@ -26,6 +26,10 @@ class MissingFieldError(JsonPathError):
     """A path that leads nowhere in this object."""
 
 
+class BoundsError(MissingFieldError):
+    """An index that a list does not have: what is printed says so even where missing fields are let pass."""
+
+
 @dataclass(frozen=True)
 class Path:
     """One path: its steps, each from a value to values."""
@@ -68,7 +72,7 @@ class Template:
 
     def values(self, obj: Any) -> list[Any]:
         """What the paths of the template lead to, in order."""
-        return [value for node in self.nodes if isinstance(node, Path) for value in _find(node, obj, obj, True)]
+        return [value for node in self.nodes if isinstance(node, Path) for value in _find(node, obj, obj)]
 
 
 def find(path: str, obj: Any) -> list[Any]:
@@ -97,8 +101,8 @@ def _render(node: Node, value: Any, root: Any, missing_ok: bool) -> str:
     if isinstance(node, str):
         return node
     if isinstance(node, Path):
-        return " ".join(text_of(found) for found in _find(node, value, root, missing_ok))
-    items = _find(node.path, value, root, missing_ok)
+        return " ".join(text_of(found) for found in _printed(node, value, root, missing_ok))
+    items = _printed(node.path, value, root, missing_ok)
     return "".join(_render(part, item, root, missing_ok) for item in items for part in node.body)
 
 
@@ -106,20 +110,31 @@ def _groups(node: Node, value: Any, root: Any, missing_ok: bool) -> Iterator[lis
     if isinstance(node, str):
         yield [node]
     elif isinstance(node, Path):
-        yield _find(node, value, root, missing_ok)
+        yield _printed(node, value, root, missing_ok)
     else:
-        for item in _find(node.path, value, root, missing_ok):
+        for item in _printed(node.path, value, root, missing_ok):
             for part in node.body:
                 yield from _groups(part, item, root, missing_ok)
 
 
-def _find(path: Path, value: Any, root: Any, missing_ok: bool) -> list[Any]:
+def _printed(path: Path, value: Any, root: Any, missing_ok: bool) -> list[Any]:
+    """What a path leads to, for printing: with `missing_ok` nothing where a field is not there."""
     try:
         return path.find(value, root)
+    except BoundsError:
+        raise
     except MissingFieldError:
         if missing_ok:
             return []
         raise
+
+
+def _find(path: Path, value: Any, root: Any) -> list[Any]:
+    """What a path leads to; nothing where it leads nowhere."""
+    try:
+        return path.find(value, root)
+    except MissingFieldError:
+        return []
 
 
 # steps
@@ -174,8 +189,10 @@ def _slice(text: str) -> Step:
 
 def _index(place: int) -> Step:
     def step(value: Any, _: Any) -> Iterator[Any]:
-        if not isinstance(value, list) or not -len(value) <= place < len(value):
-            raise MissingFieldError(f"array index out of bounds: index {place}")
+        if not isinstance(value, list):
+            raise MissingFieldError("there is no list to take an item from")
+        if not -len(value) <= place < len(value):
+            raise BoundsError(f"array index out of bounds: index {place}, length {len(value)}")
         yield value[place]
 
     return step
@@ -231,7 +248,7 @@ def _operand(text: str) -> Callable[[Any, Any], list[Any]]:
     text = text.strip()
     if text[:1] in ("@", "$", "."):
         path = _path(text)
-        return lambda item, root: _find(path, item, root, True)
+        return lambda item, root: _find(path, item, root)
     value = _literal(text)
     return lambda item, root: [value]
 
@@ -286,7 +303,9 @@ def _split(text: str) -> Iterator[tuple[bool, str]]:
             yield False, text[place:start]
         end = _closing(text, start + 1, "}")
         if end < 0:
-            raise JsonPathError(f"error parsing jsonpath {text}, unclosed action")
+            open_list = _closing(text + "]", text.rfind("[") + 1, "]") == len(text)
+            what = "unterminated array" if "[" in text and open_list else "unclosed action"
+            raise JsonPathError(f"error parsing jsonpath {text}, {what}")
         yield True, text[start + 1 : end].strip()
         place = end + 1
 

@@ -35,7 +35,7 @@ _OPENAPI: dict[str, dict[str, Any]] = {
     "any": {},
 }
 IDENTITY = frozenset(("apiVersion", "kind"))
-_EXPLAIN = {"int32": "integer", "int64": "integer", "byte": "string", "time": "Time", "quantity": "Quantity",
+_EXPLAIN = {"int32": "integer", "int64": "integer", "byte": "string", "time": "string", "quantity": "Quantity",
             "int-or-string": "IntOrString", "object": "Object", "any": "Object"}  # fmt: skip
 
 

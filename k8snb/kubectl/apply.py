@@ -43,9 +43,11 @@ def run(session: Session, args: Arguments) -> Output:
     items, errors = documents(session, args)
     results = Results(session, args)
     results.errors = errors
-    for item in items:
-        if not parse_selector(args.text("selector")).matches(labels_of(item.object)):
-            continue
+    selector = parse_selector(args.text("selector"))
+    chosen = [item for item in items if selector.matches(labels_of(item.object))]
+    if not chosen and not errors:
+        raise KubectlError("error: no objects passed to apply")
+    for item in chosen:
         try:
             obj, done = _apply(session, args, item)
             results.add(obj, done)

@@ -204,7 +204,9 @@ def _collect(args: Arguments) -> dict[str, bytes]:
     data: dict[str, bytes] = {}
     for key, value in pairs:
         if key in data:
-            raise KubectlError(f'error: cannot add key "{key}", another key by that name already exists')
+            kind = "Secret" if args.command.name.startswith("create secret") else "ConfigMap"
+            raise KubectlError(f'error: cannot add key "{key}", another key by that name already exists in Data for '
+                               f'{kind} "{args.words[0]}"')  # fmt: skip
         data[key] = value
     return data
 

@@ -43,6 +43,8 @@ def cluster_role(session: Session, args: Arguments) -> Output:
         selectors = [{"matchLabels": _labels(args.text("aggregation-rule"))}]
         return make(session, args, {**obj, "aggregationRule": {"clusterRoleSelectors": selectors}, "rules": None})
     urls = args.texts("non-resource-url")
+    if any(url != "*" and not url.startswith("/") for url in urls):
+        raise KubectlError("error: nonResourceURL should start with /")
     if urls and not args.texts("resource"):
         _check_verbs(args)
         return make(session, args, {**obj, "rules": [{"nonResourceURLs": urls, "verbs": args.texts("verb")}]})

@@ -38,6 +38,8 @@ def run(session: Session, args: Arguments) -> Output:
         return raw.delete(session, args)
     if args.on("all") and args.text("selector"):
         raise KubectlError("error: setting 'all' parameter but found a non empty selector.")
+    if args.text("output") not in ("", "name"):
+        raise KubectlError(f"error: unexpected -o output mode: {args.text('output')}. We only support '-o name'")
     query = _query(args)
     selection = select(session, args, names_only=True)
     results = Results(session, args)
@@ -96,7 +98,7 @@ def _delete(session: Session, args: Arguments, found: Found, query: dict[str, An
             session.client.delete(found.kind, found.name, found.namespace, **query)
         except ApiError as error:
             if error.code != 404 or not (args.on("all") or args.on("ignore-not-found")):
-                results.fail(refused(error))
+                results.fail(refused(error, doing="deleting", source=found.source))
             return False
     _say(args, found, results)
     return True
@@ -106,8 +108,6 @@ def _say(args: Arguments, found: Found, results: Results) -> None:
     if args.text("output") == "name":
         results.add_line(found.object, resource_name(found.object))
         return
-    if args.text("output"):
-        raise KubectlError(f"error: unexpected -o output mode: {args.text('output')}. We only support '-o name'")
     done = "force deleted" if args.on("force") else "deleted"
     results.add_line(found.object, f'{kind_name(found.object)} "{found.name}" {done}{_DRY[dry_run(args)]}')
 

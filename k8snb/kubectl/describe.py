@@ -23,7 +23,8 @@ from k8snb.kubectl.describe_network_policy import describe_network_policy
 from k8snb.kubectl.describe_node import describe_node
 from k8snb.kubectl.describe_page import Page, events_section, heading, meta_lines
 from k8snb.kubectl.describe_policy import describe_budget
-from k8snb.kubectl.describe_service import describe_endpoints, describe_service
+from k8snb.kubectl.describe_rbac import describe_binding, describe_role
+from k8snb.kubectl.describe_service import describe_endpoints, describe_service, describe_slice
 from k8snb.kubectl.grammar import BOOL, Arguments, Command, Flag
 from k8snb.kubectl.hints import ingress_hints, pod_hints, service_hints
 from k8snb.kubectl.output import KubectlError, Output
@@ -152,6 +153,7 @@ DESCRIBERS: dict[str, Describe] = {
     "Pod": pods.describe_pod,
     "Service": describe_service,
     "Endpoints": describe_endpoints,
+    "EndpointSlice": describe_slice,
     "Ingress": describe_ingress,
     "IngressClass": describe_ingress_class,
     "NetworkPolicy": describe_network_policy,
@@ -172,12 +174,17 @@ DESCRIBERS: dict[str, Describe] = {
     "ConfigMap": describe_config_map,
     "Secret": describe_secret,
     "ServiceAccount": describe_service_account,
+    "Role": describe_role,
+    "ClusterRole": describe_role,
+    "RoleBinding": describe_binding,
+    "ClusterRoleBinding": describe_binding,
     "PersistentVolume": storage.describe_volume,
     "PersistentVolumeClaim": storage.describe_claim,
     "StorageClass": storage.describe_storage_class,
     "CSINode": storage.describe_node_drivers,
 }
-_WITHOUT_EVENTS = ("Namespace", "NetworkPolicy", "Secret", "ResourceQuota", "LimitRange")
+_WITHOUT_EVENTS = ("Namespace", "NetworkPolicy", "Secret", "ResourceQuota", "LimitRange", "Role", "ClusterRole",
+                   "RoleBinding", "ClusterRoleBinding")  # fmt: skip
 
 COMMANDS = (
     Command(

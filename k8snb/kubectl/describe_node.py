@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from k8snb.apimachinery import quantity
+from k8snb.apimachinery import pod_resources, quantity
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of
-from k8snb.apimachinery.quantity import Quantity
+from k8snb.apimachinery.pod_resources import Amounts
 from k8snb.kubectl.describe_page import Page, annotation_lines, conditions, labels_lines, time_text
 from k8snb.kubectl.session import Session
 from k8snb.printers.columns import node_roles
@@ -23,6 +23,10 @@ _LABELS = {"machineID": "Machine ID", "systemUUID": "System UUID", "bootID": "Bo
            "containerRuntimeVersion": "Container Runtime Version", "kubeletVersion": "Kubelet Version",
            "kernelVersion": "Kernel Version", "kubeProxyVersion": "Kube-Proxy Version",
            "operatingSystem": "Operating System", "architecture": "Architecture"}  # fmt: skip
+NOTHING = quantity.parse("0")
+_MEASURED, _HUGE = ("cpu", "memory", "ephemeral-storage"), "hugepages-"  # the rest is counted, and has no share
+# kubectl leaves a column empty beside the names of the pods.
+_PODS_RULE = ("---------", "----\t", "------------", "----------", "---------------", "-------------", "---")
 _CONDITIONS = ("Type", "Status", "LastHeartbeatTime", "LastTransitionTime", "Reason", "Message")
 
 
@@ -88,34 +92,28 @@ def _info(info: Object, page: Page) -> None:
 def _pods(session: Session, obj: Object, page: Page) -> None:
     everything = session.client.items("pods", fieldSelector=f"spec.nodeName={name_of(obj)}")
     pods = [pod for pod in everything if get_path(pod, "status.phase") not in ("Succeeded", "Failed")]
-    allocatable = get_path(obj, "status.allocatable") or get_path(obj, "status.capacity") or {}
+    allocatable = pod_resources.amounts(get_path(obj, "status.allocatable") or get_path(obj, "status.capacity"))
     page.line(0, f"Non-terminated Pods:\t({len(pods)} in total)")
-    head = ("Namespace", "Name", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age")
-    page.table(1, head, [_pod_row(pod, allocatable, session.now()) for pod in pods])
+    head = ("Namespace", "Name\t", "CPU Requests", "CPU Limits", "Memory Requests", "Memory Limits", "Age")
+    page.table(1, head, [_pod_row(pod, allocatable, session.now()) for pod in pods], rule=_PODS_RULE)
     page.line(0, "Allocated resources:")
     page.line(1, "(Total limits may be over 100 percent, i.e., overcommitted.)")
-    totals = [(resource, *(_share(_total(pods, sort, resource), allocatable.get(resource, "0"))
-                           for sort in ("requests", "limits"))) for resource in ("cpu", "memory")]  # fmt: skip
-    page.table(1, ("Resource", "Requests", "Limits"), totals)
+    asked, most = (pod_resources.total(of(pod) for pod in pods) for of in (pod_resources.requests,
+                                                                          pod_resources.limits))  # fmt: skip
+    others = sorted(allocatable.keys() - {*_MEASURED, "pods"})
+    huge = [name for name in others if name.startswith(_HUGE)]
+    shares = [(name, _share(asked, allocatable, name), _share(most, allocatable, name)) for name in (*_MEASURED, *huge)]
+    counts = [(name, *(str(each.get(name, NOTHING)) for each in (asked, most))) for name in others if name not in huge]
+    page.table(1, ("Resource", "Requests", "Limits"), [*shares, *counts])
 
 
-def _pod_row(pod: Object, allocatable: Object, now: float) -> tuple[str, ...]:
-    shares = (_share(amount(pod, sort, resource), allocatable.get(resource, "0"))
-              for resource in ("cpu", "memory") for sort in ("requests", "limits"))  # fmt: skip
-    return (namespace_of(pod), name_of(pod), *shares, age(pod["metadata"].get("creationTimestamp"), now))
+def _pod_row(pod: Object, allocatable: Amounts, now: float) -> tuple[str, ...]:
+    both = pod_resources.requests(pod), pod_resources.limits(pod)
+    shares = (_share(amounts, allocatable, resource) for resource in ("cpu", "memory") for amounts in both)
+    return (namespace_of(pod), f"{name_of(pod)}\t", *shares, age(pod["metadata"].get("creationTimestamp"), now))
 
 
-def amount(pod: Object, sort: str, resource: str) -> Quantity:
-    """What a pod's containers together request, or may use at most, of one resource."""
-    amounts = [get_path(container, ("resources", sort, resource)) for container in pod["spec"]["containers"]]
-    return quantity.add(each for each in amounts if each is not None)
-
-
-def _total(pods: Iterable[Object], sort: str, resource: str) -> Quantity:
-    return quantity.add(str(amount(pod, sort, resource)) for pod in pods)
-
-
-def _share(used: Quantity, of: str) -> str:
+def _share(used: Amounts, of: Amounts, resource: str) -> str:
     """`500m (12%)`."""
-    whole = quantity.parse(of).milli
-    return f"{used} ({used.milli * 100 // whole if whole else 0}%)"
+    part, whole = used.get(resource, NOTHING), of.get(resource, NOTHING).milli
+    return f"{part} ({part.milli * 100 // whole if whole else 0}%)"

@@ -36,7 +36,7 @@ class Page:
         first, *others = values or ["<none>"]
         self.line(level, f"{indent}{name}:\t{first}")
         for value in others:
-            self.line(level, f"{indent}\t{value}")
+            self.line(0, f"{indent}\t{value}")
 
     def table(
         self,
@@ -55,8 +55,13 @@ class Page:
             self.line(level, "\t".join(row))
 
     @property
+    def raw(self) -> str:
+        """The lines as they were written, with their tabs."""
+        return "\n".join(self._lines)
+
+    @property
     def text(self) -> str:
-        return align("\n".join(self._lines)) + "\n"
+        return align(self.raw) + "\n"
 
 
 _ACRONYMS = ("API", "URL", "UID", "OSB", "GUID")

@@ -25,4 +25,4 @@ def describe_budget(session: Session, obj: Object, page: Page) -> None:
     page.line(0, f"Selector:\t{'<unset>' if selector is None else selector_text(selector)}")
     page.line(0, "Status:")
     for heading, field in _STATUS:
-        page.line(1, f"{heading}:\t{get_path(obj, f'status.{field}', 0)}")
+        page.line(2, f"{heading}:\t{get_path(obj, f'status.{field}', 0)}")

@@ -1,6 +1,6 @@
-"""kubectl describe for Services and Endpoints.
+"""kubectl describe for Services, Endpoints and EndpointSlices.
 
-Interface: `describe_service`, `describe_endpoints`.
+Interface: `describe_service`, `describe_endpoints`, `describe_slice`.
 The rule not to break: the endpoints shown are those that are there, never those that the selector would find.
 Source: `kubectl/pkg/describe/describe.go`.
 """
@@ -100,3 +100,32 @@ def describe_endpoints(session: Session, obj: Object, page: Page) -> None:
             rows = [(p.get("name") or "<unset>", str(p["port"]), p.get("protocol", "TCP")) for p in subset["ports"]]
             page.table(2, ("Name", "Port", "Protocol"), rows)
         page.line(0, "")
+
+
+def describe_slice(session: Session, obj: Object, page: Page) -> None:
+    meta_lines(page, obj)
+    page.line(0, f"AddressType:\t{obj['addressType']}")
+    if obj.get("ports"):
+        page.line(0, "Ports:")
+        rows = [(p.get("name") or "<unset>", str(p.get("port", "<unset>")), p.get("protocol", "TCP"))
+                for p in obj["ports"]]  # fmt: skip
+        page.table(1, ("Name", "Port", "Protocol"), rows)
+    else:
+        page.line(0, "Ports: <unset>")
+    endpoints = obj.get("endpoints") or ()
+    page.line(0, "Endpoints:" if endpoints else "Endpoints: <none>")
+    for endpoint in endpoints:
+        _endpoint(endpoint, page)
+
+
+def _endpoint(endpoint: Object, page: Page) -> None:
+    page.line(1, f"- Addresses:\t{','.join(endpoint.get('addresses') or ())}")
+    page.line(2, "Conditions:")
+    ready = get_path(endpoint, "conditions.ready")
+    page.line(3, f"Ready:\t{'<unset>' if ready is None else str(ready).lower()}")
+    page.line(2, f"Hostname:\t{endpoint.get('hostname') or '<unset>'}")
+    target = endpoint.get("targetRef")
+    if target:
+        page.line(2, f"TargetRef:\t{target['kind']}/{target['name']}")
+    for label, field in (("NodeName", "nodeName"), ("Zone", "zone")):
+        page.line(2, f"{label}:\t{endpoint.get(field) or '<unset>'}")

@@ -31,7 +31,7 @@ def run(session: Session, args: Arguments) -> Output:
     if args.words:
         raise usage_error(f"unexpected args: [{' '.join(args.words)}]", args.command)
     if not args.from_files:
-        raise KubectlError("error: must specify one of -f and -k")
+        raise KubectlError("error: must specify one of -f and -k", exit_code=TROUBLE)
     try:
         return _compare(session, args)
     except KubectlError as error:

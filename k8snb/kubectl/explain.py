@@ -23,7 +23,7 @@ _NOTHING = (
     "supported resources."
 )
 Page = Callable[..., str]
-_WIDTH = 78
+_WIDTH = 80
 _OUTPUTS = ("plaintext", "plaintext-openapiv2")
 _DEEPEST = 12  # levels of --recursive
 
@@ -73,14 +73,14 @@ def _page(kind: Kind, field: Field | None, shape: Type | None, *, recursive: boo
     lines = [*([f"GROUP:      {kind.group}"] if kind.group else []), f"KIND:       {kind.kind}",
              f"VERSION:    {kind.version}", ""]  # fmt: skip
     if field is not None:
-        lines += [f"FIELD: {field.name} <{field.label}>{' -required-' if field.required else ''}", ""]
+        lines += [f"FIELD: {field.name} <{field.label}>", "", ""]
     lines.append("DESCRIPTION:")
     description = field.description if field else ""
     for text in (description, shape.description if shape else ""):
         lines += _wrapped(text, "    ") if text else []
-    lines += ["    <empty>"] if not description and not (shape and shape.description) else []
+    lines.append("    " if description or (shape and shape.description) else "    <empty>")
     if shape is not None and shape.fields:
-        lines += ["    ", "FIELDS:", *_fields(shape, recursive=recursive)]
+        lines += ["FIELDS:", *_fields(shape, recursive=recursive)]
     return "\n".join(lines) + "\n\n"
 
 
@@ -88,7 +88,7 @@ def _wrapped(text: str, indent: str) -> list[str]:
     wrapper = textwrap.TextWrapper(
         _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-    return [line for part in text.split("\n") for line in wrapper.wrap(part) or [""]]
+    return [line for part in text.split("\n") for line in wrapper.wrap(part) or [indent]]
 
 
 def _fields(shape: Type, *, recursive: bool) -> Iterator[str]:

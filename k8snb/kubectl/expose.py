@@ -12,7 +12,7 @@ from k8snb.kubectl import flags, generators
 from k8snb.kubectl.create import send, with_hints
 from k8snb.kubectl.grammar import Arguments, Command, Flag
 from k8snb.kubectl.output import KubectlError, Output
-from k8snb.kubectl.resources import Found, select
+from k8snb.kubectl.resources import Found, Selection, as_written, select
 from k8snb.kubectl.results import Results
 from k8snb.kubectl.session import Session
 from k8snb.printers.columns import selector_text
@@ -23,7 +23,7 @@ _NO_SELECTOR = "error: couldn't retrieve selectors via --selector flag or intros
 
 
 def run(session: Session, args: Arguments) -> Output:
-    selection = select(session, args, names_only=True)
+    selection = _selection(session, args)
     selection.require()
     results = Results(session, args)
     results.errors = selection.errors
@@ -35,6 +35,17 @@ def run(session: Session, args: Arguments) -> Output:
         except KubectlError as error:
             results.fail(error)
     return with_hints(session, results.output(), results.objects, args)
+
+
+def _selection(session: Session, args: Arguments) -> Selection:
+    """What is exposed: a manifest as it is written, whether or not it has been created, or live objects.
+
+    `--selector` is about the Service, and picks nothing here.
+    """
+    if args.from_files:
+        return as_written(session, args)
+    values = {**args.values, "selector": ""}
+    return select(session, Arguments(args.command, args.words, args.rest, values, args.given), names_only=True)
 
 
 def _service(session: Session, args: Arguments, found: Found) -> Object:
@@ -56,8 +67,6 @@ def _service(session: Session, args: Arguments, found: Found) -> Object:
     spec |= {key: value for key, value in extras.items() if value is not None}
     labels = generators.labels_from(args.text("labels")) or dict(labels_of(found.object))
     metadata: Object = {"name": args.text("name") or found.name[:_SHORT]}
-    if found.namespace:
-        metadata["namespace"] = found.namespace
     if labels:
         metadata["labels"] = labels
     return {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": spec, "status": {"loadBalancer": {}}}
@@ -100,7 +109,9 @@ def _ports(args: Arguments, found: Found) -> list[Object]:
         raise KubectlError("error: couldn't find port via --port flag or introspection\n"
                            "See 'kubectl expose -h' for help and examples")  # fmt: skip
     protocols = dict(declared)
-    return [_port(args, number, protocols.get(number, "TCP"), several=len(numbers) > 1) for number in numbers]
+    several = len(numbers) > 1
+    return [_port(args, number, protocols.get(number, "TCP"), f"port-{place}" if several else "")
+            for place, number in enumerate(numbers, 1)]  # fmt: skip
 
 
 def _number(text: str) -> int:
@@ -109,11 +120,10 @@ def _number(text: str) -> int:
     return int(text)
 
 
-def _port(args: Arguments, number: int, protocol: str, *, several: bool) -> Object:
+def _port(args: Arguments, number: int, protocol: str, name: str) -> Object:
     target = args.text("target-port")
-    name = {"name": f"port-{number}"} if several else {}
     return {
-        **name,
+        **({"name": name} if name else {}),
         "port": number,
         "protocol": args.text("protocol") or protocol,
         "targetPort": generators.number_or_name(target) if target else number,

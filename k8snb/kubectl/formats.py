@@ -1,6 +1,6 @@
 """kubectl's `-o` formats: objects as JSON, YAML, names, JSONPath or columns of one's choice.
 
-Interface: `render(objects, format, …)`, `to_yaml`, `to_json`, `resource_name`.
+Interface: `check(args)`, `render(objects, format, …)`, `to_yaml`, `to_json`, `resource_name`.
 The rule not to break: what is printed as YAML or JSON can be applied again.
 Source: `cli-runtime/pkg/genericclioptions` and `kubectl/pkg/cmd/get/customcolumn.go`.
 """
@@ -15,11 +15,14 @@ from k8snb.apimachinery import jsonpath
 from k8snb.apimachinery.kinds import BY_GVK
 from k8snb.apimachinery.meta import Object, name_of
 from k8snb.apimachinery.yaml_text import to_yaml as to_yaml
-from k8snb.kubectl import templates
+from k8snb.kubectl import flags, templates
+from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError, columns_text
+from k8snb.kubectl.templates import format_of
 
 STRUCTURED = ("json", "yaml", "name", *templates.JSONPATH, *templates.GO)
 COLUMNS = ("custom-columns", "custom-columns-file")
+TABLES = (*COLUMNS, "wide")  # what only commands that list things can print
 
 
 def to_json(value: Any, *, sort: bool = True) -> str:
@@ -79,12 +82,26 @@ def render(
     raise unknown_format(format)
 
 
-def unknown_format(format: str) -> KubectlError:
+def check(args: Arguments) -> None:
+    """Refuse what `-o` asks for and cannot be printed, before anything is done. Raises KubectlError."""
+    own = next((flag for flag in args.command.flags if flag in (flags.OUTPUT, flags.OUTPUT_TABLE)), None)
+    format = format_of(args)
+    if own is None or not format:
+        return
+    name, _, argument = format.partition("=")
+    tables = own == flags.OUTPUT_TABLE
+    if name not in (*STRUCTURED, *(TABLES if tables else ())):
+        raise unknown_format(format, tables=tables)
+    if name in COLUMNS:
+        _column_spec(_columns(name, argument))
+    elif name in (*templates.JSONPATH, *templates.GO):
+        templates.check(name, argument)
+
+
+def unknown_format(format: str, *, tables: bool = False) -> KubectlError:
     """The complaint about a format that is not there."""
-    name = format.partition("=")[0]
-    tables = () if name == "wide" else (*COLUMNS, "wide")
-    allowed = ",".join(sorted((*STRUCTURED, *tables)))
-    text = f'unable to match a printer suitable for the output format "{name}", allowed formats are: {allowed}'
+    allowed = ",".join(sorted((*STRUCTURED, *(TABLES if tables else ()))))
+    text = f'unable to match a printer suitable for the output format "{format}", allowed formats are: {allowed}'
     return KubectlError(f"error: {text}")
 
 

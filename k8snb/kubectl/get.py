@@ -36,6 +36,8 @@ def run(session: Session, args: Arguments) -> Output:
             "detailed description of that resource (e.g. kubectl explain pods).\nSee 'kubectl get -h' for help and "
             "examples"
         )
+    if args.on("output-watch-events") and not (args.on("watch") or args.on("watch-only")):
+        raise KubectlError("error: --output-watch-events option can only be used with --watch or --watch-only")
     if args.on("watch") or args.on("watch-only"):
         return watch(session, args, show)
     selection = select(session, args)

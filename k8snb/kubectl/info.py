@@ -27,6 +27,8 @@ HTTPS_PORT = 443
 
 
 def version(session: Session, args: Arguments) -> Output:
+    if args.words:
+        raise KubectlError(f"error: extra arguments: [{' '.join(args.words)}]")
     release = f"v{schema.load().version.removeprefix('v')}"
     own = getattr(k8snb, "__version__", "0")
     client = {"gitVersion": f"{release}+k8snb-{own}", "platform": "python"}
@@ -170,6 +172,8 @@ def options(session: Session, args: Arguments) -> Output:
 
 
 def api_versions(session: Session, args: Arguments) -> Output:
+    if args.words:
+        raise usage_error(f"unexpected arguments: [{' '.join(args.words)}]", args.command)
     versions = sorted({kind.api_version for kind in session.client.kinds()})
     return Output(text="".join(version + "\n" for version in versions))
 

@@ -17,7 +17,7 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.client import Client
 from k8snb.client.kubeconfig import KubeconfigError
 from k8snb.clock import RealClock
-from k8snb.kubectl import completion, create_edit, edit, export, help, info, last_applied, sources, verbosity
+from k8snb.kubectl import completion, create_edit, edit, export, formats, help, info, last_applied, sources, verbosity
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.connection import Reached, given, wrong
 from k8snb.kubectl.export import Export
@@ -90,6 +90,7 @@ class Kubectl(Methods):
         run = args.command.run
         if run is None:
             raise KubectlError(_needs_subcommand(args))
+        formats.check(args)
         session = self._session(args, stdin)
         session.asks = asks
         session.client.take_warnings()
@@ -118,6 +119,7 @@ class Kubectl(Methods):
         """
         words = split(argv)
         args = parse(words, COMMANDS)
+        formats.check(args)
         begin = _DRAFTS.get(args.command.name, create_edit.begin)
         try:
             draft: edit.Edited = begin(self._session(args, stdin), args)

@@ -59,6 +59,8 @@ def _runner(sort: _Sort) -> Callable[[Session, Arguments], Output]:
         for found in selection.found:
             try:
                 obj = _apply(session, args, found, change, sort)
+                for key in _absent(found, change, sort):
+                    results.remark(f'label "{key}" not found.')
                 results.add(obj, _word(found, change, sort))
             except KubectlError as error:
                 results.fail(error)
@@ -110,14 +112,13 @@ def _apply(session: Session, args: Arguments, found: Found, change: _Change, sor
         _refuse_overwriting(present, change, sort)
     body: dict[str, Any] = {key: value for key, value in change.set.items() if present.get(key) != value}
     body |= {key: None for key in change.remove if key in present}
-    if not body:
+    version = args.text("resource-version")
+    if not (body or version):
         return found.object
     if dry_run(args) == CLIENT:
         merged = {key: value for key, value in {**present, **body}.items() if value is not None}
         return with_metadata(found.object, **{sort.field: merged or None})
-    metadata: Object = {sort.field: body}
-    if args.text("resource-version"):
-        metadata["resourceVersion"] = args.text("resource-version")
+    metadata: Object = {**({sort.field: body} if body else {}), **({"resourceVersion": version} if version else {})}
     return session.client.patch(
         found.kind, found.name, {"metadata": metadata}, found.namespace, content_type=MERGE, **options(args)
     )
@@ -130,6 +131,12 @@ def _refuse_overwriting(present: Mapping[str, str], change: _Change, sort: _Sort
                 raise KubectlError(f"error: '{key}' already has a value ({present[key]}), and --overwrite is false")
             raise KubectlError("error: --overwrite is false but found the following declared annotation(s): "
                                f"'{key}' already has a value ({present[key]})")  # fmt: skip
+
+
+def _absent(found: Found, change: _Change, sort: _Sort) -> list[str]:
+    """The labels to remove that are not there; of annotations kubectl says nothing."""
+    present = found.object["metadata"].get(sort.field) or {}
+    return [key for key in change.remove if key not in present] if sort is _LABELS else []
 
 
 def _word(found: Found, change: _Change, sort: _Sort) -> str:

@@ -37,6 +37,7 @@ class _Source(NamedTuple):
 def run(session: Session, args: Arguments) -> Output:
     if args.seconds("pod-running-timeout") <= 0:
         raise KubectlError("error: --pod-running-timeout must be higher than zero")
+    _check(args)
     notes: list[str] = []
     pods = _pods(session, args, notes)
     sources = [_Source(pod, container) for pod in pods for container in _containers(args, pod, notes)]
@@ -52,11 +53,20 @@ def run(session: Session, args: Arguments) -> Output:
         if not text:
             raise
         errors.append(error.message)
-    limit = args.number("limit-bytes")
-    text = text.encode()[:limit].decode(errors="ignore") if limit else text
     said = _notes(notes)
     return Output(text=said + text, objects=[source.pod for source in sources], notices=said, stdout=text,
                   errors=errors, exit_code=1 if errors else 0)  # fmt: skip
+
+
+def _check(args: Arguments) -> None:
+    """Refuse numbers that mean nothing, and contradictions. Source: `LogsOptions.Validate`."""
+    if args.number("tail") < -1:
+        raise KubectlError("error: --tail must be greater than or equal to -1")
+    if args.number("limit-bytes") < 0:
+        raise KubectlError("error: --limit-bytes must be greater than 0")
+    container = args.text("container") or "".join(args.words[1:2])
+    if args.on("all-containers") and container:
+        raise KubectlError(f"error: --all-containers=true should not be specified with container name {container}")
 
 
 def _notes(notes: list[str]) -> str:
@@ -219,13 +229,23 @@ def _lines(args: Arguments, source: _Source, stream: Iterator[bytes]) -> Iterato
     shown = args.on("prefix") or args.on("all-pods")
     prefix = f"[pod/{name_of(source.pod)}/{source.container}] " if shown else ""
     rest = b""
-    for piece in stream:
+    for piece in _limited(stream, args.number("limit-bytes")):
         if not piece:
             yield ""
         *lines, rest = (rest + piece).split(b"\n")
         yield from (prefix + line.decode(errors="replace") + "\n" for line in lines)
     if rest:
         yield prefix + rest.decode(errors="replace")
+
+
+def _limited(stream: Iterator[bytes], most: int) -> Iterator[bytes]:
+    """The first bytes of a log, and then its end; 0 for all of it."""
+    left = most
+    for piece in stream:
+        yield piece[:left] if most else piece
+        left -= len(piece)
+        if most and left <= 0:
+            return
 
 
 def _follow(session: Session, args: Arguments, streams: list[tuple[_Source, Iterator[bytes]]], first: Output) -> Stream:
@@ -296,7 +316,7 @@ COMMANDS = (
             Flag("since", DURATION, "Only what is not older: 5s, 2m, 3h."),
             Flag("since-time", help="Only what was written after an RFC 3339 time."),
             Flag("timestamps", BOOL, "Begin each line with its time."),
-            Flag("limit-bytes", INT, "At most so many bytes."),
+            Flag("limit-bytes", INT, "At most so many bytes of each container."),
             Flag("max-log-requests", INT, "How many logs may be followed at once.", default=5),
             Flag("ignore-errors", BOOL, "A log that cannot be had is told of in its place, and the others go on."),
             Flag("pod-running-timeout", DURATION, "How long to wait for a workload's first pod.", default=20.0),

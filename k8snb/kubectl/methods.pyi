@@ -2069,7 +2069,7 @@ class Methods:
         since: Only what is not older: 5s, 2m, 3h.
         since_time: Only what was written after an RFC 3339 time.
         timestamps: Begin each line with its time.
-        limit_bytes: At most so many bytes.
+        limit_bytes: At most so many bytes of each container.
         max_log_requests: How many logs may be followed at once.
         ignore_errors: A log that cannot be had is told of in its place, and the others go on.
         pod_running_timeout: How long to wait for a workload's first pod.

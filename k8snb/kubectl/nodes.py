@@ -50,6 +50,8 @@ def selected(session: Session, args: Arguments) -> Selection:
     """The nodes that are named, or picked by a selector."""
     if not args.words and not args.text("selector"):
         raise usage_error(f"USAGE: {args.command.name} NODE [flags]", args.command)
+    if args.words and args.text("selector"):
+        raise usage_error("cannot specify both a node name and a --selector option", args.command)
     names = [word.removeprefix("node/") for word in args.words]
     kind = session.kind_for("nodes")
     return look_up(session, args, [Wanted(kind, "", name) for name in names or [""]])

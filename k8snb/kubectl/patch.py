@@ -62,18 +62,22 @@ def _body(args: Arguments, content_type: str) -> Any:
     if not text:
         raise usage_error("must specify --patch or --patch-file containing the contents of the patch", args.command)
     try:
-        loaded = manifest.load('{"patch": ' + text + "}" if text.lstrip()[:1] in "{[" else _indented(text), "patch")
+        body = _read(text)
     except ManifestError as error:
-        raise KubectlError(f"error: unable to parse {text!r}: {error.message}") from None
-    body = loaded[0].object["patch"] if loaded else None
+        raise KubectlError(f'error: unable to parse "{text}": {error.message}') from None
     if isinstance(body, list) is not (content_type == JSON):
         wanted = "a list of operations" if content_type == JSON else "an object"
         raise KubectlError(f"error: a patch of --type={args.text('type')} has to be {wanted}")
     return body
 
 
-def _indented(text: str) -> str:
-    return "patch:\n" + "".join(f"  {line}\n" for line in text.splitlines())
+def _read(text: str) -> Any:
+    """An object as it stands; a list as the one field of a manifest, which has to be an object."""
+    is_list = text.lstrip()[:1] in ("[", "-")
+    lines = "patch:\n" + "".join(f"  {line}\n" for line in text.splitlines()) if is_list else text
+    loaded = manifest.load(lines, "patch")
+    found = loaded[0].object if loaded else None
+    return found["patch"] if is_list and found else found
 
 
 def _before(session: Session, args: Arguments, found: Found) -> Object:

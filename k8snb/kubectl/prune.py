@@ -35,6 +35,8 @@ def check(args: Arguments) -> None:
         raise KubectlError("error: all resources selected for prune without explicitly passing --all. To prune all "
                            "resources, pass the --all flag. If you did not mean to prune all resources, specify a "
                            "label selector")  # fmt: skip
+    if args.text("selector") and args.on("all"):
+        raise KubectlError("error: cannot set --all and --selector at the same time")
     if args.texts("prune-allowlist") and not args.on("prune"):
         raise KubectlError("error: --prune-allowlist only works with --prune")
 

@@ -36,20 +36,28 @@ _MIXED = (
 )
 
 
+# The commands that name the file when they fail.
+_DOING = {"delete": "deleting"}
+
+
 class Wanted(NamedTuple):
-    """One kind in one namespace; no name means all that the selectors let through."""
+    """One kind in one namespace; no name means all that the selectors let through. `source` is the file it is from."""
 
     kind: Kind
     namespace: str
     name: str = ""
+    source: str = ""
 
 
 class Found(NamedTuple):
-    """One live object; `row` is what its server prints of it, where only that server knows how."""
+    """One live object; `row` is what its server prints of it, where only that server knows how; `source` is the file
+    that named it.
+    """
 
     kind: Kind
     object: Object
     row: ServerRow | None = None
+    source: str = ""
 
     @property
     def name(self) -> str:
@@ -129,11 +137,15 @@ def select(session: Session, args: Arguments, *, names_only: bool = False) -> Se
     With `names_only`, a kind alone is refused unless a selector or `--all` comes with it.
     """
     if args.on("local"):
-        return _local(session, args)
+        return as_written(session, args)
     if args.from_files:
         return _from_files(session, args)
+    if args.on("all") and args.text("selector"):
+        raise KubectlError("error: cannot set --all and --selector at the same time")
     asked = wanted(session, args)
     by_selector = any(args.text(name) for name in ("selector", "field-selector")) or args.on("all")
+    if args.text("subresource") and any(not each.name for each in asked):
+        raise KubectlError("error: subresource cannot be used when bulk resources are specified")
     if names_only and not by_selector and any(not each.name for each in asked):
         raise KubectlError("error: resource(s) were provided, but no name was specified")
     return look_up(session, args, asked)
@@ -146,10 +158,10 @@ def look_up(session: Session, args: Arguments, asked: Sequence[Wanted]) -> Selec
     selection.single = len(asked) == 1 and bool(asked[0].name)
     for each in asked:
         try:
-            selection.found += _live(session, args, each)
+            selection.found += [found._replace(source=each.source) for found in _live(session, args, each)]
         except ApiError as error:
             if not (error.code == 404 and args.on("ignore-not-found")):
-                selection.errors.append(refused(error))
+                selection.errors.append(refused(error, doing=_DOING.get(args.verb, ""), source=each.source))
     return selection
 
 
@@ -214,13 +226,14 @@ def _from_files(session: Session, args: Arguments) -> Selection:
         raise KubectlError("error: when paths, URLs, or stdin is provided as resource input, you may not specify "
                            "resource arguments as well")  # fmt: skip
     items, errors = documents(session, args)
-    asked = [Wanted(item.kind, item.namespace, str(item.object["metadata"].get("name", ""))) for item in items]
+    asked = [Wanted(item.kind, item.namespace, str(item.object["metadata"].get("name", "")), item.source)
+             for item in items]  # fmt: skip
     selection = look_up(session, args, asked)
     selection.errors = [*errors, *selection.errors]
     return selection
 
 
-def _local(session: Session, args: Arguments) -> Selection:
+def as_written(session: Session, args: Arguments) -> Selection:
     """The objects as the files have them; the cluster is not asked."""
     if not args.from_files:
         raise KubectlError(NO_FILES)

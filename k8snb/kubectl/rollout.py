@@ -37,7 +37,6 @@ from k8snb.kubectl.session import CLIENT, Session, dry_run, options
 from k8snb.kubectl.templates import format_of
 
 REVISION = "deployment.kubernetes.io/revision"
-CHANGE_CAUSE = "kubernetes.io/change-cause"
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _KEPT_OUT = (REVISION, "deployment.kubernetes.io/revision-history", "deployment.kubernetes.io/desired-replicas",
              "deployment.kubernetes.io/max-replicas", "kubectl.kubernetes.io/last-applied-configuration",
@@ -180,7 +179,7 @@ def history(session: Session, args: Arguments) -> Output:
 def _revisions(found: Found, owned: list[Object]) -> str:
     number = _roller(found).number
     numbered = [each for each in owned if number(each)]
-    causes = [(str(number(each)), annotations_of(each).get(CHANGE_CAUSE, "<none>")) for each in numbered]
+    causes = [(str(number(each)), annotations_of(each).get(rollout_text.CHANGE_CAUSE, "<none>")) for each in numbered]
     if not causes:
         return f"{resource_name(found.object)} \nNo rollout history found.\n"
     return f"{resource_name(found.object)} \n{rollout_text.columns(('REVISION', 'CHANGE-CAUSE'), causes)}\n"
@@ -203,12 +202,12 @@ def _one_revision(args: Arguments, found: Found, owned: list[Object], wanted: in
 
 def _undo(session: Session, args: Arguments, found: Found, results: Results) -> None:
     if get_path(found.object, "spec.paused"):
-        raise KubectlError("error: cannot rollback a paused deployment; resume it first with 'kubectl rollout resume' "
-                           "and try again")  # fmt: skip
+        raise KubectlError("error: you cannot rollback a paused deployment; resume it first with 'kubectl rollout "
+                           "resume' and try again")  # fmt: skip
     roller, target = _roller(found), _target(session, args, found)
     if dry_run(args) == CLIENT:
-        text = rollout_text.template(roller.templated(found.object, target), target)
-        results.add(found.object, f"will roll back to {text}")
+        text = rollout_text.preview(roller.templated(found.object, target))
+        results.add(found.object, f"{text}\n")
         return
     change = roller.way_back(found.object, target)
     if change is None:
@@ -282,11 +281,12 @@ def _pauser(paused: bool) -> Act:
 
 def _restart(session: Session, args: Arguments, found: Found, results: Results) -> None:
     if get_path(found.object, "spec.paused"):
-        raise KubectlError("error: can't restart paused deployment (run rollout resume first)")
+        raise KubectlError(f'error: {found.kind.qualified} "{found.name}" can\'t restart paused deployment (run '
+                           "rollout resume first)")  # fmt: skip
     now = timestamp(session.now())
     if get_path(found.object, ("spec", "template", "metadata", "annotations", RESTARTED)) == now:
-        raise KubectlError(f'error: if restart has already been triggered within the past second, please wait before '
-                           f'attempting to trigger another: {found.kind.singular} "{found.name}"')  # fmt: skip
+        raise KubectlError(f"error: failed to create patch for {found.name}: if restart has already been triggered "
+                           "within the past second, please wait before attempting to trigger another")  # fmt: skip
     body = {"spec": {"template": {"metadata": {"annotations": {RESTARTED: now}}}}}
     results.add(_patch(session, args, found, body), "restarted")
 

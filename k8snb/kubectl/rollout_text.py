@@ -1,19 +1,21 @@
 """What `kubectl rollout` says: how far a Deployment is, and what a revision's template holds.
 
-Interface: `progress(deployment)`, `columns`, `template(templated, revision)`.
+Interface: `progress(deployment)`, `columns`, `template(templated, revision)`, `preview(templated)`.
 The rule not to break: pure; a Deployment is judged by its own status alone.
 Source: `kubectl/pkg/polymorphichelpers/rollout_status.go`, `history.go`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from k8snb.apimachinery.meta import Object, annotations_of, condition, get_path, name_of
 from k8snb.kubectl import describe_pod
 from k8snb.kubectl.describe_page import Page, annotation_lines, labels_lines
 from k8snb.kubectl.output import KubectlError
 from k8snb.printers.tabwriter import align
+
+CHANGE_CAUSE = "kubernetes.io/change-cause"
 
 
 def progress(deployment: Object, wanted: int = 0, revision: int = 0) -> tuple[str, bool]:
@@ -44,13 +46,22 @@ def columns(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def template(templated: Object, revision: Object) -> str:
     """A revision's pod template, as `rollout history --revision` shows it; a ReplicaSet's change cause is told too."""
+    cause = annotations_of(revision).get(CHANGE_CAUSE) if templated is revision else None
+    return _page(templated, {CHANGE_CAUSE: cause} if cause else {}).text
+
+
+def preview(templated: Object) -> str:
+    """The same as `rollout undo --dry-run=client` shows it, whose tabs kubectl leaves as they are."""
+    return _page(templated, {}).raw
+
+
+def _page(templated: Object, more: Mapping[str, str]) -> Page:
     page = Page()
     body = get_path(templated, "spec.template", {})
     metadata, spec = body.get("metadata") or {}, body.get("spec") or {}
     page.line(0, "Pod Template:")
     page.lines(1, "Labels", labels_lines(metadata.get("labels")))
-    cause = annotations_of(revision).get("kubernetes.io/change-cause") if templated is revision else None
-    annotations = {**(metadata.get("annotations") or {}), **({"kubernetes.io/change-cause": cause} if cause else {})}
+    annotations = {**(metadata.get("annotations") or {}), **more}
     if annotations:
         page.lines(1, "Annotations", annotation_lines(annotations))
     if spec.get("initContainers"):
@@ -58,4 +69,4 @@ def template(templated: Object, revision: Object) -> str:
     describe_pod.containers(page, "Containers", spec.get("containers") or (), None, "  ")
     describe_pod.volumes(page, spec.get("volumes") or (), "  ")
     describe_pod.scheduling(page, spec, "  ")
-    return page.text
+    return page

@@ -77,6 +77,8 @@ def _check(args: Arguments, attached: bool) -> None:
     for complaint, holds in complaints.items():
         if holds:
             raise usage_error(complaint, args.command)
+    if not args.text("image"):
+        raise KubectlError("error: --image is required")
     if any(char.isspace() for char in args.text("image")):
         raise KubectlError(f'error: Invalid image name "{args.text("image")}": invalid reference format')
 

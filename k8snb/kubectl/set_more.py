@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from k8snb.apimachinery import quantity
 from k8snb.apimachinery.meta import Object, with_path
-from k8snb.apimachinery.selectors import SelectorError, parse_selector
+from k8snb.apimachinery.selectors import EQUALS, SelectorError, parse_selector
 from k8snb.kubectl import flags
 from k8snb.kubectl.create_rbac import subjects
 from k8snb.kubectl.grammar import STRINGS, Arguments, Command, Flag
@@ -73,11 +73,10 @@ def _selector(session: Session, args: Arguments, found: Found) -> Object:
         selector = parse_selector(args.words[-1])
     except SelectorError as error:
         raise KubectlError(f"error: {error}") from None
-    equal = selector.equality()
-    if len(equal) != len(selector.requirements):
+    if any(each.operator != EQUALS for each in selector.requirements):
         raise KubectlError(f"error: match expression {args.words[-1]} not supported on this object: a Service selects "
                            "by KEY=VALUE alone")  # fmt: skip
-    return with_path(found.object, "spec.selector", equal)
+    return with_path(found.object, "spec.selector", selector.equality())
 
 
 # serviceaccount
@@ -134,7 +133,7 @@ COMMANDS = (
         usage="(-f FILENAME | TYPE NAME) EXPRESSIONS [--resource-version=version] [flags]",
         help="Set the selector of a Service.",
         group=_GROUP,
-        run=runner(_selector, "selector updated", words=_but_last),
+        run=runner(_selector, "selector updated", words=_but_last, always=True),
         flags=(*flags.FILES, flags.ALL, flags.LOCAL, flags.RESOURCE_VERSION, *flags.WRITING),
         words="resources",
         examples=("kubectl set selector service web app=web,tier=front",),

@@ -39,14 +39,27 @@ def json_text(value: Any, indent: int | None = None, *, sort: bool = True) -> st
     return text.translate(_ESCAPES)
 
 
+def check(format: str, argument: str) -> None:
+    """Refuse a template that cannot be read. Raises KubectlError."""
+    text = _text(format, argument)
+    if format in GO:
+        _go_template(text)
+    else:
+        _jsonpath_template(text)
+
+
 def rendered(format: str, argument: str, value: Any, *, missing_ok: bool) -> str:
     """The value as a template shows it. Raises KubectlError."""
-    if not argument:
-        raise KubectlError("error: template format specified but no template given")
-    text = _read(argument) if format in _FILES else argument
+    text = _text(format, argument)
     if format in GO:
         return _go(text, value, missing_ok)
     return _jsonpath(text, value, missing_ok, as_json=format == "jsonpath-as-json")
+
+
+def _text(format: str, argument: str) -> str:
+    if not argument:
+        raise KubectlError("error: template format specified but no template given")
+    return _read(argument) if format in _FILES else argument
 
 
 def _read(path: str) -> str:
@@ -58,10 +71,7 @@ def _read(path: str) -> str:
 
 
 def _go(text: str, value: Any, missing_ok: bool) -> str:
-    try:
-        template = Template(text)
-    except TemplateError as error:
-        raise KubectlError(f"error: error parsing template {text}, {error}") from None
+    template = _go_template(text)
     pieces: list[str] = []
     try:
         pieces.extend(template.pieces(value, missing_ok=missing_ok))
@@ -76,14 +86,26 @@ def _go(text: str, value: Any, missing_ok: bool) -> str:
     return "".join(pieces)
 
 
-def _jsonpath(text: str, value: Any, missing_ok: bool, *, as_json: bool) -> str:
+def _go_template(text: str) -> Template:
     try:
-        template = jsonpath.Template(text)
+        return Template(text)
+    except TemplateError as error:
+        raise KubectlError(f"error: error parsing template {text}, {error}") from None
+
+
+def _jsonpath_template(text: str) -> jsonpath.Template:
+    try:
+        return jsonpath.Template(text)
+    except jsonpath.JsonPathError as error:
+        raise KubectlError(f"error: {error}") from None
+
+
+def _jsonpath(text: str, value: Any, missing_ok: bool, *, as_json: bool) -> str:
+    template = _jsonpath_template(text)
+    try:
         if as_json:
             groups = template.groups(value, missing_ok=missing_ok)
             return "".join(json_text(group, indent=4) + "\n" for group in groups)
         return template.render(value, missing_ok=missing_ok)
     except jsonpath.MissingFieldError as error:
         raise KubectlError(f'error: error executing jsonpath "{text}": {error}') from None
-    except jsonpath.JsonPathError as error:
-        raise KubectlError(f"error: {error}") from None
