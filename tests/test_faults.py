@@ -360,7 +360,7 @@ def test_people_are_not_disturbed(found: Cluster) -> None:
 
 
 def test_a_node_that_is_cut_off_is_unreachable_and_its_containers_go_on(found: Cluster) -> None:
-    """`docs/concepts/architecture/nodes`: after 40 s Unknown, after 300 s more its pods are deleted, and stay
+    """`docs/concepts/architecture/nodes`: after 50 s Unknown, after 300 s more its pods are deleted, and stay
     Terminating until the node is back."""
     found.client.create("deployments", WEB, "default")
     found.run_for(10)
