@@ -19,6 +19,7 @@ from k8snb.controllers.garbagecollector import GarbageCollector
 from k8snb.controllers.job import JobController
 from k8snb.controllers.job_pods import INDEX, TRACKING, Backoff, judge, new_pod, with_index
 from k8snb.controllers.podgc import PodGCController
+from k8snb.faults import Faults, Rates
 
 
 def job(name: str = "pi", *, policy: str = "Never", command: str = "", **spec: Any) -> Object:
@@ -568,6 +569,20 @@ def test_pods_whose_job_is_gone_lose_their_finalizer() -> None:
     one = lab(GarbageCollector)
     one.client.delete("jobs", "pi", "default", propagationPolicy="Background")
     one.run()
+    assert one.pods() == []
+
+
+def test_a_busy_apiserver_keeps_no_pod_from_losing_its_finalizer() -> None:
+    """upstream: job_controller.go: processNextOrphanPod asks again, ever more seldom."""
+    one = lab(GarbageCollector)
+    faults = Faults(one.server, one.clock, seed=1)
+    one.controller.client.transport = faults
+    faults.rates = Rates(refused=1.0)
+    one.client.delete("jobs", "pi", "default", propagationPolicy="Background")
+    one.wait(5)
+    assert faults.happened["refused"] and len(one.pods()) == 1
+    faults.stop()
+    one.wait(60)
     assert one.pods() == []
 
 

@@ -100,7 +100,14 @@ class Controller:
 
     def sees_own_writes(self, key: str) -> bool:
         """Whether the caches are as new as what `sync(key)` has written (upstream: expectations). If not, the key is
-        looked at again when they are, also where a change is of no other interest, or was missed by a broken watch.
+        looked at again when they are.
+        """
+        self._follow_up(key)
+        return key not in self._own_writes
+
+    def _follow_up(self, key: str) -> None:
+        """Look at the key again when the caches are as new as its writes, also where a change is of no other interest,
+        or came and went while a watch was broken, so that nobody ever tells of it.
         """
         written = self._own_writes.pop(key, {})
         unseen = {informer: revision for informer, revision in written.items() if informer.revision < revision}
@@ -110,7 +117,6 @@ class Controller:
             if self._awaiting.get(key) != revision:
                 self._awaiting[key] = revision
                 informer.when_seen(revision, partial(self._seen, key))
-        return not unseen
 
     def _seen(self, key: str) -> None:
         if self._awaiting.pop(key, None) is not None:
@@ -129,6 +135,7 @@ class Controller:
             raise
         else:
             self.queue.forget(key)
+            self._follow_up(key)
         finally:
             self.client.cause = 0
 

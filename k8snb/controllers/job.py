@@ -115,11 +115,12 @@ class JobController(Controller):
     def _let_go(self, key: str, cause: int) -> None:
         """Take the finalizer from a pod that nobody will count."""
         pod = self.pods.by_key(key)
-        if pod is None or not is_tracked(pod) or not self._is_left_behind(pod):
+        if pod is None or not is_tracked(pod):
             return
         self.client.cause = cause
         try:
-            self._untrack(pod)
+            if self._is_left_behind(pod):
+                self._untrack(pod)
         except ApiError:
             self.left_behind.add_rate_limited(key)
         else:
