@@ -55,8 +55,8 @@ class Observed:
 def pod_status(pod: Object, observed: Observed, now: float) -> Object:
     """The whole `status` of a pod that this node runs. `now`: seconds since the epoch."""
     spec, old = pod["spec"], pod.get("status") or {}
-    inits = [_container_status(pod, c, observed, init=True) for c in spec.get("initContainers") or ()]
-    mains = [_container_status(pod, c, observed, init=False) for c in spec["containers"]]
+    inits = [_container_status(pod, c, observed, once=not is_sidecar(c)) for c in spec.get("initContainers") or ()]
+    mains = [_container_status(pod, c, observed, once=False) for c in spec["containers"]]
     ephemerals = [_ephemeral_status(pod, c, observed) for c in spec.get("ephemeralContainers") or ()]
     phase = _phase(pod, inits, mains)
     status: Object = {
@@ -84,14 +84,15 @@ def pod_status(pod: Object, observed: Observed, now: float) -> Object:
     return status
 
 
-def _container_status(pod: Object, container: Object, observed: Observed, *, init: bool) -> Object:
+def _container_status(pod: Object, container: Object, observed: Observed, *, once: bool) -> Object:
+    """`once`: an init container that has to end before the others begin."""
     name = container["name"]
     newest = observed.state.newest(name)
     if newest is None and reported(pod, name):
-        return _lost(pod, reported(pod, name), observed, init=init)
+        return _lost(pod, reported(pod, name), observed, once=once)
     waiting = observed.waiting.get(name)
     running = newest is not None and newest.state == RUNNING
-    state = _current_state(pod, newest, waiting, observed, init=init)
+    state = _current_state(pod, newest, waiting)
     waits_again = newest is not None and newest.state == EXITED and "waiting" in state
     previous = newest if waits_again else observed.last.get(name)
     before = reported(pod, name).get("lastState") or {}
@@ -100,7 +101,7 @@ def _container_status(pod: Object, container: Object, observed: Observed, *, ini
         "image": newest.image if newest is not None else container["image"],
         "imageID": newest.image_id if newest is not None else "",
         "restartCount": newest.attempt if newest is not None else 0,
-        "ready": _is_ready(newest, observed, init=init),
+        "ready": _is_ready(newest, observed, once=once),
         "started": running and observed.started(name),
         "state": state,
         "lastState": {"terminated": _terminated(previous)} if previous is not None else before,
@@ -112,11 +113,11 @@ def _container_status(pod: Object, container: Object, observed: Observed, *, ini
 
 def _ephemeral_status(pod: Object, container: Object, observed: Observed) -> Object:
     """An ephemeral container is never ready, and nothing asks whether it has started up."""
-    status = _container_status(pod, container, observed, init=False)
+    status = _container_status(pod, container, observed, once=False)
     return {**{name: value for name, value in status.items() if name != "started"}, "ready": False}
 
 
-def _lost(pod: Object, old: Object, observed: Observed, *, init: bool) -> Object:
+def _lost(pod: Object, old: Object, observed: Observed, *, once: bool) -> Object:
     """A container that the runtime does not have: it was never made, or has been removed, or its machine was off.
 
     Where it is not to run again its last state stays; otherwise its end counts as a restart.
@@ -125,42 +126,30 @@ def _lost(pod: Object, old: Object, observed: Observed, *, init: bool) -> Object
     before = old["state"]
     ended = {"terminated": LOST} if "running" in before else before if "terminated" in before else old["lastState"]
     if is_deleting(pod) or is_terminal(pod):
-        return {**status, "ready": old["ready"] and init, "state": before if "running" not in before else ended}
+        return {**status, "ready": old["ready"] and once, "state": before if "running" not in before else ended}
     status.pop("containerID", None)
-    state = _current_state(pod, None, observed.waiting.get(old["name"]), observed, init=init)
+    state = _current_state(pod, None, observed.waiting.get(old["name"]))
     return {**status, "restartCount": restarts(pod, old["name"]), "state": state, "lastState": ended}
 
 
-def _current_state(
-    pod: Object, newest: ContainerStatus | None, waiting: Waiting | None, observed: Observed, *, init: bool
-) -> Object:
+def _current_state(pod: Object, newest: ContainerStatus | None, waiting: Waiting | None) -> Object:
     if newest is not None and newest.state == RUNNING:
         return {"running": {"startedAt": timestamp(newest.started_at)}}
     if waiting is not None:
         return waiting.as_state()
     if newest is not None and newest.state == EXITED:
         return {"terminated": _terminated(newest)}
-    if not init and pod["spec"].get("initContainers") and not _inits_done(pod, observed):
-        return Waiting(INITIALIZING).as_state()
-    return Waiting(CREATING).as_state()
-
-
-def _inits_done(pod: Object, observed: Observed) -> bool:
-    for init in pod["spec"].get("initContainers") or ():
-        newest = observed.state.newest(init["name"])
-        if newest is None or not (_completed(newest) or is_sidecar(init)):
-            return False
-    return True
+    return Waiting(INITIALIZING if pod["spec"].get("initContainers") else CREATING).as_state()
 
 
 def _completed(container: ContainerStatus) -> bool:
     return container.state == EXITED and container.exit_code == 0
 
 
-def _is_ready(newest: ContainerStatus | None, observed: Observed, *, init: bool) -> bool:
+def _is_ready(newest: ContainerStatus | None, observed: Observed, *, once: bool) -> bool:
     if newest is None:
         return False
-    if init and newest.state != RUNNING:
+    if once:
         return _completed(newest)
     return newest.state == RUNNING and observed.started(newest.name) and observed.ready(newest.name)
 
@@ -185,8 +174,7 @@ def _phase(pod: Object, inits: list[Object], mains: list[Object]) -> str:
     if is_terminal(pod):
         return old
     policy = "Never" if is_deleting(pod) else pod["spec"].get("restartPolicy", "Always")
-    sidecars = {init["name"] for init in pod["spec"].get("initContainers") or () if is_sidecar(init)}
-    once = [status for status in inits if status["name"] not in sidecars]
+    once = [status for status in inits if status["name"] not in _sidecars(pod)]
     if policy == "Never" and any(_exit_code(status) not in (None, 0) for status in once):
         return "Failed"
     if any("waiting" in status["state"] and not status["lastState"] for status in mains):
@@ -198,6 +186,10 @@ def _phase(pod: Object, inits: list[Object], mains: list[Object]) -> str:
     if restarts:
         return "Running"
     return "Failed" if any(codes) else "Succeeded"
+
+
+def _sidecars(pod: Object) -> set[str]:
+    return {init["name"] for init in pod["spec"].get("initContainers") or () if is_sidecar(init)}
 
 
 def _exit_code(status: Object) -> int | None:
@@ -213,12 +205,16 @@ def _conditions(
     generation = pod["metadata"].get("generation", 1)
     conditions = list(get_path(pod, "status.conditions") or ())
     sandbox = observed.state.sandbox
-    awaited = [] if _has_begun(mains) else inits
+    sidecars = _sidecars(pod)
+    awaited = [] if _has_begun(mains) else [
+        {**init, "ready": init["started"]} if init["name"] in sidecars else init for init in inits
+    ]  # fmt: skip
+    serving = [*(init for init in inits if init["name"] in sidecars), *mains]
     wanted = (
         ("PodReadyToStartContainers", _unless(sandbox is not None and sandbox.state == SANDBOX_READY, "", "")),
         ("Initialized", _all_of(awaited, phase, "ContainersNotInitialized", "containers with incomplete status")),
-        ("Ready", _readiness(pod, mains, phase)),
-        ("ContainersReady", _all_of(mains, phase, "ContainersNotReady", "containers with unready status")),
+        ("Ready", _readiness(pod, serving, phase)),
+        ("ContainersReady", _all_of(serving, phase, "ContainersNotReady", "containers with unready status")),
     )
     for sort, (status, reason, message) in wanted:
         entry: Object = {"type": sort, "status": status, "observedGeneration": generation}
@@ -259,8 +255,8 @@ def _all_of(statuses: list[Object], phase: str, reason: str, words: str) -> Verd
     return _unless(not unready, reason, f"{words}: [{' '.join(unready)}]")
 
 
-def _readiness(pod: Object, mains: list[Object], phase: str) -> Verdict:
-    verdict = _all_of(mains, phase, "ContainersNotReady", "containers with unready status")
+def _readiness(pod: Object, serving: list[Object], phase: str) -> Verdict:
+    verdict = _all_of(serving, phase, "ContainersNotReady", "containers with unready status")
     if verdict[0] != "True":
         return verdict
     for gate in pod["spec"].get("readinessGates") or ():

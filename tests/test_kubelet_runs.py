@@ -1,0 +1,62 @@
+"""kubelet: whose output `logs` and `logs --previous` show. Source: `validateContainerLogStatus` in
+pkg/kubelet/kubelet_pods.go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from cluster_lab import boot
+
+from k8snb.apimachinery.errors import ApiError
+from k8snb.cluster import Cluster
+
+COUNTS = "n=$(cat /data/n 2>/dev/null || echo 0); n=$((n+1)); echo $n > /data/n; echo run $n; exit 1"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    cluster = boot(nodes=1)
+    yield cluster
+    cluster.delete()
+
+
+def create(cluster: Cluster, name: str, script: str, *, image: str = "busybox", policy: str = "Always") -> None:
+    container = {"name": "main", "image": image, "command": ["sh", "-c", script],
+                 "volumeMounts": [{"name": "data", "mountPath": "/data"}]}  # fmt: skip
+    spec = {"restartPolicy": policy, "containers": [container], "volumes": [{"name": "data", "emptyDir": {}}]}
+    cluster.client.create("pods", {"metadata": {"name": name}, "spec": spec}, "default")
+
+
+def logs(cluster: Cluster, name: str, *, previous: bool = False) -> str:
+    return b"".join(cluster.client.logs(name, "default", previous=previous)).decode()
+
+
+def test_between_two_runs_the_last_one_is_the_previous_one(cluster: Cluster) -> None:
+    create(cluster, "crashes", COUNTS)
+    cluster.run_for(20)
+    (entry,) = cluster.client.get("pods", "crashes", "default")["status"]["containerStatuses"]
+    assert entry["state"]["waiting"]["reason"] == "CrashLoopBackOff"
+    last = f"run {entry['restartCount'] + 1}\n"
+    assert logs(cluster, "crashes") == logs(cluster, "crashes", previous=True) == last
+
+
+def test_a_run_that_no_other_follows_is_not_a_previous_one(cluster: Cluster) -> None:
+    create(cluster, "once", "echo done", policy="Never")
+    cluster.run_for(5)
+    assert logs(cluster, "once") == "done\n"
+    with pytest.raises(ApiError, match='previous terminated container "main" in pod "once" not found'):
+        logs(cluster, "once", previous=True)
+
+
+def test_what_could_not_be_pulled_has_no_logs_and_it_is_said_why(cluster: Cluster) -> None:
+    create(cluster, "imageless", "true", image="registry.example/app:nope")
+    cluster.run_for(1.5)
+    with pytest.raises(
+        ApiError, match='container "main" in pod "imageless" is waiting to start: image can\'t be pulled'
+    ):
+        logs(cluster, "imageless")
+    cluster.run_for(5)
+    with pytest.raises(ApiError, match="is waiting to start: trying and failing to pull image"):
+        logs(cluster, "imageless")
