@@ -59,6 +59,13 @@ _FILM = """<style>
 .k8snb-moment>div{min-width:0;max-width:100%;flex:1 1 560px}
 .k8snb-moment svg{max-height:320px}
 </style>"""
+NOTE = "the slider moves while the notebook's kernel runs: %krewind"
+# JupyterLab writes "model not found" into the place of a widget whose kernel is gone; one that lives has elements there
+_GONE = ".jp-OutputArea-child:has(.k8snb-film)+.jp-OutputArea-child>.jupyter-widgets:not(:has(*))"
+_FILM += f"""<style>
+{_GONE}{{font-size:0!important}}
+{_GONE}::after{{content:"{NOTE}";font-size:var(--jp-content-font-size1,14px);opacity:.7}}
+</style>"""
 
 
 class Rewind:
@@ -174,8 +181,7 @@ class Rewind:
         display({"text/plain": self.text, "text/html": self._repr_html_()}, raw=True)
         shell = get_ipython()
         if getattr(shell, "kernel", None) is not None:
-            note = "the slider moves while the notebook's kernel runs: %krewind"
-            display({**self.box._repr_mimebundle_(), "text/plain": note}, raw=True)
+            display({**self.box._repr_mimebundle_(), "text/plain": NOTE}, raw=True)
 
 
 def _events(then: Then) -> Output:

@@ -189,8 +189,9 @@ def _all_well(cluster: Cluster, kind: Kind, obj: Object) -> Output:
     """Nothing is wrong: how it came to be as it is."""
     changes = cluster.history.of(kind, namespace_of(obj), name_of(obj))
     output = _steps_table(trace.chain(cluster.history, changes[-1].revision) if changes else [])
-    output.text = f"{word_of(obj)}: nothing is wrong with it. Its newest write came about like this:\n{output.text}"
-    output.hints = [f"nothing is wrong with {word_of(obj)}"]
+    verdict = kwhy.verdict(obj)
+    output.text = f"{word_of(obj)}: {verdict}. Its newest write came about like this:\n{output.text}"
+    output.hints = [f"{word_of(obj)}: {verdict}"]
     return output
 
 

@@ -138,15 +138,21 @@ class Algorithm:
 
     def refusal(self, pod: Object, node: NodeInfo) -> tuple[str, ...]:
         """Why one node will not do, all looked at anew; () where it will."""
-        return self.refused_by(pod, node)[1]
+        panel, hopeless = self._anew(pod)
+        verdict = hopeless or _first_refusal(pod, node, [*self._filters, *panel.filters])
+        return verdict.reasons if verdict else ()
 
-    def refused_by(self, pod: Object, node: NodeInfo) -> tuple[str, tuple[str, ...]]:
-        """The plug-in that refuses one node, all looked at anew, and its reasons; ("", ()) where none does."""
+    def refusals(self, pod: Object, nodes: Iterable[NodeInfo]) -> dict[str, list[Verdict]]:
+        """For each node, by its name, the verdict of every plug-in that refuses it, also behind the first."""
+        panel, hopeless = self._anew(pod)
+        filters, always = [*self._filters, *panel.filters], [hopeless] if hopeless else []
+        return {node.name: always + [verdict for each in filters if (verdict := _first_refusal(pod, node, [each]))]
+                for node in nodes}  # fmt: skip
+
+    def _anew(self, pod: Object) -> tuple[Panel, Verdict | None]:
+        """Who is to be asked about a pod, whatever was found out before."""
         cycle = Cycle(pod, request_of(pod), group_of(pod), self._cache)
-        concerned = [plugin for plugin in self._shared_filters if plugin.concerns(pod)]
-        panel, verdict = self._panel(cycle, concerned)
-        verdict = verdict or _first_refusal(pod, node, [*self._filters, *panel.filters])
-        return (verdict.plugin, verdict.reasons) if verdict else ("", ())
+        return self._panel(cycle, [plugin for plugin in self._shared_filters if plugin.concerns(pod)])
 
     # the plug-ins
 
