@@ -21,8 +21,9 @@ from k8snb.apiserver.paths import Route
 from k8snb.apiserver.proxy_bridge import Headers, HttpBridge, Proxied, unreachable, without_hop_by_hop
 from k8snb.apiserver.proxy_links import LinkRewriter, Origin, rewrite
 from k8snb.apiserver.streams import Message
-from k8snb.apiserver.upgrade import Intake, Queue
+from k8snb.apiserver.upgrade import Queue
 from k8snb.client import Request, Transport, User
+from k8snb.client.intake import Intake, taken_over, until_one_ends
 
 CHUNK = 1 << 16
 GONE = 1.0  # seconds between two looks whether the client of a silent pod is still there
@@ -145,22 +146,11 @@ class _Passage:
 
     async def _stream(self, headers: Headers) -> web.StreamResponse:
         """The pod has agreed to another protocol: from here on bytes go both ways."""
-        transport = self._request.transport
-        if transport is None:
-            raise ConnectionResetError("the client is gone")
-        intake = Intake(transport)
-        self._request.protocol.set_parser(intake)  # type: ignore[arg-type]
         response = self._response = web.StreamResponse(status=101, headers=dict(headers))
-        response.force_close()
-        await response.prepare(self._request)
-        loop = asyncio.get_running_loop()
-        tasks = {loop.create_task(self._listen(intake)), loop.create_task(self._line.run())}
+        intake = await taken_over(self._request, response)
         try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            await until_one_ends(self._listen(intake), self._line.run())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             intake.abort()
         return response
 

@@ -30,6 +30,7 @@ from k8snb.apiserver.spdy_streams import (
 )
 from k8snb.apiserver.streams import Conversation, Line, Message, PortForward, RemoteCommand, is_port
 from k8snb.client import Request, Transport, User
+from k8snb.client.intake import Intake, taken_over
 
 Wish = RemoteCommand | PortForward
 Make = Callable[[Line], Conversation]
@@ -233,48 +234,6 @@ async def _hear(socket: web.WebSocketResponse, conversation: Conversation, line:
 # SPDY
 
 
-class Intake:
-    """What aiohttp hands the connection's bytes to, once it is no longer HTTP."""
-
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
-        self._waiting: deque[bytes] = deque()
-        self._size = 0
-        self._ended = False
-        self._changed = asyncio.Event()
-
-    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
-        self._waiting.append(bytes(data))
-        self._size += len(data)
-        if self._size > MAX_IN:
-            self._transport.pause_reading()
-        self._changed.set()
-        return False, b""
-
-    def feed_eof(self) -> None:
-        self._ended = True
-        self._changed.set()
-
-    def abort(self) -> None:
-        """Close the connection without waiting for a client that takes nothing."""
-        if not self._ended:
-            self._transport.abort()
-
-    async def read(self) -> bytes:
-        """What has come; b"" at the end."""
-        while not self._waiting and not self._ended:
-            self._changed.clear()
-            await self._changed.wait()
-        if not self._waiting:
-            return b""
-        data = self._waiting.popleft()
-        paused = self._size > MAX_IN
-        self._size -= len(data)
-        if paused and self._size <= MAX_IN and not self._ended:
-            self._transport.resume_reading()
-        return data
-
-
 async def _serve_spdy(request: web.Request, wish: Wish) -> web.StreamResponse:
     offered = _words(request.headers.getall(VERSION, []))
     known = SPDY_COMMAND_PROTOCOLS if isinstance(wish, RemoteCommand) else SPDY_PORT_PROTOCOLS
@@ -284,16 +243,9 @@ async def _serve_spdy(request: web.Request, wish: Wish) -> web.StreamResponse:
     if protocol is None:
         accepted = [(ACCEPTED, word) for word in known if word]
         return web.Response(status=403, headers=accepted, text="unable to upgrade: unable to negotiate protocol")
-    transport = request.transport
-    if transport is None:
-        raise ConnectionResetError("the client is gone")
-    intake = Intake(transport)
-    # aiohttp knows no upgrade but WebSocket; from here on it takes the bytes for that protocol's.
-    request.protocol.set_parser(intake)  # type: ignore[arg-type]
     headers = {"Connection": "Upgrade", "Upgrade": SPDY, **({VERSION: protocol} if protocol else {})}
     response = web.StreamResponse(status=101, headers=headers)
-    response.force_close()
-    await response.prepare(request)
+    intake = await taken_over(request, response)
 
     line = Queue(response.write)  # type: ignore[arg-type]
     conversation: Conversation
