@@ -18,7 +18,7 @@ from k8snb.apimachinery.meta import Object, controller_of, key_of, namespace_of,
 from k8snb.client.context import Context
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.client.informer import Informer, Informers
-from k8snb.client.workqueue import WorkQueue
+from k8snb.client.workqueue import MAX_DELAY, WorkQueue
 
 OWNER = "owner"
 
@@ -27,13 +27,14 @@ class Controller:
     """One reconciliation loop. `name` is upstream's; the controller acts as the service account of that name."""
 
     name: ClassVar[str]
+    longest_delay: ClassVar[float] = MAX_DELAY  # seconds until a key that keeps failing is tried again
 
     def __init__(self, context: Context, informers: Informers) -> None:
         self.context = context
         self.clock = context.clock
         self.informers = informers
         self.client = context.client(f"system:serviceaccount:kube-system:{self.name}", "system:serviceaccounts")
-        self.queue = WorkQueue(self.name, context, self._process)
+        self.queue = WorkQueue(self.name, context, self._process, longest=self.longest_delay)
         self.events = EventRecorder(self.client, self.name, self.clock)
         self._own_writes: dict[str, dict[Informer, int]] = {}
         self._awaiting: dict[str, int] = {}  # the revision that a key waits for

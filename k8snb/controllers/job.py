@@ -60,6 +60,7 @@ class JobController(Controller):
         super().__init__(context, informers)
         self._backoffs: dict[str, Backoff] = {}
         self._written: dict[str, int] = {}  # by key: the revision of the Job's status as last written
+        self._untracked: dict[str, Object | None] = {}  # by uid: pods as they were left, until the cache shows them so
         self.left_behind = WorkQueue(f"{self.name} pods", context, self._let_go)
         self.jobs = informers.get("jobs")
         self.jobs.add_index(OWNER, owner_uids, steady=True)
@@ -95,6 +96,8 @@ class JobController(Controller):
     # pods whose Job is gone or over
 
     def _tracked_changed(self, old: Object | None, new: Object | None) -> None:
+        if self._untracked and (new is None or not is_tracked(new)):
+            self._untracked.pop(uid_of(new or old or {"metadata": {"uid": ""}}), None)
         if new is not None and is_tracked(new) and not self._has_job(new):
             self._pod_without_job(new)
 
@@ -141,12 +144,22 @@ class JobController(Controller):
     def _untrack(self, pod: Object) -> Object | None:
         """The pod without the finalizer; None when it is gone."""
         patch = {"metadata": {"uid": uid_of(pod), "$deleteFromPrimitiveList/finalizers": [TRACKING]}}
+        left = None
         try:
-            return self.client.patch("pods", name_of(pod), patch, namespace_of(pod))
+            left = self.client.patch("pods", name_of(pod), patch, namespace_of(pod))
         except ApiError as error:
-            if error.code == 404:
-                return None
-            raise
+            if error.code != 404:
+                raise
+        self._untracked[uid_of(pod)] = left
+        return left
+
+    def _as_left(self, pods: list[Object]) -> list[Object]:
+        """The pods of the cache; what has lost its finalizer is counted, also where the cache is late to show it.
+
+        Source: `uncountedTerminatedPods` and the finalizer expectations of upstream's `pkg/controller/job`.
+        """
+        found = (self._untracked.get(uid_of(pod), pod) for pod in pods)
+        return [pod for pod in found if pod is not None]
 
     # the loop
 
@@ -158,7 +171,7 @@ class JobController(Controller):
         if not _is_ours(job) or not self.sees_own_writes(key) or revision_of(job) < self._written.get(key, 0):
             return
         pods = claim(self, key, job, selector_of(job), self.pods, finalizer=TRACKING)
-        one = Round(job, pods, self.clock.now(), self._backoffs.get(key, Backoff()))
+        one = Round(job, self._as_left(pods), self.clock.now(), self._backoffs.get(key, Backoff()))
         one.finished = verdict(one)
         failure = self._end_pods(key, one) if one.finished is not None else self._go_on(key, one)
         self._track(key, one)

@@ -65,7 +65,7 @@ class NodeLifecycleController(Controller):
         self.leases = informers.get("leases")
         self.leases.on_change(self._lease_changed)
         self.nodes = informers.get("nodes")
-        self.zones = Zones(self.clock)
+        self.zones = Zones(self.nodes, self.clock)
         self.nodes.on_change(self._node_changed)
 
     # life signs

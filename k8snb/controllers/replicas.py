@@ -69,7 +69,6 @@ class ReplicasController(Controller):
 
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
-        self._notes = context.notes
         self._told: dict[str, int] = {}  # the revision of the status that was written last
         self.sets = informers.get(self.resource)
         self.sets.on_change(self._set_changed)
@@ -125,13 +124,11 @@ class ReplicasController(Controller):
             raise failure
 
     def _numbers(self, owner: Object) -> Numbers | None:
-        """How its pods fare, where nobody has to look at each: none to adopt, to release, to delete, or to wait for.
-
-        Who steps through the cluster sees what is counted, so that then each is looked at.
-        """
+        """How its pods fare, where nobody has to look at each: none to adopt, to release, to delete, or to wait for."""
         selector, wanted = self.selector_of(owner), owner["spec"].get("replicas", 1)
-        if is_deleting(owner) or owner["spec"].get("minReadySeconds") or self._notes.looking:
+        if is_deleting(owner) or owner["spec"].get("minReadySeconds"):
             return None
+        self.pods.by_index(OWNER, uid_of(owner))  # who steps through the cluster is told which pods the census counts
         numbers = tally(owner, self._census.of(uid_of(owner)), selector)
         if numbers is None or numbers.replicas > wanted or orphans(self.pods, namespace_of(owner), selector):
             return None

@@ -74,7 +74,8 @@ class TerminationMessages:
         own = "" if self._on_demand else self._written(status)
         if not (own or (self._on_demand and status.message)) and pod is not None and _falls_back(pod, status):
             own = self._logged(status)
-        limit = LONGEST_OF_POD // len(list(containers_of(pod))) if pod is not None else LONGEST
+        sharing = len(list(containers_of(pod))) if pod is not None else 0
+        limit = LONGEST_OF_POD // sharing if sharing else LONGEST  # nobody knows the containers of a pod that has gone
         return _cut(": ".join(filter(None, (status.message, own))), limit)
 
     def _written(self, status: ContainerStatus) -> str:
