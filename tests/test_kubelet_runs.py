@@ -60,3 +60,18 @@ def test_what_could_not_be_pulled_has_no_logs_and_it_is_said_why(cluster: Cluste
     cluster.run_for(5)
     with pytest.raises(ApiError, match="is waiting to start: trying and failing to pull image"):
         logs(cluster, "imageless")
+
+
+def test_an_event_of_a_container_names_its_place_in_the_pod(cluster: Cluster) -> None:
+    """`GenerateContainerRef` in pkg/kubelet/container/ref.go; `get events -o wide` shows it as SUBOBJECT."""
+    mains = [{"name": "web", "image": "nginx"}]
+    spec = {"containers": mains, "initContainers": [{"name": "setup", "image": "busybox", "command": ["true"]}]}
+    cluster.client.create("pods", {"metadata": {"name": "placed"}, "spec": spec}, "default")
+    cluster.run_for(10)
+    cluster.client.delete("pods", "placed", "default")
+    cluster.run_for(40)
+    events = cluster.client.items("events", "default", fieldSelector="involvedObject.name=placed")
+    places = {(event["reason"], event["involvedObject"].get("fieldPath")) for event in events}
+    assert {("Started", "spec.initContainers{setup}"), ("Started", "spec.containers{web}")} <= places
+    assert {("Pulled", "spec.containers{web}"), ("Killing", "spec.containers{web}"), ("Scheduled", None)} <= places
+    assert "spec.containers{web}" in cluster.kubectl.run("get events -o wide").text

@@ -212,5 +212,13 @@ def containers_of(pod: Object) -> Iterable[Object]:
     return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
 
 
+def field_path(pod: Object, name: str) -> str:
+    """Where a pod has a container, as events name it: `spec.containers{web}`."""
+    for part in ("containers", "initContainers", "ephemeralContainers"):
+        if any(container["name"] == name for container in pod["spec"].get(part) or ()):
+            return f"spec.{part}{{{name}}}"
+    return ""
+
+
 def container_of(pod: Object, name: str) -> Object:
     return next(container for container in containers_of(pod) if container["name"] == name)
