@@ -75,3 +75,16 @@ def test_an_event_of_a_container_names_its_place_in_the_pod(cluster: Cluster) ->
     assert {("Started", "spec.initContainers{setup}"), ("Started", "spec.containers{web}")} <= places
     assert {("Pulled", "spec.containers{web}"), ("Killing", "spec.containers{web}"), ("Scheduled", None)} <= places
     assert "spec.containers{web}" in cluster.kubectl.run("get events -o wide").text
+
+
+def test_a_container_s_id_names_its_runtime_and_the_conditions_stand_in_order(cluster: Cluster) -> None:
+    """`buildContainerID` in pkg/kubelet/container; `generateAPIPodStatus` in pkg/kubelet/kubelet_pods.go."""
+    create(cluster, "named", "sleep 3; exit 1")
+    cluster.run_for(8)
+    status = cluster.client.get("pods", "named", "default")["status"]
+    (entry,) = status["containerStatuses"]
+    assert entry["containerID"].startswith("simulated://")
+    assert entry["lastState"]["terminated"]["containerID"].startswith("simulated://")
+    assert [each["type"] for each in status["conditions"]] == [
+        "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled",
+    ]  # fmt: skip

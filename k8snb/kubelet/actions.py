@@ -179,6 +179,11 @@ def reported(pod: Object, name: str) -> Object:
     return {}
 
 
+def runtime_id(container_id: str) -> str:
+    """The runtime's own id of a container, from `docker://…` in a status."""
+    return container_id.rpartition("://")[2]
+
+
 def restarts(pod: Object, name: str) -> int:
     """How often a container that the runtime does not have, or has lost, has been restarted: losing it counts."""
     entry = reported(pod, name)

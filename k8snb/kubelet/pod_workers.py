@@ -75,7 +75,7 @@ class PodWorkers:
             runtime, prober.dialer, context.clock, work=self._work, events=self.events, state=pleg.state
         )
         self._killing = Killing(self._hooks, self.events, pleg.state)
-        self._statuses = StatusManager(client, context.clock, prober, configs)
+        self._statuses = StatusManager(client, context.clock, prober, configs, cri_version=runtime.cri_version)
         self.images = ImageManager(
             runtime, client, context.clock, events=self.events, queue=self.queue, work=self._work
         )
