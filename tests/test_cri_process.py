@@ -841,6 +841,14 @@ def test_a_container_has_a_clean_environment_of_its_own(lab: Lab, monkeypatch: p
 
 
 @pytest.mark.process
+def test_the_full_name_of_a_pod_has_its_domain(lab: Lab) -> None:
+    sandbox = lab.sandbox("web", hostname="web-0", domain="nginx.default.svc.cluster.local")
+    container = lab.run("busybox", *FOREVER, sandbox=sandbox)
+    assert lab.exec(container, "hostname", "-f") == "web-0.nginx.default.svc.cluster.local\n"
+    assert lab.exec(container, "hostname", "-s") == "web-0\n"
+
+
+@pytest.mark.process
 def test_each_container_has_a_tmp_of_its_own(lab: Lab) -> None:
     first, second = lab.run("busybox", *FOREVER), lab.run("busybox", *FOREVER)
     lab.exec(first, "touch", "/tmp/k8snb-healthy")

@@ -88,3 +88,13 @@ def test_a_container_s_id_names_its_runtime_and_the_conditions_stand_in_order(cl
     assert [each["type"] for each in status["conditions"]] == [
         "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled",
     ]  # fmt: skip
+
+
+def test_a_pod_of_a_headless_service_knows_its_full_name(cluster: Cluster) -> None:
+    """docs: concepts/services-networking/dns-pod-service (Pod's hostname and subdomain fields)."""
+    spec = {"hostname": "one", "subdomain": "db", "containers": [{"name": "main", "image": "nginx"}]}
+    cluster.client.create("pods", {"metadata": {"name": "fqdn"}, "spec": spec}, "default")
+    cluster.run_for(10)
+    address = cluster.client.get("pods", "fqdn", "default")["status"]["podIP"]
+    said = cluster.kubectl.run("exec fqdn -- sh -c 'hostname -f; hostname -s; hostname -i'").text
+    assert said.split() == ["one.db.default.svc.cluster.local", "one", address]
