@@ -567,11 +567,11 @@ def test_a_failed_report_leaves_no_worker_busy(lab: Lab, monkeypatch: pytest.Mon
     lab.pump.on_failure = lambda component, details: failures.append(details)
     tell, broken = lab.kubelet.workers.events.event, [True]
 
-    def event(*arguments: Any) -> None:
+    def event(*arguments: Any, **options: Any) -> None:
         if arguments[2] == "Pulling" and broken.pop():
             broken.append(False)
             raise ValueError("no events today")
-        tell(*arguments)
+        tell(*arguments, **options)
 
     monkeypatch.setattr(lab.kubelet.workers.events, "event", event)
     lab.run(image="nginx:1.7.9")

@@ -60,3 +60,41 @@ def test_what_could_not_be_pulled_has_no_logs_and_it_is_said_why(cluster: Cluste
     cluster.run_for(5)
     with pytest.raises(ApiError, match="is waiting to start: trying and failing to pull image"):
         logs(cluster, "imageless")
+
+
+def test_an_event_of_a_container_names_its_place_in_the_pod(cluster: Cluster) -> None:
+    """`GenerateContainerRef` in pkg/kubelet/container/ref.go; `get events -o wide` shows it as SUBOBJECT."""
+    mains = [{"name": "web", "image": "nginx"}]
+    spec = {"containers": mains, "initContainers": [{"name": "setup", "image": "busybox", "command": ["true"]}]}
+    cluster.client.create("pods", {"metadata": {"name": "placed"}, "spec": spec}, "default")
+    cluster.run_for(10)
+    cluster.client.delete("pods", "placed", "default")
+    cluster.run_for(40)
+    events = cluster.client.items("events", "default", fieldSelector="involvedObject.name=placed")
+    places = {(event["reason"], event["involvedObject"].get("fieldPath")) for event in events}
+    assert {("Started", "spec.initContainers{setup}"), ("Started", "spec.containers{web}")} <= places
+    assert {("Pulled", "spec.containers{web}"), ("Killing", "spec.containers{web}"), ("Scheduled", None)} <= places
+    assert "spec.containers{web}" in cluster.kubectl.run("get events -o wide").text
+
+
+def test_a_container_s_id_names_its_runtime_and_the_conditions_stand_in_order(cluster: Cluster) -> None:
+    """`buildContainerID` in pkg/kubelet/container; `generateAPIPodStatus` in pkg/kubelet/kubelet_pods.go."""
+    create(cluster, "named", "sleep 3; exit 1")
+    cluster.run_for(8)
+    status = cluster.client.get("pods", "named", "default")["status"]
+    (entry,) = status["containerStatuses"]
+    assert entry["containerID"].startswith("simulated://")
+    assert entry["lastState"]["terminated"]["containerID"].startswith("simulated://")
+    assert [each["type"] for each in status["conditions"]] == [
+        "PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled",
+    ]  # fmt: skip
+
+
+def test_a_pod_of_a_headless_service_knows_its_full_name(cluster: Cluster) -> None:
+    """docs: concepts/services-networking/dns-pod-service (Pod's hostname and subdomain fields)."""
+    spec = {"hostname": "one", "subdomain": "db", "containers": [{"name": "main", "image": "nginx"}]}
+    cluster.client.create("pods", {"metadata": {"name": "fqdn"}, "spec": spec}, "default")
+    cluster.run_for(10)
+    address = cluster.client.get("pods", "fqdn", "default")["status"]["podIP"]
+    said = cluster.kubectl.run("exec fqdn -- sh -c 'hostname -f; hostname -s; hostname -i'").text
+    assert said.split() == ["one.db.default.svc.cluster.local", "one", address]

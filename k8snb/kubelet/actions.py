@@ -179,6 +179,11 @@ def reported(pod: Object, name: str) -> Object:
     return {}
 
 
+def runtime_id(container_id: str) -> str:
+    """The runtime's own id of a container, from `docker://…` in a status."""
+    return container_id.rpartition("://")[2]
+
+
 def restarts(pod: Object, name: str) -> int:
     """How often a container that the runtime does not have, or has lost, has been restarted: losing it counts."""
     entry = reported(pod, name)
@@ -210,6 +215,14 @@ def _is_finished(pod: Object, state: PodState) -> bool:
 def containers_of(pod: Object) -> Iterable[Object]:
     spec = pod["spec"]
     return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
+
+
+def field_path(pod: Object, name: str) -> str:
+    """Where a pod has a container, as events name it: `spec.containers{web}`."""
+    for part in ("containers", "initContainers", "ephemeralContainers"):
+        if any(container["name"] == name for container in pod["spec"].get(part) or ()):
+            return f"spec.{part}{{{name}}}"
+    return ""
 
 
 def container_of(pod: Object, name: str) -> Object:

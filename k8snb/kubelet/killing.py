@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from k8snb.apimachinery.meta import Object, is_deleting
 from k8snb.client.events import NORMAL, EventRecorder
 from k8snb.cri import RUNNING, ContainerStatus
-from k8snb.kubelet.actions import PodState, container_of, is_sidecar
+from k8snb.kubelet.actions import PodState, container_of, field_path, is_sidecar
 from k8snb.kubelet.lifecycle import LifecycleHooks
 from k8snb.kubelet.prober import WORDS
 from k8snb.kubelet.worker import Worker, grace_of
@@ -58,7 +58,7 @@ class Killing:
 
     def restart(self, uid: str, worker: Worker, container: ContainerStatus, probe: str) -> None:
         """End a container that its `probe` found dead; the restart policy says what comes next."""
-        self._events.event(worker.pod, NORMAL, "Killing", _found_dead(worker.pod, container.name, probe))
+        self._tell(worker.pod, container.name, _found_dead(worker.pod, container.name, probe))
         own = container_of(worker.pod, container.name)[probe].get("terminationGracePeriodSeconds")
         worker.grace = grace = grace_of(worker) if own is None or is_deleting(worker.pod) else float(own)
         self._hooks.stop(uid, worker, container, grace)
@@ -70,8 +70,11 @@ class Killing:
         order = TerminationOrder(worker.pod, {container.name for container in running})
         for container in running:
             if not worker.gone:
-                self._events.event(worker.pod, NORMAL, "Killing", f"Stopping container {container.name}")
+                self._tell(worker.pod, container.name, f"Stopping container {container.name}")
             self._hooks.stop(uid, worker, container, grace, order)
+
+    def _tell(self, pod: Object, name: str, message: str) -> None:
+        self._events.event(pod, NORMAL, "Killing", message, field_path=field_path(pod, name))
 
     def hurry(self, uid: str, worker: Worker) -> None:
         """A deletion ends a hook's sleep; one with a shorter grace period overtakes the stop that is under way."""

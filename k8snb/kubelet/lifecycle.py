@@ -17,7 +17,7 @@ from k8snb.apimachinery.meta import Object, get_path, is_deleting
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock
 from k8snb.cri import ContainerStatus, Runtime, RuntimeFailure
-from k8snb.kubelet.actions import PodState, container_of
+from k8snb.kubelet.actions import PodState, container_of, field_path
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.prober import Dialer, port_number
 from k8snb.kubelet.work import RuntimeWork
@@ -70,7 +70,7 @@ class LifecycleHooks:
             stop(self._left(grace, began))
 
         def failed(worker: Worker, name: str, failure: RuntimeFailure) -> Backoff:
-            self._events.event(worker.pod, WARNING, "FailedPreStopHook", PRE_STOP)
+            self._tell(worker.pod, name, "FailedPreStopHook", PRE_STOP)
             over()
             return Backoff()
 
@@ -104,9 +104,12 @@ class LifecycleHooks:
 
         self._wait(worker, worker.round, float(hook["sleep"]["seconds"]), awake)
 
-    def tell_failed(self, pod: Object, failure: RuntimeFailure) -> None:
+    def tell_failed(self, pod: Object, name: str, failure: RuntimeFailure) -> None:
         if failure.reason == POST_START_ERROR:
-            self._events.event(pod, WARNING, "FailedPostStartHook", POST_START)
+            self._tell(pod, name, "FailedPostStartHook", POST_START)
+
+    def _tell(self, pod: Object, name: str, reason: str, message: str) -> None:
+        self._events.event(pod, WARNING, reason, message, field_path=field_path(pod, name))
 
     def _wait(self, worker: Worker, round_: int, seconds: float, over: Callable[[], None]) -> None:
         """Let time pass; the pod counts as busy meanwhile."""

@@ -19,7 +19,7 @@ from k8snb.clock import timestamp
 from k8snb.cri import CANNOT_RUN, EXITED, SANDBOX_READY, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions, deadline, volume_limits
-from k8snb.kubelet.actions import Action, PodState, container_of, next_action
+from k8snb.kubelet.actions import Action, PodState, container_of, field_path, next_action
 from k8snb.kubelet.admission import rejected
 from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
@@ -75,7 +75,7 @@ class PodWorkers:
             runtime, prober.dialer, context.clock, work=self._work, events=self.events, state=pleg.state
         )
         self._killing = Killing(self._hooks, self.events, pleg.state)
-        self._statuses = StatusManager(client, context.clock, prober, configs)
+        self._statuses = StatusManager(client, context.clock, prober, configs, cri_version=runtime.cri_version)
         self.images = ImageManager(
             runtime, client, context.clock, events=self.events, queue=self.queue, work=self._work
         )
@@ -321,7 +321,7 @@ class PodWorkers:
             config = self._configs.container(pod, container, action.attempt, state)
         except ConfigError as error:
             worker.waiting[action.name] = Waiting("CreateContainerConfigError", str(error))
-            self.events.event(worker.pod, WARNING, "Failed", f"Error: {error}")
+            self._tell(worker, action.name, WARNING, "Failed", f"Error: {error}")
             self.queue.add_after(uid, CONFIG_RETRY)
             return
         sandbox = state.sandbox
@@ -353,17 +353,17 @@ class PodWorkers:
     def _started(self, uid: str, worker: Worker, name: str) -> None:
         worker.waiting.pop(name, None)
         worker.starts.pop(name, None)
-        self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
-        self.events.event(worker.pod, NORMAL, "Started", f"Started container {name}")
+        self._tell(worker, name, NORMAL, "Created", f"Created container: {name}")
+        self._tell(worker, name, NORMAL, "Started", f"Started container {name}")
         self._hooks.sleep_after_start(worker, name, lambda: self.queue.add(uid))
 
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
         if error.reason == RUN_ERROR:
-            self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
-        self._hooks.tell_failed(worker.pod, error)
+            self._tell(worker, name, NORMAL, "Created", f"Created container: {name}")
+        self._hooks.tell_failed(worker.pod, name, error)
         worker.images.pop(name, None)
-        self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
+        self._tell(worker, name, WARNING, "Failed", f"Error: {error.message}")
         return worker.starts.setdefault(name, Backoff(first_is_free=error.reason == RUN_ERROR))
 
     def _stop_sandbox(self, uid: str, worker: Worker, action: Action) -> None:
@@ -398,7 +398,11 @@ class PodWorkers:
         message = f"back-off {duration(crashes.delay)} restarting failed container={name} pod={pod}"
         worker.waiting[name] = Waiting("CrashLoopBackOff", f"{message}; {next_try(crashes.ends)}")
         message = f"Back-off restarting failed container {name} in pod {pod}"
-        self.events.event(worker.pod, WARNING, "BackOff", message)
+        self._tell(worker, name, WARNING, "BackOff", message)
+
+    def _tell(self, worker: Worker, name: str, sort: str, reason: str, message: str) -> None:
+        """Say something of one container."""
+        self.events.event(worker.pod, sort, reason, message, field_path=field_path(worker.pod, name))
 
     # the end
 

@@ -16,7 +16,7 @@ from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock, Timer
 from k8snb.cri import PAUSED, RUNNING, ContainerStatus, Runtime, RuntimeFailure, RuntimeUnavailable
 from k8snb.executor import Executor
-from k8snb.kubelet.actions import STATUSES, PodState, containers_of
+from k8snb.kubelet.actions import STATUSES, PodState, containers_of, field_path, runtime_id
 
 LIVENESS, READINESS, STARTUP = "livenessProbe", "readinessProbe", "startupProbe"
 WORDS = {LIVENESS: "Liveness", READINESS: "Readiness", STARTUP: "Startup"}
@@ -79,7 +79,7 @@ class Prober:
         """Containers that are ready by their status pass until a probe says something else."""
         entries = (entry for pod in pods for field in STATUSES for entry in get_path(pod, f"status.{field}") or ())
         self._believed.update(
-            entry["containerID"] for entry in entries if entry.get("ready") and entry.get("containerID")
+            runtime_id(entry["containerID"]) for entry in entries if entry.get("ready") and entry.get("containerID")
         )
 
     def is_started(self, uid: str, name: str) -> bool:
@@ -172,7 +172,9 @@ class Prober:
 
     def _tell(self, probe: Probe, message: str) -> None:
         if self.events is not None:
-            self.events.event(self._states[probe.uid][0], WARNING, "Unhealthy", message)
+            pod = self._states[probe.uid][0]
+            path = field_path(pod, probe.container["name"])
+            self.events.event(pod, WARNING, "Unhealthy", message, field_path=path)
 
     def _ask(self, probe: Probe, state: PodState) -> Verdict:
         spec, timeout = probe.spec, float(probe.spec.get("timeoutSeconds") or 1)

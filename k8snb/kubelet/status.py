@@ -40,7 +40,7 @@ class Observed:
     """What the kubelet knows of a pod beside the runtime's listing.
 
     `waiting`: why containers wait; `ready`, `started`: the probes' verdicts; `last`: how containers ended before;
-    `resizing`: what has come of a wish for other resources.
+    `resizing`: what has come of a wish for other resources; `runtime`: the word before the ids of its containers.
     """
 
     state: PodState
@@ -50,6 +50,11 @@ class Observed:
     started: Callable[[str], bool] = lambda name: True
     last: Mapping[str, ContainerStatus] = field(default_factory=dict)
     resizing: Resizing = NOTHING
+    runtime: str = ""
+
+    def container_id(self, container: ContainerStatus) -> str:
+        """As statuses have it: `docker://` and the runtime's own id."""
+        return f"{self.runtime}://{container.id}"
 
 
 def pod_status(pod: Object, observed: Observed, now: float) -> Object:
@@ -92,7 +97,7 @@ def _container_status(pod: Object, container: Object, observed: Observed, *, onc
         return _lost(pod, reported(pod, name), observed, once=once)
     waiting = observed.waiting.get(name)
     running = newest is not None and newest.state == RUNNING
-    state = _current_state(pod, newest, waiting)
+    state = _current_state(pod, newest, waiting, observed)
     waits_again = newest is not None and newest.state == EXITED and "waiting" in state
     previous = newest if waits_again else observed.last.get(name)
     before = reported(pod, name).get("lastState") or {}
@@ -104,10 +109,10 @@ def _container_status(pod: Object, container: Object, observed: Observed, *, onc
         "ready": _is_ready(newest, observed, once=once),
         "started": running and observed.started(name),
         "state": state,
-        "lastState": {"terminated": _terminated(previous)} if previous is not None else before,
+        "lastState": {"terminated": _terminated(previous, observed)} if previous is not None else before,
     }
     if newest is not None:
-        status["containerID"] = newest.id
+        status["containerID"] = observed.container_id(newest)
     return {**status, **shown(pod, container, newest, observed.resizing)}
 
 
@@ -128,17 +133,17 @@ def _lost(pod: Object, old: Object, observed: Observed, *, once: bool) -> Object
     if is_deleting(pod) or is_terminal(pod):
         return {**status, "ready": old["ready"] and once, "state": before if "running" not in before else ended}
     status.pop("containerID", None)
-    state = _current_state(pod, None, observed.waiting.get(old["name"]))
+    state = _current_state(pod, None, observed.waiting.get(old["name"]), observed)
     return {**status, "restartCount": restarts(pod, old["name"]), "state": state, "lastState": ended}
 
 
-def _current_state(pod: Object, newest: ContainerStatus | None, waiting: Waiting | None) -> Object:
+def _current_state(pod: Object, newest: ContainerStatus | None, waiting: Waiting | None, observed: Observed) -> Object:
     if newest is not None and newest.state == RUNNING:
         return {"running": {"startedAt": timestamp(newest.started_at)}}
     if waiting is not None:
         return waiting.as_state()
     if newest is not None and newest.state == EXITED:
-        return {"terminated": _terminated(newest)}
+        return {"terminated": _terminated(newest, observed)}
     return Waiting(INITIALIZING if pod["spec"].get("initContainers") else CREATING).as_state()
 
 
@@ -154,13 +159,13 @@ def _is_ready(newest: ContainerStatus | None, observed: Observed, *, once: bool)
     return newest.state == RUNNING and observed.started(newest.name) and observed.ready(newest.name)
 
 
-def _terminated(container: ContainerStatus) -> Object:
+def _terminated(container: ContainerStatus, observed: Observed) -> Object:
     state = {
         "exitCode": container.exit_code,
         "reason": container.reason or ("Completed" if container.exit_code == 0 else "Error"),
         "startedAt": timestamp(container.started_at or container.created_at),
         "finishedAt": timestamp(container.finished_at),
-        "containerID": container.id,
+        "containerID": observed.container_id(container),
     }
     return {**state, "message": container.message} if container.message else state
 
@@ -201,9 +206,11 @@ def _exit_code(status: Object) -> int | None:
 def _conditions(
     pod: Object, inits: list[Object], mains: list[Object], phase: str, observed: Observed, now: str
 ) -> list[Object]:
-    """The pod's conditions in upstream's order; PodScheduled is the scheduler's and stays."""
+    """The pod's conditions in upstream's order: others' first, the scheduler's last."""
     generation = pod["metadata"].get("generation", 1)
-    conditions = list(get_path(pod, "status.conditions") or ())
+    before = get_path(pod, "status.conditions") or ()
+    scheduled = [entry for entry in before if entry["type"] == "PodScheduled"]
+    conditions = [entry for entry in before if entry["type"] != "PodScheduled"]
     sandbox = observed.state.sandbox
     sidecars = _sidecars(pod)
     awaited = [] if _has_begun(mains) else [
@@ -220,7 +227,7 @@ def _conditions(
         entry: Object = {"type": sort, "status": status, "observedGeneration": generation}
         entry.update({key: text for key, text in (("reason", reason), ("message", message)) if text})
         conditions = with_condition(conditions, entry, now)
-    return _with_resize(conditions, observed.resizing, generation, now)
+    return [*_with_resize(conditions, observed.resizing, generation, now), *scheduled]
 
 
 def _with_resize(conditions: list[Object], resizing: Resizing, generation: int, now: str) -> list[Object]:
