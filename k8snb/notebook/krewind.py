@@ -46,6 +46,7 @@ COMMAND = Command(
     words="resources",
     examples=("%krewind", "%krewind deployment/web --from -5m", "%krewind --from ^ --frames 4"),
 )
+WHOLE = 100  # moments that a film may have
 EVENTS, CHANGES = 5, 8  # that a moment shows
 _FILM = """<style>
 .k8snb-film{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(400px,100%),1fr));gap:10px;margin:4px 0}
@@ -216,6 +217,9 @@ def run(cluster: Cluster, words: Sequence[str]) -> Rewind | Result:
         raise KubectlError(f"error: --from is revision {first.revision}, which comes after --to, {last.revision}")
     if args.number("frames") < 2:
         raise KubectlError("error: --frames wants 2 at least: how it began, and how it ended")
+    if args.number("frames") > WHOLE:
+        raise KubectlError(f"error: --frames wants {WHOLE} at most, a picture each: --from and --to show less at once, "
+                           "and the slider any moment")  # fmt: skip
     namespace = "" if args.on("all-namespaces") else args.text("namespace") or cluster.kubectl.namespace
     must_have_been(cluster, asked_for(cluster.client, args.words), namespace)
     return Rewind(cluster, _drawn(args), span=(first, last), frames=args.number("frames"))
