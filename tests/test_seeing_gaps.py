@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from notebook_lab import Notebook, fresh_shell, make
+from notebook_lab import Notebook, simulated
 
-from k8snb.notebook import extension
 from k8snb.notebook.diagram import LEAVES_OUT, ROUTES
 from k8snb.notebook.style import BAD
 
@@ -17,11 +16,8 @@ RULES = "--rule='a.b/=web:80' --rule='a.b/x=none:80' --rule='a.b/y=web:81'"
 
 @pytest.fixture
 def notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Notebook]:
-    with fresh_shell(tmp_path) as shell:
-        extension.load(shell, make)
-        made = Notebook(shell, capsys)
-        made.settle()
-        yield made
+    with simulated(tmp_path, capsys) as notebook:
+        yield notebook
 
 
 def test_an_ingress_leads_visibly_to_what_is_not_there(notebook: Notebook) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from test_why import CLAIM, MOUNT, SCALER, SERVICE, Cause, Lab, mend, plant, pod, workload
+from why_lab import CLAIM, MOUNT, SCALER, SERVICE, Cause, Lab, mend, plant, pod, workload
 
 from k8snb.notebook import kstory
 
