@@ -102,6 +102,8 @@ CAUSES = {
     # a node: pkg/scheduler/framework/plugins
     "a taint before too little room": Cause("", "pod/web", "untolerated taint",
                                             ("taint node node-1 node-2 a=b:NoSchedule", LARGE), harms=True),
+    "too little of two things": Cause(
+        workload(replicas=1, resources={"requests": {"cpu": "7", "memory": "20Gi"}}), "deployment/web", "Insufficient"),
     "two taints": Cause("", "pod/web", "untolerated taint", (
         "taint node node-1 node-2 a=b:NoSchedule c=d:NoSchedule", "run web --image=nginx"), harms=True),
     "no such zone to spread over": Cause(workload(rest=spread("zone")), "deployment/web", "missing required label"),
@@ -235,5 +237,32 @@ def test_what_is_left_alone_or_goes_has_no_reasons() -> None:
         lab.cluster.run_for(5)
         asked = ("statefulset/web", "svc/web", "ing/web", "pvc/data", "pod/user", "pod/web-0")
         assert {about: lab.reasons(about) for about in asked} == {about: [] for about in asked}
+    finally:
+        lab.close()
+
+
+def test_a_change_is_whole_and_of_nodes_that_need_least() -> None:
+    """What no node has is asked for less of at once; nothing is said of a node that lacks more than another."""
+    lab = Lab(seed=2)
+    try:
+        lab.make(workload(replicas=1, resources={"requests": {"cpu": "7", "memory": "20Gi"}}))
+        lab.make(CLAIM % "storageClassName: gold" + "---\n" + pod(rest=MOUNT))
+        lab.cluster.run_for(30)
+        first = lab.reasons("deployment/web")[0].commands[0]
+        assert "--requests=cpu=" in first and ",memory=" in first
+        assert all(command.startswith("%%kapply") for command in lab.reasons("pod/web")[0].commands)
+    finally:
+        lab.close()
+
+
+def test_a_pod_that_takes_its_time_to_end_is_told_with_what_it_waits_for() -> None:
+    lab = Lab(seed=2)
+    try:
+        lab.make(pod(rest=SLOW, command=["sh", "-c", "trap '' TERM; sleep 99999"]))
+        lab.cluster.run_for(30)
+        lab.type("delete pod web --wait=false")
+        lab.cluster.run_for(5)
+        told = str(kstory.run(lab.cluster, "why", ["not", "pod/web", "deleted"]))
+        assert "container main has not ended" in told and "metadata.deletionGracePeriodSeconds: 3600" in told
     finally:
         lab.close()

@@ -205,7 +205,7 @@ def _named(cluster: Cluster, args: Arguments, words: Sequence[str] | None = None
     given = list(args.words if words is None else words)
     if len(given) == 1 and "/" in given[0]:
         given = list(given[0].partition("/")[::2])
-    if len(given) != 2:
+    if len(given) != 2 or not given[1]:
         raise KubectlError(f"error: %k{args.command.name} needs one object: TYPE/NAME, such as deployment/web")
     word, name = given
     kind = next((kind for kind in cluster.client.kinds() if word.lower() in kind.words()), None)
