@@ -10,7 +10,9 @@ import pytest
 import yaml
 from why_lab import CLAIM, MOUNT, SCALER, SERVICE, Cause, Lab, mend, plant, pod, workload
 
+from k8snb.apimachinery.meta import uid_of
 from k8snb.notebook import kstory
+from k8snb.story.templates import anew
 
 LARGE = (
     "run web --image=nginx --overrides="
@@ -251,6 +253,28 @@ def test_a_change_is_whole_and_of_nodes_that_need_least() -> None:
         first = lab.reasons("deployment/web")[0].commands[0]
         assert "--requests=cpu=" in first and ",memory=" in first
         assert all(command.startswith("%%kapply") for command in lab.reasons("pod/web")[0].commands)
+    finally:
+        lab.close()
+
+
+def test_only_what_its_owner_leaves_alone_is_to_be_deleted() -> None:
+    """A set that keeps no order replaces a pod that is not ready itself; one that keeps order waits for it."""
+    lab = Lab(seed=2)
+    try:
+        sets = {"ordered": "OrderedReady", "parallel": "Parallel"}
+        for name, policy in sets.items():
+            made = workload("StatefulSet", image=NO_TAG).replace("name: web", f"name: {name}")
+            made = made.replace("app: web", f"app: {name}")
+            lab.make(made.replace("spec:\n", f"spec:\n  podManagementPolicy: {policy}\n", 1))
+        lab.cluster.run_for(60)
+        old = {name: lab.find(f"pod/{name}-0") or {} for name in sets}
+        for name in sets:
+            lab.type(f"set image statefulset/{name} main=nginx:neither")
+        lab.cluster.run_for(60)
+        there = {name: (lab.find(f"pod/{name}-0") or {})["metadata"]["uid"] == uid_of(old[name]) for name in sets}
+        assert there == {"ordered": True, "parallel": False}
+        told = {name: anew(lab.cluster.story_scene(), pod) for name, pod in old.items()}
+        assert told == {"ordered": ["kubectl delete pod/ordered-0"], "parallel": []}
     finally:
         lab.close()
 

@@ -27,12 +27,12 @@ class Place(NamedTuple):
 
 
 def served(scene: Scene, obj: Object) -> Iterator[Finding]:
-    """An Ingress without a class is nobody's, one with a class belongs to whoever serves that."""
+    """An Ingress belongs to whoever serves its class. Whoever has given it an address serves it, class or not."""
     wanted = get_path(obj, "spec.ingressClassName") or annotations_of(obj).get(ANNOTATION, "")
     known = [name_of(each) for each in scene.items("ingressclasses")]
-    if wanted in known or (annotations_of(obj).get(ANNOTATION) and get_path(obj, "status.loadBalancer.ingress")):
+    if wanted in known or get_path(obj, "status.loadBalancer.ingress"):
         return
-    fact = f'there is no IngressClass "{wanted}"' if wanted else "it names no IngressClass, so that nobody serves it"
+    fact = f'there is no IngressClass "{wanted}"' if wanted else "it names no IngressClass, and nobody has taken it up"
     fixes = [patch(obj, {"spec": {"ingressClassName": name}}) for name in known[:1]]
     yield Finding(word_of(obj), fact, (seen(obj, "spec.ingressClassName", wanted or "none"),),
                   fixes or ["%kcluster addons enable ingress"])  # fmt: skip
