@@ -82,7 +82,9 @@ class Rewind:
         self._stops = [begin, *(change.revision for change, _ in told)]
 
     def at(self, revision: int) -> Then:
-        """The cluster as it was at a revision of this stretch."""
+        """The cluster as it was at a revision of this stretch. Raises KubectlError for what is forgotten by now."""
+        if revision < self._cluster.history.oldest:
+            return moment(self._cluster, str(revision))
         return Then(self._cluster, Moment(revision, self._cluster.history.time_of(revision), self.last.moment.now))
 
     # the filmstrip
@@ -153,8 +155,14 @@ class Rewind:
         return min((stop for stop in self._stops if stop > revision), default=self.last.revision)
 
     def moment_html(self, revision: int) -> str:
-        """One moment: the diagram, what changed since the step before, and the events of then."""
-        then = self.at(revision)
+        """One moment: the diagram, what changed since the step before, and the events of then; or why it is gone."""
+        try:
+            return self._moment(self.at(revision))
+        except KubectlError as error:
+            return page(body(Output(errors=[error.message])))
+
+    def _moment(self, then: Then) -> str:
+        revision = then.revision
         told = f"{self._changed(revision)}{body(_events(then))}"
         head = f'<div class="k8snb-note"><b>{escape(then.moment.words)}</b></div>'
         shown = f"<div>{self._picture(revision)}</div><div>{told}</div>"

@@ -112,15 +112,23 @@ def _trace(cluster: Cluster, args: Arguments) -> Story:
     if not args.words or args.words == ["last"]:
         steps = trace.last(history)
         if not steps:
-            raise KubectlError(
-                "error: nobody has written anything yet: try %kubectl create deployment web --image=nginx"
-            )
+            raise KubectlError(f"error: {_nothing_of_yours(history.oldest)}")
         return Story(steps)
     kind, name, namespace = _named(cluster, args)
     steps = trace.of_object(history, kind, namespace, name)
+    if not steps and cluster.client.find(kind, name, namespace) is not None:
+        word, since = f"{kind.singular}/{name}", history.oldest
+        raise KubectlError(f"error: {word} stands as it was before revision {since}, where the history begins: "
+                           f"%kblame {word} says who wrote it last")  # fmt: skip
     if not steps:
         raise _never_was(kind, name, history.oldest)
     return Story(steps)
+
+
+def _nothing_of_yours(oldest: int) -> str:
+    if oldest > 1:
+        return f"nobody has written anything since revision {oldest}, where the history begins"
+    return "nobody has written anything yet: try %kubectl create deployment web --image=nginx"
 
 
 def _blame(cluster: Cluster, args: Arguments) -> Result:
