@@ -71,3 +71,12 @@ def test_quick_commands_of_other_sorts_stay_apart(cluster: Cluster) -> None:
     cluster.kubectl.run("apply -f -", stdin=SHOP)
     cluster.kubectl.run("label service web a=b")
     assert yours(cluster) == ["service/web"]
+
+
+def test_an_apply_ends_where_another_command_makes_something_of_its_kind(cluster: Cluster) -> None:
+    cluster.run_for(30)
+    page = "{apiVersion: v1, kind: ConfigMap, metadata: {name: %s}}\n---\n"
+    cluster.kubectl.run("apply -f -", stdin=page % "a" + page % "b")
+    cluster.kubectl.run("create configmap c")
+    assert yours(cluster) == ["configmap/c"]
+    assert cluster.at("^").client.find("configmaps", "b", "default") is not None

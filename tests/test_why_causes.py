@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from test_why import CLAIM, MOUNT, SCALER, SERVICE, Cause, Lab, mend, plant, pod, workload
+from why_lab import CLAIM, MOUNT, SCALER, SERVICE, Cause, Lab, mend, plant, pod, workload
 
+from k8snb.apimachinery.meta import uid_of
 from k8snb.notebook import kstory
+from k8snb.story.templates import anew
 
 LARGE = (
     "run web --image=nginx --overrides="
@@ -102,6 +104,8 @@ CAUSES = {
     # a node: pkg/scheduler/framework/plugins
     "a taint before too little room": Cause("", "pod/web", "untolerated taint",
                                             ("taint node node-1 node-2 a=b:NoSchedule", LARGE), harms=True),
+    "too little of two things": Cause(
+        workload(replicas=1, resources={"requests": {"cpu": "7", "memory": "20Gi"}}), "deployment/web", "Insufficient"),
     "two taints": Cause("", "pod/web", "untolerated taint", (
         "taint node node-1 node-2 a=b:NoSchedule c=d:NoSchedule", "run web --image=nginx"), harms=True),
     "no such zone to spread over": Cause(workload(rest=spread("zone")), "deployment/web", "missing required label"),
@@ -235,5 +239,54 @@ def test_what_is_left_alone_or_goes_has_no_reasons() -> None:
         lab.cluster.run_for(5)
         asked = ("statefulset/web", "svc/web", "ing/web", "pvc/data", "pod/user", "pod/web-0")
         assert {about: lab.reasons(about) for about in asked} == {about: [] for about in asked}
+    finally:
+        lab.close()
+
+
+def test_a_change_is_whole_and_of_nodes_that_need_least() -> None:
+    """What no node has is asked for less of at once; nothing is said of a node that lacks more than another."""
+    lab = Lab(seed=2)
+    try:
+        lab.make(workload(replicas=1, resources={"requests": {"cpu": "7", "memory": "20Gi"}}))
+        lab.make(CLAIM % "storageClassName: gold" + "---\n" + pod(rest=MOUNT))
+        lab.cluster.run_for(30)
+        first = lab.reasons("deployment/web")[0].commands[0]
+        assert "--requests=cpu=" in first and ",memory=" in first
+        assert all(command.startswith("%%kapply") for command in lab.reasons("pod/web")[0].commands)
+    finally:
+        lab.close()
+
+
+def test_only_what_its_owner_leaves_alone_is_to_be_deleted() -> None:
+    """A set that keeps no order replaces a pod that is not ready itself; one that keeps order waits for it."""
+    lab = Lab(seed=2)
+    try:
+        sets = {"ordered": "OrderedReady", "parallel": "Parallel"}
+        for name, policy in sets.items():
+            made = workload("StatefulSet", image=NO_TAG).replace("name: web", f"name: {name}")
+            made = made.replace("app: web", f"app: {name}")
+            lab.make(made.replace("spec:\n", f"spec:\n  podManagementPolicy: {policy}\n", 1))
+        lab.cluster.run_for(60)
+        old = {name: lab.find(f"pod/{name}-0") or {} for name in sets}
+        for name in sets:
+            lab.type(f"set image statefulset/{name} main=nginx:neither")
+        lab.cluster.run_for(60)
+        there = {name: (lab.find(f"pod/{name}-0") or {})["metadata"]["uid"] == uid_of(old[name]) for name in sets}
+        assert there == {"ordered": True, "parallel": False}
+        told = {name: anew(lab.cluster.story_scene(), pod) for name, pod in old.items()}
+        assert told == {"ordered": ["kubectl delete pod/ordered-0"], "parallel": []}
+    finally:
+        lab.close()
+
+
+def test_a_pod_that_takes_its_time_to_end_is_told_with_what_it_waits_for() -> None:
+    lab = Lab(seed=2)
+    try:
+        lab.make(pod(rest=SLOW, command=["sh", "-c", "trap '' TERM; sleep 99999"]))
+        lab.cluster.run_for(30)
+        lab.type("delete pod web --wait=false")
+        lab.cluster.run_for(5)
+        told = str(kstory.run(lab.cluster, "why", ["not", "pod/web", "deleted"]))
+        assert "container main has not ended" in told and "metadata.deletionGracePeriodSeconds: 3600" in told
     finally:
         lab.close()

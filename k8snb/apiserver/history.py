@@ -87,6 +87,13 @@ class History:
         """Everything after a revision, oldest first."""
         return list(self._known(self._store.history(after=max(revision, self._store.compacted))))
 
+    def standing(self) -> list[Change]:
+        """Of what was last written before the history begins, that write: it stands as it was. Oldest first."""
+        oldest, kinds = self.oldest, self._by_prefix()
+        found = [self._change(record, kind) for prefix, kind in (kinds.items() if oldest > 1 else ())
+                 for record in self._store.range(prefix)[0] if record.revision < oldest]  # fmt: skip
+        return sorted(found, key=lambda change: change.revision)
+
     def between(self, after: int, until: int) -> list[Change]:
         """Everything after a revision, up to and with another, oldest first."""
         after = max(after, self._store.compacted)

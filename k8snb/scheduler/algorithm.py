@@ -138,21 +138,28 @@ class Algorithm:
 
     def refusal(self, pod: Object, node: NodeInfo) -> tuple[str, ...]:
         """Why one node will not do, all looked at anew; () where it will."""
-        panel, hopeless = self._anew(pod)
+        panel, hopeless = self._anew(self._cycle(pod))
         verdict = hopeless or _first_refusal(pod, node, [*self._filters, *panel.filters])
         return verdict.reasons if verdict else ()
 
     def refusals(self, pod: Object, nodes: Iterable[NodeInfo]) -> dict[str, list[Verdict]]:
         """For each node, by its name, the verdict of every plug-in that refuses it, also behind the first."""
-        panel, hopeless = self._anew(pod)
+        cycle = self._cycle(pod)
+        panel, hopeless = self._anew(cycle)
+        if hopeless is not None:  # nobody was asked about the nodes: that has to begin
+            for plugin in self._beginning:
+                if plugin in self._filters:
+                    plugin.begin(cycle)
         filters, always = [*self._filters, *panel.filters], [hopeless] if hopeless else []
         return {node.name: always + [verdict for each in filters if (verdict := _first_refusal(pod, node, [each]))]
                 for node in nodes}  # fmt: skip
 
-    def _anew(self, pod: Object) -> tuple[Panel, Verdict | None]:
+    def _cycle(self, pod: Object) -> Cycle:
+        return Cycle(pod, request_of(pod), group_of(pod), self._cache)
+
+    def _anew(self, cycle: Cycle) -> tuple[Panel, Verdict | None]:
         """Who is to be asked about a pod, whatever was found out before."""
-        cycle = Cycle(pod, request_of(pod), group_of(pod), self._cache)
-        return self._panel(cycle, [plugin for plugin in self._shared_filters if plugin.concerns(pod)])
+        return self._panel(cycle, [plugin for plugin in self._shared_filters if plugin.concerns(cycle.pod)])
 
     # the plug-ins
 

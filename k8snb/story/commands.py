@@ -44,7 +44,7 @@ def newest(history: History, count: int = 1) -> list[Change]:
 
 
 def _is_one_command(change: Change, later: Change) -> bool:
-    if later.time - change.time > AT_ONCE:
+    if later.time - change.time > AT_ONCE or _applied(change) != _applied(later):
         return False
     if (change.verb, change.kind.qualified) == (later.verb, later.kind.qualified):
         return True

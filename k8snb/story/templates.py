@@ -37,9 +37,11 @@ def _is_replaced(owner: Object, pod: Object) -> bool:
     strategy = get_path(owner, "spec.updateStrategy") or {}
     if owner["kind"] == "DaemonSet":
         return bool(strategy.get("type") != "OnDelete")
-    ordinal = name_of(pod).rpartition("-")[2]
-    kept = get_path(strategy, "rollingUpdate.partition", 0)
-    return owner["kind"] == "StatefulSet" and ordinal.isdigit() and int(ordinal) < kept
+    if owner["kind"] != "StatefulSet":
+        return False
+    ordinal, kept = name_of(pod).rpartition("-")[2], get_path(strategy, "rollingUpdate.partition", 0)
+    in_order = get_path(owner, "spec.podManagementPolicy") != "Parallel"
+    return (ordinal.isdigit() and int(ordinal) < kept) or (strategy.get("type") != "OnDelete" and not in_order)
 
 
 def is_outdated(pod: Object, owner: Object) -> bool:

@@ -1,6 +1,6 @@
 """Why an Ingress leads nowhere: nobody serves its class, or there is nothing behind a path of it.
 
-Interface: `DIAGNOSES`.
+Interface: `DIAGNOSES`; `has_port(service, wanted)`.
 The rule not to break: as in `why`.
 Source: `concepts/services-networking/ingress` of the documentation; `kubectl describe ingress`, which marks such
 backends with an error.
@@ -27,12 +27,12 @@ class Place(NamedTuple):
 
 
 def served(scene: Scene, obj: Object) -> Iterator[Finding]:
-    """An Ingress without a class is nobody's, one with a class belongs to whoever serves that."""
+    """An Ingress belongs to whoever serves its class. Whoever has given it an address serves it, class or not."""
     wanted = get_path(obj, "spec.ingressClassName") or annotations_of(obj).get(ANNOTATION, "")
     known = [name_of(each) for each in scene.items("ingressclasses")]
-    if wanted in known or (annotations_of(obj).get(ANNOTATION) and get_path(obj, "status.loadBalancer.ingress")):
+    if wanted in known or get_path(obj, "status.loadBalancer.ingress"):
         return
-    fact = f'there is no IngressClass "{wanted}"' if wanted else "it names no IngressClass, so that nobody serves it"
+    fact = f'there is no IngressClass "{wanted}"' if wanted else "it names no IngressClass, and nobody has taken it up"
     fixes = [patch(obj, {"spec": {"ingressClassName": name}}) for name in known[:1]]
     yield Finding(word_of(obj), fact, (seen(obj, "spec.ingressClassName", wanted or "none"),),
                   fixes or ["%kcluster addons enable ingress"])  # fmt: skip
@@ -45,7 +45,7 @@ def backends(scene: Scene, obj: Object) -> Iterator[Finding]:
         service = scene.find("services", name, namespace_of(obj))
         if service is None:
             yield _no_service(scene, obj, place)
-        elif not _port_of(service, place.service.get("port") or {}):
+        elif not has_port(service, place.service.get("port") or {}):
             yield _no_port(obj, place, service)
         elif name not in told:
             told.add(name)
@@ -77,8 +77,10 @@ def _no_service(scene: Scene, obj: Object, place: Place) -> Finding:
     return Finding(word_of(obj), fact, (seen(obj, where, name),), [*fixes, make])
 
 
-def _port_of(service: Object, wanted: Object) -> bool:
-    """Whether a Service has the port that a backend names."""
+def has_port(service: Object, wanted: Object) -> bool:
+    """Whether a Service has the port that a backend names; whoever has only a name has all."""
+    if get_path(service, "spec.type") == "ExternalName":
+        return True
     key, value = ("name", wanted["name"]) if wanted.get("name") else ("port", wanted.get("number"))
     return any(port.get(key) == value for port in get_path(service, "spec.ports") or ())
 

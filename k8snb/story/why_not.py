@@ -129,8 +129,7 @@ def _own_words(obj: Object, wanted: str) -> list[Finding]:
     """What the object says itself."""
     if wanted in ("deleted", "gone"):
         if is_deleting(obj):
-            return [Finding(word_of(obj), "its deletion has begun", (seen(obj, "metadata.deletionTimestamp"),),
-                            (f"kubectl wait --for=delete {word_of(obj)}",))]  # fmt: skip
+            return [_going(obj)]
         evidence = seen(obj, "metadata.deletionTimestamp", "none")
         return [Finding(word_of(obj), "nobody has asked for its deletion", (evidence,),
                         (f"kubectl delete {word_of(obj)}",))]  # fmt: skip
@@ -142,6 +141,23 @@ def _own_words(obj: Object, wanted: str) -> list[Finding]:
     told = ": ".join(filter(None, (entry.get("reason", ""), entry.get("message", "")))) or "no reason given"
     place = Evidence(word_of(obj), f"status.conditions[{entry['type']}]", told, revision_of(obj))
     return [Finding(word_of(obj), f"its condition {entry['type']} is {entry['status']}: {told}", (place,))]
+
+
+def _going(obj: Object) -> Finding:
+    """A deletion that has begun, and of a pod the containers that it waits for."""
+    running = [status["name"] for status in get_path(obj, "status.containerStatuses") or ()
+               if get_path(status, "state.running")]  # fmt: skip
+    until = f": container {', '.join(running)} has not ended, and may take until then" if running else ""
+    waits = [seen(obj, "metadata.deletionGracePeriodSeconds")] if running else []
+    return Finding(
+        word_of(obj),
+        f"its deletion has begun{until}",
+        (seen(obj, "metadata.deletionTimestamp"), *waits),
+        (
+            f"kubectl wait --for=delete {word_of(obj)}",
+            *([f"or do not wait: kubectl delete {word_of(obj)} --force --grace-period=0"] * bool(running)),
+        ),
+    )
 
 
 # on a node

@@ -41,21 +41,27 @@ def _less(scene: Scene, pod: Object, node: Object, reason: str) -> Iterator[str]
                if (free := _free(scene, node, resource)) < amount}  # fmt: skip
     yield from _smaller(pod, lacking)
     yield _machine(pod, lacking)
-    for resource, free in lacking.items():
-        left = max(free, Quantity(0, free.format))
-        yield (f"ask for at most {resource}={left}, what {name_of(node)} has left (it asks for "
-               f"{requests(pod)[resource]}), or free some there")  # fmt: skip
+    shares = [f"{resource}={max(free, Quantity(0, free.format))}" for resource, free in lacking.items()]
+    if shares:
+        asked = ", ".join(f"{resource}={requests(pod)[resource]}" for resource in lacking)
+        yield (f"ask for at most {', '.join(shares)}, what {name_of(node)} has left (it asks for {asked}), or free "
+               "some there")  # fmt: skip
 
 
 def _smaller(pod: Object, lacking: Mapping[str, Quantity]) -> Iterator[str]:
-    """The owner's template with less in the container that asks for most, where that is enough."""
+    """The owner's template with less of all that is lacking, in the containers that ask for most, where that is
+    enough."""
+    wanted: dict[str, list[str]] = {}
     for resource, free in lacking.items():
         own = {container["name"]: parse(get_path(container, "resources.requests", {}).get(resource, "0"))
                for container in pod["spec"]["containers"]}  # fmt: skip
         largest = max(own, key=lambda name: own[name])
         left = own[largest] - (requests(pod)[resource] - free)
-        if owner_of(pod) is not None and not is_of_job(pod) and left > NONE:
-            yield f"kubectl set resources {settable(pod)} -c {largest} --requests={resource}={left}"
+        if owner_of(pod) is None or is_of_job(pod) or left <= NONE:
+            return
+        wanted.setdefault(largest, []).append(f"{resource}={left}")
+    for container, shares in wanted.items():
+        yield f"kubectl set resources {settable(pod)} -c {container} --requests={','.join(shares)}"
 
 
 def _machine(pod: Object, lacking: Mapping[str, Quantity]) -> str:

@@ -57,8 +57,8 @@ def initializing(scene: Scene, pod: Object) -> Iterator[Finding]:
             word_of(pod), f'its containers wait for init container "{status["name"]}", which runs and has not ended',
             (Evidence(word_of(pod), _place(pod, status, "state.running"), f"since {since}"),
              *(Evidence(word_of(pod), f"log of {status['name']}", line) for line in tail)),
-            [f"see what it waits for, kubectl logs {name_of(pod)} -c {status['name']}, and let that be; or change "
-             "its command"],
+            [f"its log says what it waits for, kubectl logs {name_of(pod)} -c {status['name']}: have that there, or "
+             "change its command"],
         )  # fmt: skip
 
 

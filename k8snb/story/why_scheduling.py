@@ -120,13 +120,20 @@ def _changes(scene: Scene, pod: Object, refusals: Refusals) -> dict[str, list[li
 def _fixes(refusals: Refusals, by_node: Mapping[str, list[list[str]]]) -> list[str]:
     """All commands, node by node, of those nodes that commands alone would open; of advice, what the first node of each
     plug-in brings."""
-    opened = [found for found in by_node.values() if all(any(map(is_command, fixes)) for fixes in found)]
+    opened = [found for node, found in by_node.items()
+              if all(any(map(is_command, fixes)) for fixes in found) and not _is_farther(node, refusals)]  # fmt: skip
     commands = [fix for found in opened for fixes in found for fix in fixes if is_command(fix)]
     first: dict[str, list[str]] = {}
     for node, found in by_node.items():
         for (plugin, _), fixes in zip(refusals[node], found, strict=True):
             first.setdefault(plugin, [fix for fix in fixes if not is_command(fix)])
     return list(dict.fromkeys([*commands, *(fix for advice in first.values() for fix in advice)]))
+
+
+def _is_farther(node: str, refusals: Refusals) -> bool:
+    """Whether another node is refused for a part of the same reasons, and would take the pod sooner."""
+    own = {plugin for plugin, _ in refusals[node]}
+    return any({plugin for plugin, _ in others} < own for others in refusals.values())
 
 
 DIAGNOSES: Mapping[str, tuple[Diagnosis, ...]] = {"Pod": (unscheduled,)}
