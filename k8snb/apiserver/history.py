@@ -90,7 +90,7 @@ class History:
     def standing(self) -> list[Change]:
         """Of what was last written before the history begins, that write: it stands as it was. Oldest first."""
         oldest, kinds = self.oldest, self._by_prefix()
-        found = [self._change(record, kind) for prefix, kind in (kinds.items() if oldest > 1 else ())
+        found = [Change(record, kind) for prefix, kind in (kinds.items() if oldest > 1 else ())
                  for record in self._store.range(prefix)[0] if record.revision < oldest]  # fmt: skip
         return sorted(found, key=lambda change: change.revision)
 
