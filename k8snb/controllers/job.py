@@ -29,7 +29,7 @@ from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import timestamp
-from k8snb.controllers.claim import claim, claimants, owned
+from k8snb.controllers.claim import Claimants, claim, owned
 from k8snb.controllers.job_pods import (
     TRACKING,
     Backoff,
@@ -44,9 +44,9 @@ from k8snb.controllers.job_pods import (
 )
 from k8snb.controllers.job_round import COMPLETE, SUCCESS, SUSPENDED, Round, is_finished, seconds_left, verdict
 from k8snb.controllers.job_round import new_condition as condition_of
-from k8snb.controllers.pods import batch_period, is_ready, phase_of
+from k8snb.controllers.pods import is_ready, phase_of
 from k8snb.controllers.replicas import delete_exactly, slow_start
-from k8snb.controllers.selecting import index_orphans, index_selectors
+from k8snb.controllers.selecting import index_orphans
 
 MOST = 500  # pods that one sync makes or deletes at most
 SOON = 1.0  # second, the shortest wait for a back-off to end
@@ -64,7 +64,7 @@ class JobController(Controller):
         self.left_behind = WorkQueue(f"{self.name} pods", context, self._let_go)
         self.jobs = informers.get("jobs")
         self.jobs.add_index(OWNER, owner_uids, steady=True)
-        index_selectors(self.jobs, selector_of)
+        self._claimants = Claimants(self.queue, self.jobs, kind="Job", selector_of=selector_of, size="status.active")
         self.pods = informers.get("pods")
         self.pods.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.pods)
@@ -84,14 +84,7 @@ class JobController(Controller):
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if _news(old) == _news(new):
             return
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.jobs, "Job", selector_of, obj):
-                job = self.jobs.by_key(key)
-                period = batch_period((job or {}).get("status", {}).get("active", 0))
-                if period:
-                    self.queue.add_after(key, period)
-                else:
-                    self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new, at_once=False)
 
     # pods whose Job is gone or over
 

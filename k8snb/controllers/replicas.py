@@ -37,9 +37,8 @@ from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
 from k8snb.controllers.census import Census, Sort
-from k8snb.controllers.claim import claim, claimants, owned
+from k8snb.controllers.claim import Claimants, claim, owned
 from k8snb.controllers.pods import (
-    batch_period,
     first_to_delete,
     is_active,
     is_available,
@@ -47,7 +46,7 @@ from k8snb.controllers.pods import (
     membership,
     readiness,
 )
-from k8snb.controllers.selecting import index_orphans, index_selectors, orphans
+from k8snb.controllers.selecting import index_orphans, orphans
 
 BURST = 500  # pods that one sync makes or deletes at most
 
@@ -73,7 +72,7 @@ class ReplicasController(Controller):
         self.sets = informers.get(self.resource)
         self.sets.on_change(self._set_changed)
         self.sets.add_index(OWNER, owner_uids, steady=True)
-        index_selectors(self.sets, self.selector_of)
+        self._claimants = Claimants(self.queue, self.sets, kind=self.kind, selector_of=self.selector_of)
         self.pods = informers.get("pods")
         self.pods.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.pods)
@@ -95,14 +94,7 @@ class ReplicasController(Controller):
         moved = membership(old) != membership(new)
         if not moved and (membership(new) is None or readiness(old) == readiness(new)):
             return
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.sets, self.kind, self.selector_of, obj):
-                owner = self.sets.by_key(key)
-                period = 0.0 if moved or owner is None else batch_period(get_path(owner, "status.replicas", 0))
-                if period:
-                    self.queue.add_after(key, period)
-                else:
-                    self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new, at_once=moved)
 
     # the loop
 
