@@ -4,6 +4,7 @@ pkg/kubelet/kubelet_pods.go.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from cluster_lab import boot
 
 from k8snb.apimachinery.errors import ApiError
 from k8snb.cluster import Cluster
+from k8snb.kubelet.backoff import exact_duration
 
 COUNTS = "n=$(cat /data/n 2>/dev/null || echo 0); n=$((n+1)); echo $n > /data/n; echo run $n; exit 1"
 
@@ -98,3 +100,19 @@ def test_a_pod_of_a_headless_service_knows_its_full_name(cluster: Cluster) -> No
     address = cluster.client.get("pods", "fqdn", "default")["status"]["podIP"]
     said = cluster.kubectl.run("exec fqdn -- sh -c 'hostname -f; hostname -s; hostname -i'").text
     assert said.split() == ["one.db.default.svc.cluster.local", "one", address]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.0, "0s"), (0.3, "300ms"), (1.5, "1.5s"), (59.9999, "59.999s"), (60.5, "1m0.5s")]
+)
+def test_a_duration_is_written_as_go_writes_it(seconds: float, text: str) -> None:
+    assert exact_duration(seconds) == text
+
+
+def test_a_pull_says_how_long_it_took_with_and_without_waiting(cluster: Cluster) -> None:
+    """`EnsureImageExists` in pkg/kubelet/images/image_manager.go."""
+    create(cluster, "pulls", "sleep 100", image="alpine:3.20")
+    cluster.run_for(10)
+    events = cluster.client.items("events", "default", fieldSelector="involvedObject.name=pulls")
+    (said,) = (event["message"] for event in events if event["reason"] == "Pulled")
+    assert re.match(r'Successfully pulled image "alpine:3\.20" in (\S+s) \(\1 including waiting\)\.', said)

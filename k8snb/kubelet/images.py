@@ -18,7 +18,7 @@ from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import Clock
 from k8snb.cri import Credential, Image, Runtime, RuntimeFailure
 from k8snb.kubelet.actions import container_of, field_path
-from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.backoff import Backoff, exact_duration
 from k8snb.kubelet.keyring import credentials
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.work import RuntimeWork
@@ -105,9 +105,9 @@ class ImageManager:
 
     def _pulled(self, worker: Worker, container: Object, pulled: Image, began: float) -> None:
         self._ready(worker, container["name"], pulled)
-        seconds = self._clock.now() - began
+        took = exact_duration(self._clock.now() - began)  # nobody waits for another's pull
         size = f" Image size: {pulled.size} bytes." if pulled.size else ""
-        message = f'Successfully pulled image "{container["image"]}" in {seconds:.3g}s.{size}'
+        message = f'Successfully pulled image "{container["image"]}" in {took} ({took} including waiting).{size}'
         self._tell(worker.pod, container, NORMAL, "Pulled", message)
 
     def _ready(self, worker: Worker, name: str, image: Image) -> None:
