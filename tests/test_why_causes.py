@@ -257,6 +257,24 @@ def test_a_change_is_whole_and_of_nodes_that_need_least() -> None:
         lab.close()
 
 
+def test_a_job_that_overlapped_once_is_no_reason_while_the_next_one_runs() -> None:
+    lab = Lab(seed=2)
+    try:
+        lab.make(CRON_JOB % ("Forbid", "busybox", ", command: [sleep, '45']"))
+        lab.cluster.run_for(100)
+        made = lab.find("cronjob/web")
+        assert made is not None and made["status"]["active"]
+        about = {"kind": "CronJob", "name": "web", "namespace": "default", "uid": uid_of(made)}
+        for moment, told in (("2020-01-01T00:00:00Z", 0), ("2030-01-01T00:00:00Z", 1)):
+            lab.cluster.client.create("events", {
+                "metadata": {"generateName": "web."}, "involvedObject": about, "reason": "JobAlreadyActive",
+                "message": "Not starting job because prior execution is running", "type": "Normal",
+                "firstTimestamp": moment, "lastTimestamp": moment}, "default")  # fmt: skip
+            assert len(lab.reasons("cronjob/web")) == told
+    finally:
+        lab.close()
+
+
 def test_only_what_its_owner_leaves_alone_is_to_be_deleted() -> None:
     """A set that keeps no order replaces a pod that is not ready itself; one that keeps order waits for it."""
     lab = Lab(seed=2)

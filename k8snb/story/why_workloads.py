@@ -161,30 +161,32 @@ def nowhere(scene: Scene, obj: Object) -> Iterator[Finding]:
 # what a CronJob makes
 
 
-def due_jobs(scene: Scene, obj: Object) -> Iterator[Finding]:
+def newest_job(scene: Scene, obj: Object) -> Iterator[Finding]:
     """Its newest job stands for all: those before it are history."""
-    jobs = sorted(_owned(scene, obj, "jobs"), key=lambda job: str(job["metadata"]["creationTimestamp"]))
-    for job in jobs[-1:]:
+    for job in _jobs(scene, obj)[-1:]:
         for finding in why(scene, job):
             advice = [fix for fix in finding.fixes if not is_command(fix)]
             change = f"mend spec.jobTemplate, kubectl edit {word_of(obj)}: the next job has it"
             yield replace(finding, word=word_of(obj), fact=f"its newest job {name_of(job)}: {finding.fact}",
                           fixes=[change, *advice])  # fmt: skip
-    active: list[Object] = get_path(obj, "status.active") or []
-    for event in scene.events(obj, "JobAlreadyActive")[:1] if active else ():
-        yield Finding(word_of(obj), f"its job {active[0]['name']} has not ended, and with concurrencyPolicy "
-                      f"{get_path(obj, 'spec.concurrencyPolicy')} no other starts",
-                      (seen(obj, "spec.concurrencyPolicy"), event_evidence(event)),
-                      (f"kubectl delete job/{active[0]['name']}{_flag(obj)}",
-                       "or give its jobs an activeDeadlineSeconds"))  # fmt: skip
-    for event in scene.events(obj, "UnknownTimeZone", "UnparseableSchedule", "InvalidSchedule")[:1]:
-        yield Finding(word_of(obj), f"it cannot tell when it is due: {event['message']}", (event_evidence(event),),
-                      ("mend spec.schedule or spec.timeZone",))  # fmt: skip
 
 
-def _flag(obj: Object) -> str:
-    namespace = obj["metadata"].get("namespace", "default")
-    return f" -n {namespace}" if namespace != "default" else ""
+def overlapping(scene: Scene, obj: Object) -> Iterator[Finding]:
+    """A job that has not ended when the next one was due; told of an earlier one, the event says nothing of this."""
+    active = {entry["name"] for entry in get_path(obj, "status.active") or ()}
+    for job in [each for each in _jobs(scene, obj) if name_of(each) in active][:1]:
+        began = job["metadata"]["creationTimestamp"]
+        events = scene.events(obj, "JobAlreadyActive")[:1]
+        for event in [each for each in events if (each.get("lastTimestamp") or "") >= began]:
+            yield Finding(word_of(obj), f"its job {name_of(job)} has not ended, and with concurrencyPolicy "
+                          f"{get_path(obj, 'spec.concurrencyPolicy')} no other starts",
+                          (seen(obj, "spec.concurrencyPolicy"), event_evidence(event)),
+                          (f"kubectl delete {word_of(job)}", "or give its jobs an activeDeadlineSeconds"))  # fmt: skip
+
+
+def _jobs(scene: Scene, obj: Object) -> list[Object]:
+    """What it has made, the newest last."""
+    return sorted(_owned(scene, obj, "jobs"), key=lambda job: str(job["metadata"]["creationTimestamp"]))
 
 
 def _owned(scene: Scene, obj: Object, resource: str) -> list[Object]:
@@ -205,6 +207,6 @@ DIAGNOSES: Mapping[str, tuple[Diagnosis, ...]] = {
     **dict.fromkeys(("Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"), _WORKLOAD),
     "DaemonSet": (*_WORKLOAD, nowhere),
     "Job": (paused, unattended, job_failed, refused, pods_in_trouble),
-    "CronJob": (paused, due_jobs),
+    "CronJob": (paused, newest_job, overlapping),
     "HorizontalPodAutoscaler": (autoscaler,),
 }
