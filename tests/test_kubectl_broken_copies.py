@@ -26,7 +26,7 @@ SIZE = 600_000
 
 
 class Cutting(socketserver.BaseRequestHandler):
-    """Carries bytes to and from the server, and hangs up where the server has said too much."""
+    """Carries bytes to and from the server, and hangs up where the server has just said too much."""
 
     def handle(self) -> None:
         server: Any = self.server
@@ -36,9 +36,11 @@ class Cutting(socketserver.BaseRequestHandler):
             while True:
                 for end in select.select(list(ends), [], [])[0]:
                     data = end.recv(1 << 14)
-                    carried += len(data) if end is there else 0
-                    if not data or (server.cuts and carried > SIZE // 2):
-                        server.cuts -= 1 if data else 0
+                    before, carried = carried, carried + (len(data) if end is there else 0)
+                    if data and server.cuts and before <= SIZE // 2 < carried:
+                        server.cuts -= 1
+                        return
+                    if not data:
                         return
                     ends[end].sendall(data)
 
