@@ -18,7 +18,7 @@ from k8snb.clock import Clock
 from k8snb.cri import Network, RangeTaker, Runtime
 from k8snb.cri.simulated_restore import RestoredRuntime
 from k8snb.etcd import Store
-from k8snb.kubelet.actions import STATUSES
+from k8snb.kubelet.actions import STATUSES, runtime_id
 from k8snb.kubelet.node_status import NodeSpec
 from k8snb.kubelet.restoring import Times
 from k8snb.trace import Origin
@@ -65,7 +65,7 @@ def known_times(history: History) -> Times:
         if change.kind.builtin == "pods":
             for entry in (each for field in STATUSES for each in get_path(change.obj, f"status.{field}") or ()):
                 for word, state in (entry.get("state") or {}).items():
-                    found[state.get("containerID") or entry.get("containerID", ""), word] = change.time
+                    found[runtime_id(state.get("containerID") or entry.get("containerID", "")), word] = change.time
     return found
 
 

@@ -82,13 +82,17 @@ class Lab:
         """A page on which the cells of a new notebook have run, each to its end."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}
+        opened = self.reopen(browser, name, notebook)
+        opened.run_all(len(cells))
+        return opened
+
+    def reopen(self, browser: Any, name: str, notebook: nbformat.NotebookNode) -> Page:
+        """A page with a notebook as it was saved, and a kernel in which nothing has run."""
         nbformat.write(notebook, self._home / f"{name}.ipynb")
         page = browser.new_page(viewport={"width": 1300, "height": 2400})
         page.set_default_timeout(PATIENCE * 1000)
-        self._reach_kernel(page, f"lab/tree/{name}.ipynb")
-        opened = Page(page, f"{name}-{self.theme}", self._home / f"{name}.ipynb")
-        opened.run_all(len(cells))
-        return opened
+        self._reach_kernel(page, f"lab/workspaces/{name}/tree/{name}.ipynb")
+        return Page(page, f"{name}-{self.theme}", self._home / f"{name}.ipynb")
 
     def _reach_kernel(self, page: Any, path: str) -> None:
         """Load the page until its kernel answers: JupyterLab may miss the first word of one that starts slowly."""

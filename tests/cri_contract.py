@@ -45,7 +45,7 @@ class Rig:
     runtime: Runtime
     shell: str = "busybox:latest"
     missing: str = "localhost:1/does-not-exist:1"
-    patience: float = 15.0
+    patience: float = 60.0
     leftovers: Callable[[], Sequence[str]] = list
     numbers: Iterator[int] = field(default_factory=lambda: iter(range(1, 1000)))
 

@@ -1,7 +1,7 @@
 """What tests of the notebook have in common: a shell with the extension, and a kernel of one's own.
 
-Interface: `Notebook`, cells in a shell of this process (`fresh_shell`), on a simulated cluster in virtual time (`make`)
-or on another; `Kernel`, cells in a kernel process.
+Interface: `Notebook`, cells in a shell of this process (`fresh_shell`), on a simulated cluster in virtual time (`make`,
+`simulated`) or on another; `Kernel`, cells in a kernel process.
 """
 
 from __future__ import annotations
@@ -83,6 +83,16 @@ def fresh_shell(home: Path) -> Iterator[InteractiveShell]:
     finally:
         extension.unload(shell)
         InteractiveShell.clear_instance()
+
+
+@contextmanager
+def simulated(home: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Notebook]:
+    """A notebook with the extension loaded, and its simulated cluster at rest."""
+    with fresh_shell(home / "ipython") as shell:
+        extension.load(shell, make)
+        made = Notebook(shell, capsys)
+        made.settle()
+        yield made
 
 
 # in a kernel

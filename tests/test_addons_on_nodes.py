@@ -21,7 +21,7 @@ from k8snb.addons.log_collector import LoggingAddon
 from k8snb.cluster import Cluster
 
 pytestmark = pytest.mark.slow
-PATIENCE = 60.0
+PATIENCE = 120.0
 WORKLOADS = f"""
 apiVersion: apps/v1
 kind: Deployment

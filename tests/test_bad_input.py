@@ -351,8 +351,8 @@ def test_an_unknown_image_is_not_pulled_and_the_way_out_is_said(
     assert 'ErrImagePull: image "doesnotexist/foo:1" is not in k8snb\'s catalogue' in hint
     assert "use Docker, or the simulated runtime" in hint and re.search(r"; next try at \d\d:\d\d:\d\dZ$", hint)
     assert re.search(r"State: +Waiting\n +Reason: +ImagePullBackOff\n", shell.run_cell("%kdescribe pod x").result.text)
-    waits = 'Error from server (BadRequest): container "x" in pod "x" is waiting to start: ImagePullBackOff'
-    assert Notebook(shell, capsys).error("%klogs x") == waits
+    waits = 'container "x" in pod "x" is waiting to start: trying and failing to pull image'
+    assert Notebook(shell, capsys).error("%klogs x") == f"Error from server (BadRequest): {waits}"
     assert shell.run_cell("%kdelete pod x --now").success
 
 

@@ -561,7 +561,7 @@ def test_a_node_is_not_used_before_the_cloud_was_asked_about_it(cluster: Cluster
 
 
 def test_a_machine_that_is_given_back_takes_its_node_and_its_pods_along(cluster: Cluster) -> None:
-    """upstream: The node controller needs 40 seconds to miss it, the cloud is asked then."""
+    """upstream: The node controller needs 50 seconds to miss it, the cloud is asked then."""
     serve(cluster)
     cluster.terminate_node("node-1")
     cluster.run_for(60)

@@ -222,6 +222,20 @@ def test_without_its_kubelet_a_node_runs_what_it_runs_and_takes_nothing_new(clus
     assert (container["containerID"], container["restartCount"]) == (started, 0)
 
 
+def test_what_was_deleted_while_the_kubelet_was_away_ends_on_its_return_and_the_node_stays_ready(
+    cluster: Cluster,
+) -> None:
+    """Upstream: HandlePodCleanups in pkg/kubelet/kubelet_pods.go ends the pods that nobody wants any more."""
+    cluster.client.create("pods", pod("old", nodeName="node-1"), "default")
+    quiet(cluster)
+    cluster.component("kubelet/node-1").stop()
+    cluster.client.delete("pods", "old", "default", gracePeriodSeconds=0)
+    cluster.component("kubelet/node-1").start()
+    cluster.run_for(300)
+    assert not [each for each in cluster.runtime.list_pod_sandboxes("node-1") if each.name == "old"]
+    assert is_true(cluster.client.get("nodes", "node-1"), "Ready")
+
+
 def test_without_its_kube_proxy_a_node_forwards_nothing_and_the_others_do(cluster: Cluster) -> None:
     """Upstream: "should work after restarting kube-proxy", test/e2e/network/service.go. There the rules stay in the
     node's kernel; here they go with the proxy."""

@@ -5,6 +5,7 @@ Rules as in pkg/controller/job of the kubernetes repository; where a test restat
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +14,14 @@ from controllers_lab import Lab
 
 from k8snb.apimachinery.indexes import Indexes, count
 from k8snb.apimachinery.meta import Object, annotations_of, controller_of, is_deleting, labels_of, name_of
+from k8snb.client.context import Context
 from k8snb.clock import VirtualClock, timestamp
 from k8snb.cluster import Cluster
 from k8snb.controllers.garbagecollector import GarbageCollector
 from k8snb.controllers.job import JobController
 from k8snb.controllers.job_pods import INDEX, TRACKING, Backoff, judge, new_pod, with_index
 from k8snb.controllers.podgc import PodGCController
+from k8snb.faults import Faults, Rates
 
 
 def job(name: str = "pi", *, policy: str = "Never", command: str = "", **spec: Any) -> Object:
@@ -571,6 +574,20 @@ def test_pods_whose_job_is_gone_lose_their_finalizer() -> None:
     assert one.pods() == []
 
 
+def test_a_busy_apiserver_keeps_no_pod_from_losing_its_finalizer() -> None:
+    """upstream: job_controller.go: processNextOrphanPod asks again, ever more seldom."""
+    one = lab(GarbageCollector)
+    faults = Faults(one.server, one.clock, seed=1)
+    one.controller.client.transport = faults
+    faults.rates = Rates(refused=1.0)
+    one.client.delete("jobs", "pi", "default", propagationPolicy="Background")
+    one.wait(5)
+    assert faults.happened["refused"] and len(one.pods()) == 1
+    faults.stop()
+    one.wait(60)
+    assert one.pods() == []
+
+
 def test_orphaned_pods_lose_their_finalizer_and_stay() -> None:
     """upstream: job_controller.go: syncOrphanPod."""
     one = lab(GarbageCollector)
@@ -610,6 +627,33 @@ def test_a_look_that_comes_before_the_caches_makes_no_pod_twice() -> None:
         one.controller.sync("default/pi")
     assert len(one.pods()) == 1
     assert status(one)["succeeded"] == 1
+
+
+class Disturbed(Lab):
+    """Changes of different objects overtake each other on their way to the caches."""
+
+    def _wire(self) -> None:
+        self.faults = Faults(self.server, self.clock, seed=1)
+        self.faults.rates = Rates(reordered=0.2)
+        self.context = Context(self.faults, self.clock, self.pump.add, random.Random(1))
+        super()._wire()
+
+
+def test_a_pod_is_counted_once_however_late_the_cache_learns_of_it() -> None:
+    """upstream: job_controller.go: trackJobStatusAndRemoveFinalizers leaves out the pods whose finalizer it has taken
+    (expectedRmFinalizers)."""
+    one = Disturbed(JobController).start()
+    one.client.create("jobs", job(completions=20, parallelism=20, backoffLimit=1000))
+    one.wait(10)
+    failed = pods(one)[:5]
+    for each in failed:
+        end(one, each, 1)
+        one.wait(0.3)
+    for _ in range(3):
+        for each in pods(one):
+            end(one, each)
+        one.wait(100)
+    assert (status(one)["failed"], status(one)["succeeded"]) == (5, 20)
 
 
 def test_a_restarted_controller_writes_nothing() -> None:

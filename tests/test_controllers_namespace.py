@@ -6,6 +6,7 @@ from controllers_lab import Lab, pod
 
 from k8snb.apimachinery.meta import condition, name_of
 from k8snb.controllers.namespace import NamespaceController
+from k8snb.faults import Faults, Rates
 
 
 def lab() -> Lab:
@@ -57,6 +58,20 @@ def test_the_last_object_to_go_ends_the_namespace() -> None:
     doomed_pod(one)
     one.client.delete("pods", "slow", "team", gracePeriodSeconds=0)
     one.run()
+    assert "team" not in namespaces(one)
+
+
+def test_however_long_it_was_refused_it_tries_again_every_minute() -> None:
+    """upstream: nsControllerRateLimiter in pkg/controller/namespace/namespace_controller.go: from 5 ms to 60 s."""
+    one = lab()
+    faults = Faults(one.server, one.clock)
+    one.controller.client.transport = faults
+    faults.rates = Rates(refused=1.0)
+    one.client.delete("namespaces", "team")
+    one.wait(1800)
+    assert "team" in namespaces(one)
+    faults.stop()
+    one.wait(61)
     assert "team" not in namespaces(one)
 
 

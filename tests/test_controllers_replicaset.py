@@ -48,6 +48,19 @@ def test_missing_pods_are_made_from_the_template() -> None:
     assert sorted(one.events("SuccessfulCreate")) == sorted(f"Created pod: {name_of(each)}" for each in made)
 
 
+def test_a_pod_that_came_and_went_while_the_watch_was_broken_is_replaced() -> None:
+    """upstream: pkg/controller/controller_utils.go: what is expected and never seen is not expected for ever."""
+    one = lab()
+    pods = one.informers.get("pods")
+    pods.stop()
+    one.client.create("replicasets", replica_set())
+    for each in one.run().pods():
+        one.client.delete("pods", name_of(each), "default", gracePeriodSeconds=0)
+    assert not one.run().pods()
+    pods.start()
+    assert len(one.run().pods()) == 3
+
+
 def test_the_pods_of_a_template_share_their_containers() -> None:
     """k8snb: what a template says is kept once."""
     specs = [each["spec"] for each in with_three().pods()]

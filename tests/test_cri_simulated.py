@@ -73,6 +73,7 @@ def output(rig: SimulatedRig, script: str, **options: Any) -> tuple[str, int]:
         ("! true; echo $?", "1\n", 0),
         ("echo x > /no/such/dir", "sh: can't open /no/such/dir: nonexistent directory\n", 1),
         ("hostname # a comment", "pod-1\n", 0),
+        ("hostname -f", "pod-1\n", 0),
         ("head -n 1 /etc/hosts; tail -1 /etc/hostname", "# Kubernetes-managed hosts file.\npod-1\n", 0),
         ("while true; do break; done; echo out", "out\n", 0),
         ("cd /tmp; pwd; touch here; ls", "/tmp\nhere\n", 0),

@@ -19,7 +19,7 @@ from k8snb.apimachinery.meta import Object
 from k8snb.cluster import Cluster
 from k8snb.kubectl import KubectlError
 
-PATIENCE = 30.0
+PATIENCE = 120.0
 AUTHORITY = r"cluster\.local\. 30 IN SOA ns\.dns\.cluster\.local\. hostmaster\.cluster\.local\. \d+ 7200 1800 86400 30"
 POLICIES = {
     "first": {},

@@ -29,7 +29,7 @@ from k8snb.cri.docker_engine import connected
 from k8snb.cri.docker_way import check
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 40.0
+PATIENCE = 120.0
 NAME = f"k8snb-test-hosts-{os.getpid()}"  # several may share the engine
 
 

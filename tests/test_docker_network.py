@@ -18,7 +18,7 @@ from k8snb.cri.docker_kernel import PodKernels
 
 pytestmark = pytest.mark.docker
 
-PATIENCE = 40.0
+PATIENCE = 120.0
 MANIFEST = f"""
 {{kind: Pod, apiVersion: v1, metadata: {{name: web, labels: {{app: web}}}}, spec: {{terminationGracePeriodSeconds: 0,
   containers: [{{name: c, image: '{ECHOSERVER}', imagePullPolicy: IfNotPresent,

@@ -25,7 +25,7 @@ from k8snb.notebook import pulling
 
 pytestmark = pytest.mark.docker
 
-PATIENCE = 40.0
+PATIENCE = 120.0
 
 
 class Lab(NamedTuple):

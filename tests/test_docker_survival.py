@@ -34,7 +34,7 @@ from k8snb.kubelet import pleg
 pytestmark = pytest.mark.docker
 
 ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 40.0
+PATIENCE = 120.0
 NAME = f"k8snb-test-survival-{os.getpid()}"  # several may share the engine
 
 OBJECTS = f"""
@@ -92,8 +92,8 @@ name, directory, objects = sys.argv[1:]
 cluster = Cluster(name, runtime="docker", nodes=2, data_dir=directory)
 cluster.start()
 cluster.kubectl.run("apply -f -", stdin=objects)
-cluster.kubectl.run("wait --for=condition=Available deployment/nginx --timeout=60s")
-cluster.kubectl.run("wait --for=condition=Ready pod/box --timeout=60s")
+cluster.kubectl.run("wait --for=condition=Available deployment/nginx --timeout=180s")
+cluster.kubectl.run("wait --for=condition=Ready pod/box --timeout=180s")
 print(json.dumps(cluster.runtime.service_cidr), flush=True)
 sys.stdin.read()
 """

@@ -504,7 +504,10 @@ def test_a_limit_that_processes_do_not_have_is_infeasible(unlimited: Served) -> 
 
 @pytest.mark.process
 def test_a_larger_memory_limit_saves_a_growing_process(served: Served) -> None:
-    grow = "x = []\nimport time\nwhile len(x) < 60: x.append(bytes(2**21) * 1); time.sleep(0.05)\ntime.sleep(60)"
+    grow = (
+        "import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n"
+        "x = [bytes(2**21) * 1 for _ in range(60)]\nprint('grown', flush=True)\ntime.sleep(600)"
+    )
     container = {"name": "main", "image": "python:3", "command": ["python3", "-c", grow],
                  "resources": {"requests": {"memory": "10Mi"}, "limits": {"memory": "100Mi"}}}  # fmt: skip
     spec = {"containers": [container], "restartPolicy": "Never", "terminationGracePeriodSeconds": 0}
@@ -512,7 +515,10 @@ def test_a_larger_memory_limit_saves_a_growing_process(served: Served) -> None:
     assert served.cluster.wait(lambda: served.pod("grow")["status"]["phase"] == "Running", 30)
     patch = {"spec": {"containers": [{"name": "main", "resources": {"limits": {"memory": "1Gi"}}}]}}
     served.cluster.client.patch("pods", "grow", patch, "default", subresource="resize")
-    time.sleep(6)
+    assert served.cluster.wait(lambda: status_of(served.pod("grow"))["resources"]["limits"]["memory"] == "1Gi", 60)
+    served.cluster.client.exec("grow", "default", ["touch", "go"])
+    assert served.cluster.wait(lambda: b"grown" in b"".join(served.cluster.client.logs("grow", "default")), 60)
+    time.sleep(3)  # the limit is looked at every other second
     assert served.pod("grow")["status"]["phase"] == "Running"
     served.cluster.client.delete("pods", "grow", "default", gracePeriodSeconds=0)
 

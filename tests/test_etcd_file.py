@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from k8snb.apimachinery.managed_fields import Manager, Owned
-from k8snb.etcd import CompactedError, Record
+from k8snb.etcd import CompactedError
 from k8snb.etcd.file import FileStore
 from k8snb.trace import Origin
 
@@ -35,15 +34,11 @@ def reopened(store: FileStore) -> FileStore:
     return FileStore(store._path)
 
 
-def plain(records: Iterable[Record]) -> list[tuple[object, ...]]:
-    return [record._replace(previous=None) for record in records]
-
-
 def told(store: FileStore) -> object:
     """All that can be asked: what happened, and the world as it was at each revision and is now."""
-    worlds = [plain(store.range("/registry/", revision=number)[0]) for number in
+    worlds = [store.range("/registry/", revision=number)[0] for number in
               (*range(store.compacted + 1, store.revision + 1), 0)]  # fmt: skip
-    return store.revision, store.compacted, plain(store.history()), worlds
+    return store.revision, store.compacted, store.history(), worlds
 
 
 @pytest.fixture

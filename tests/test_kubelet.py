@@ -512,6 +512,20 @@ def test_a_call_that_never_returns_is_silence_too() -> None:
     assert "PLEG is not healthy" in pleg.problem()
 
 
+def test_a_defect_of_k8snb_in_listing_is_told_once_and_not_taken_for_silence(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(lab.pump, "on_failure", lambda component, details: told.append(details))
+    with monkeypatch.context() as broken:
+        broken.setattr(lab.kubelet.pleg, "finish", lambda status: 1 // 0)
+        lab.run("sleep", "1000000")
+        lab.pump.run_for(30)
+    assert [details.count("ZeroDivisionError") for details in told] == [1]
+    lab.pump.run_for(5)
+    assert lab.pod()["status"]["phase"] == "Running"
+
+
 @pytest.mark.parametrize(
     "call", ["run_pod_sandbox", "image_status", "pull_image", "create_container", "start_container"]
 )
@@ -567,11 +581,11 @@ def test_a_failed_report_leaves_no_worker_busy(lab: Lab, monkeypatch: pytest.Mon
     lab.pump.on_failure = lambda component, details: failures.append(details)
     tell, broken = lab.kubelet.workers.events.event, [True]
 
-    def event(*arguments: Any) -> None:
+    def event(*arguments: Any, **options: Any) -> None:
         if arguments[2] == "Pulling" and broken.pop():
             broken.append(False)
             raise ValueError("no events today")
-        tell(*arguments)
+        tell(*arguments, **options)
 
     monkeypatch.setattr(lab.kubelet.workers.events, "event", event)
     lab.run(image="nginx:1.7.9")

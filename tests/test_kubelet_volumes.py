@@ -132,6 +132,22 @@ def test_an_empty_dir_over_its_limit_evicts_its_pod(lab: Lab) -> None:
     assert not lab.folders()
 
 
+def test_empty_dirs_over_what_containers_may_have_of_the_disk_evict_their_pod(lab: Lab) -> None:
+    """`podEphemeralStorageLimitEviction` in pkg/kubelet/eviction/eviction_manager.go."""
+    lab.run({"emptyDir": {}}, container={"resources": {"limits": {"ephemeral-storage": "1Mi"}}})
+    for size in (2**19, 2**21):
+        lab.cluster.run_for(30)
+        assert lab.phase() == "Running"
+        for folder in lab.folders():
+            (folder / "volumes/kubernetes.io~emptyDir/data/big").write_bytes(b"x" * size)
+    lab.cluster.run_for(30)
+    status = lab.pod()["status"]
+    said = "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. "
+    assert (status["phase"], status["reason"], status["message"]) == ("Failed", "Evicted", said)
+    (note,) = (text for text in lab.messages("RuntimeNote") if "ephemeral-storage" in text)
+    assert "only emptyDirs are counted" in note
+
+
 # configMap and secret
 
 

@@ -6,26 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
-from notebook_lab import Notebook, fresh_shell, make
-
-from k8snb.notebook import extension
+from notebook_lab import Notebook, simulated
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {x: '1'}\n"
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[InteractiveShell]:
-    with fresh_shell(tmp_path / "ipython") as shell:
-        yield shell
-
-
-@pytest.fixture
-def notebook(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Notebook:
-    extension.load(shell, make)
-    notebook = Notebook(shell, capsys)
-    notebook.settle()
-    return notebook
+def notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Notebook]:
+    with simulated(tmp_path, capsys) as notebook:
+        yield notebook
 
 
 # history

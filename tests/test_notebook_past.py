@@ -8,11 +8,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 from nbconvert import HTMLExporter
-from notebook_lab import Notebook, fresh_shell, make
+from notebook_lab import Notebook, simulated
 
-from k8snb.notebook import extension, kfork
+from k8snb.notebook import kfork
 from k8snb.notebook.draw import Picture
 from k8snb.notebook.kdiff import Differences
 from k8snb.notebook.krewind import Rewind
@@ -47,22 +46,14 @@ REFUSED = (
 
 
 @pytest.fixture
-def shell(tmp_path: Path) -> Iterator[InteractiveShell]:
-    with fresh_shell(tmp_path / "ipython") as shell:
-        yield shell
-
-
-@pytest.fixture
-def notebook(shell: InteractiveShell, capsys: pytest.CaptureFixture[str]) -> Notebook:
+def notebook(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Notebook]:
     """A web that was made, and scaled half a minute later."""
-    extension.load(shell, make)
-    notebook = Notebook(shell, capsys)
-    notebook.settle()
-    notebook.run("%kcreate deployment web --image=nginx --replicas=2")
-    notebook.cluster.run_for(30)
-    notebook.run("%kscale deployment web --replicas=4")
-    notebook.cluster.run_for(30)
-    return notebook
+    with simulated(tmp_path, capsys) as notebook:
+        notebook.run("%kcreate deployment web --image=nginx --replicas=2")
+        notebook.cluster.run_for(30)
+        notebook.run("%kscale deployment web --replicas=4")
+        notebook.cluster.run_for(30)
+        yield notebook
 
 
 def test_a_line_is_answered_as_of_then(notebook: Notebook) -> None:

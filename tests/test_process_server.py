@@ -33,7 +33,7 @@ def server(port: int) -> Iterator[subprocess.Popen[bytes]]:
     environment = {**os.environ, "K8SNB_POD_IP": "127.0.0.1", "K8SNB_PORT_80": str(port)}
     command = [sys.executable, "-S", "-E", "-I", str(PROGRAM), "nginx"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as started:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while time.monotonic() < end:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()

@@ -23,7 +23,7 @@ from k8snb.cluster import Cluster
 from k8snb.kubectl import KubectlError
 
 EXTERNAL = "198.51.100.7"  # RFC 5737: an address that nobody has
-PATIENCE = 30.0
+PATIENCE = 120.0
 PODS = "".join(f"""
 {{kind: Pod, metadata: {{name: web-{number}, labels: {{app: web}}}}, spec: {{nodeName: node-{number},
   terminationGracePeriodSeconds: 0, hostname: web-{number}, subdomain: pods, containers: [{{name: c,

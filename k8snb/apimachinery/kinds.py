@@ -1,6 +1,7 @@
 """API kinds: one table row for each kind the apiserver serves.
 
-Interface: `KINDS`, and `find(word)` for what a user types (plural, singular, short name, kind, with or without group).
+Interface: `KINDS`, and `find(word)` for what a user types (plural, singular, short name, kind, with or without group);
+`preferred(kinds)`, each resource in one version.
 The rule not to break: a kind is a row here and never a file of handlers; what differs between kinds is data.
 Real Kubernetes spreads this over `pkg/registry/*/storage` and serves it as discovery documents.
 """
@@ -242,3 +243,13 @@ def version_rank(name: str) -> tuple[int, int, int, str]:
     if match is None:
         return 3, 0, 0, name
     return _MATURITY[match[2]], -int(match[1]), -int(match[3] or 0), name
+
+
+def preferred(kinds: Iterable[Kind]) -> list[Kind]:
+    """Each resource once, in the version that clients prefer: two versions show the same objects."""
+    found: dict[tuple[str, str], Kind] = {}
+    for kind in kinds:
+        before = found.get((kind.group, kind.plural))
+        if before is None or version_rank(kind.version) < version_rank(before.version):
+            found[kind.group, kind.plural] = kind
+    return list(found.values())

@@ -82,10 +82,10 @@ def seen_record(kind: Kind, record: Record) -> Record:
         return record
     before = record.previous
     if before is not None:
-        before = before._replace(value=seen(kind, before.value))
+        before = before.replaced(value=seen(kind, before.value))
         if record.sort == DELETE:
             _remember(kind, record.value, before.value)
-    return record._replace(value=seen(kind, record.value), previous=before)
+    return record.replaced(value=seen(kind, record.value), previous=before)
 
 
 def stored(kind: Kind, obj: Object) -> Object:

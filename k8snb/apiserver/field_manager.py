@@ -106,16 +106,16 @@ class FieldManager:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: dict[str, tuple[int, Object | None, Managers]] = {}  # key → a revision, its value, its managers
+        self._known: dict[str, tuple[int, Managers]] = {}  # key → a revision, its managers
         self.kind_of: Callable[[str, str], Kind | None] = lambda version, kind: kinds.BY_GVK.get((version, kind))
         self.shape_of: Callable[[str, str], Shape] = structured_merge.shape_of
 
     def managers_of(self, record: Record) -> Managers:
         """Who owns what in the object as this record has it."""
-        revision, value, managers = self._known.get(record.key, (0, None, {}))
+        revision, managers = self._known.get(record.key, (0, {}))
         waiting: list[Record] = []
         step: Record | None = record
-        while step is not None and step.value is not value:
+        while step is not None and step.revision != revision:
             waiting.append(step)
             step = None if step.origin.managed is not None or step.revision == step.created else step.previous
         if step is None:
@@ -125,7 +125,7 @@ class FieldManager:
         if record.revision > revision:
             if len(self._known) >= REMEMBERED:
                 self._known.clear()
-            self._known[record.key] = (record.revision, record.value, managers)
+            self._known[record.key] = (record.revision, managers)
         return managers
 
     def _after(self, record: Record, managers: Managers) -> Managers:

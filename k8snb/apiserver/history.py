@@ -9,32 +9,46 @@ Real Kubernetes keeps no such history: etcd forgets after five minutes, and the 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import copy
+from functools import cached_property
 
 from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, name_of, namespace_of
 from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, Record, Store
+from k8snb.etcd.memory import directory_of
 
 CREATED, CHANGED, DELETED = "created", "changed", "deleted"
 
 
-class Change(NamedTuple):
+class Change:
     """One revision. `before` is the object as it was, None for one that is new; `cause` the revision that made the
     actor write, 0 where it came from outside; `verb` the API verb, with a subresource behind it (`update status`);
     `sent` what admission was given, None where it changed nothing.
     """
 
-    revision: int
-    kind: Kind
-    obj: Object
-    before: Object | None
-    sort: str
-    actor: str
-    verb: str
-    cause: int
-    time: float
-    sent: Object | None = None
+    def __init__(self, record: Record, kind: Kind) -> None:
+        origin, previous = record.origin, record.previous
+        self.record = record
+        self.revision, self.kind = record.revision, kind
+        self.actor, self.verb, self.cause = origin.actor, origin.verb, origin.cause
+        self.time, self.sent = origin.time, origin.sent
+        self._alive_before = previous if previous is not None and previous.sort == PUT else None
+        self.sort = DELETED if record.sort == DELETE else CREATED if self._alive_before is None else CHANGED
+
+    @cached_property
+    def obj(self) -> Object:
+        return self.record.value
+
+    @cached_property
+    def before(self) -> Object | None:
+        return self._alive_before.value if self._alive_before is not None else None
+
+    def as_if(self, *, before: Object | None, obj: Object, sort: str) -> Change:
+        """The same write, had it made this of that."""
+        other = copy(self)
+        vars(other).update(before=before, obj=obj, sort=sort)
+        return other
 
     @property
     def word(self) -> str:
@@ -62,7 +76,7 @@ class History:
 
     def of(self, kind: Kind, namespace: str, name: str) -> list[Change]:
         """The life of everything that had this name, oldest first; empty for what never was."""
-        return [self._change(record, kind) for record in self._store.history(kind.key(namespace, name))]
+        return [Change(record, kind) for record in self._store.history(kind.key(namespace, name))]
 
     def at(self, revision: int) -> Change | None:
         """The change of one revision; None where it is of no kind that is served."""
@@ -72,6 +86,13 @@ class History:
     def since(self, revision: int) -> list[Change]:
         """Everything after a revision, oldest first."""
         return list(self._known(self._store.history(after=max(revision, self._store.compacted))))
+
+    def standing(self) -> list[Change]:
+        """Of what was last written before the history begins, that write: it stands as it was. Oldest first."""
+        oldest, kinds = self.oldest, self._by_prefix()
+        found = [Change(record, kind) for prefix, kind in (kinds.items() if oldest > 1 else ())
+                 for record in self._store.range(prefix)[0] if record.revision < oldest]  # fmt: skip
+        return sorted(found, key=lambda change: change.revision)
 
     def between(self, after: int, until: int) -> list[Change]:
         """Everything after a revision, up to and with another, oldest first."""
@@ -100,24 +121,15 @@ class History:
         """What became of kinds that are served."""
         kinds = self._by_prefix()
         for record in records:
-            kind = kinds.get(_directory(record))
+            kind = _kind_of(record, kinds)
             if kind is not None:
-                yield self._change(record, kind)
+                yield Change(record, kind)
 
     def _by_prefix(self) -> dict[str, Kind]:
         return {kind.prefix: kind for kind in reversed(self._kinds())}
 
-    def _change(self, record: Record, kind: Kind) -> Change:
-        previous = record.previous
-        before = previous.value if previous is not None and previous.sort == PUT else None
-        sort = DELETED if record.sort == DELETE else CREATED if before is None else CHANGED
-        origin = record.origin
-        return Change(record.revision, kind, record.value, before, sort, origin.actor, origin.verb, origin.cause,
-                      origin.time, origin.sent)  # fmt: skip
 
-
-def _directory(record: Record) -> str:
-    """The prefix of the kind: the key without name and namespace."""
-    end = record.key.rindex("/")
-    namespace = namespace_of(record.value)
-    return record.key[: end - len(namespace)] if namespace else record.key[: end + 1]
+def _kind_of(record: Record, kinds: Mapping[str, Kind]) -> Kind | None:
+    """The kind whose prefix the key has, before a name or a namespace and a name."""
+    directory = directory_of(record.key)
+    return kinds.get(directory) or kinds.get(directory_of(directory[:-1]))

@@ -220,7 +220,7 @@ class Registry:
         kind = request.kind
         record = self.store.get(kind.key(request.namespace, request.name))
         if record is not None:
-            record = record._replace(value=seen(kind, record.value))
+            record = record.replaced(value=seen(kind, record.value))
         if record is None and request.subresource:
             raise errors.not_found(kind, request.name)
         applied = self.fields.apply(request, record, timestamp(self._clock.now()))

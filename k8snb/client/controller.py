@@ -18,7 +18,7 @@ from k8snb.apimachinery.meta import Object, controller_of, key_of, namespace_of,
 from k8snb.client.context import Context
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.client.informer import Informer, Informers
-from k8snb.client.workqueue import WorkQueue
+from k8snb.client.workqueue import MAX_DELAY, WorkQueue
 
 OWNER = "owner"
 
@@ -27,13 +27,14 @@ class Controller:
     """One reconciliation loop. `name` is upstream's; the controller acts as the service account of that name."""
 
     name: ClassVar[str]
+    longest_delay: ClassVar[float] = MAX_DELAY  # seconds until a key that keeps failing is tried again
 
     def __init__(self, context: Context, informers: Informers) -> None:
         self.context = context
         self.clock = context.clock
         self.informers = informers
         self.client = context.client(f"system:serviceaccount:kube-system:{self.name}", "system:serviceaccounts")
-        self.queue = WorkQueue(self.name, context, self._process)
+        self.queue = WorkQueue(self.name, context, self._process, longest=self.longest_delay)
         self.events = EventRecorder(self.client, self.name, self.clock)
         self._own_writes: dict[str, dict[Informer, int]] = {}
         self._awaiting: dict[str, int] = {}  # the revision that a key waits for
@@ -100,7 +101,14 @@ class Controller:
 
     def sees_own_writes(self, key: str) -> bool:
         """Whether the caches are as new as what `sync(key)` has written (upstream: expectations). If not, the key is
-        looked at again when they are, also where a change is of no other interest, or was missed by a broken watch.
+        looked at again when they are.
+        """
+        self._follow_up(key)
+        return key not in self._own_writes
+
+    def _follow_up(self, key: str) -> None:
+        """Look at the key again when the caches are as new as its writes, also where a change is of no other interest,
+        or came and went while a watch was broken, so that nobody ever tells of it.
         """
         written = self._own_writes.pop(key, {})
         unseen = {informer: revision for informer, revision in written.items() if informer.revision < revision}
@@ -110,7 +118,6 @@ class Controller:
             if self._awaiting.get(key) != revision:
                 self._awaiting[key] = revision
                 informer.when_seen(revision, partial(self._seen, key))
-        return not unseen
 
     def _seen(self, key: str) -> None:
         if self._awaiting.pop(key, None) is not None:
@@ -129,6 +136,7 @@ class Controller:
             raise
         else:
             self.queue.forget(key)
+            self._follow_up(key)
         finally:
             self.client.cause = 0
 

@@ -33,7 +33,9 @@ class Told:
 
     tokens: float = BURST
     refilled: float = 0.0
-    written: dict[Key, tuple[str, int]] = field(default_factory=dict)  # (type, reason, message) → event's name, count
+    written: dict[Key, tuple[str, int]] = field(
+        default_factory=dict
+    )  # (type, reason, message, field) → event's name, count
     messages: dict[Key, dict[str, float]] = field(default_factory=dict)  # (type, reason) → message → when
 
 
@@ -47,17 +49,21 @@ class EventRecorder:
         self._told: dict[Key, Told] = {}
         self._last = 0
 
-    def event(self, obj: Object, sort: str, reason: str, message: str) -> None:
-        """Tell something about an object: `reason` is one CamelCase word, `message` a sentence for people."""
+    def event(self, obj: Object, sort: str, reason: str, message: str, *, field_path: str = "") -> None:
+        """Tell something about an object, or about its part at `field_path`.
+
+        `reason` is one CamelCase word, `message` a sentence for people.
+        """
         namespace = namespace_of(obj) or "default"
         told = self._remember((uid_of(obj), namespace, name_of(obj)))
         if not self._may_speak(told):
             return
         key, text = self._combine(told, (sort, reason), message)
+        key = (*key, field_path)
         name, count = told.written.get(key, ("", 0))
         try:
             if not (count and self._repeat(name, namespace, count + 1, text)):
-                name, count = self._first(obj, namespace, sort, reason, text), 0
+                name, count = self._first(obj, self._event(obj, sort, reason, text, field_path)), 0
         except ApiError:
             return  # a namespace on its way out takes no more events
         told.written[key] = (name, count + 1)
@@ -88,9 +94,9 @@ class EventRecorder:
             return (*kind, COMBINED), COMBINED + message
         return (*kind, message), message
 
-    def _first(self, obj: Object, namespace: str, sort: str, reason: str, message: str) -> str:
+    def _first(self, obj: Object, event: Object) -> str:
         """Events are named by the moment, so that their names sort by it."""
-        event = self._event(obj, sort, reason, message)
+        namespace = namespace_of(obj) or "default"
         for _ in range(NAME_ATTEMPTS):
             self._last = max(self._last + 1, int(self._clock.now() * 1e9))
             name = f"{name_of(obj)}.{self._last:x}"
@@ -116,12 +122,12 @@ class EventRecorder:
         except ApiError:
             return
 
-    def _event(self, obj: Object, sort: str, reason: str, message: str) -> Object:
+    def _event(self, obj: Object, sort: str, reason: str, message: str, field_path: str) -> Object:
         now = timestamp(self._clock.now())
         return {
             "apiVersion": "v1",
             "kind": "Event",
-            "involvedObject": _reference(obj),
+            "involvedObject": {**_reference(obj), **({"fieldPath": field_path} if field_path else {})},
             "type": sort,
             "reason": reason,
             "message": message,

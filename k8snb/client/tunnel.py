@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from k8snb.client.restconfig import Endpoint
 
@@ -37,11 +38,12 @@ async def upgraded(endpoint: Endpoint, tls: ssl.SSLContext | None, path: str, he
     """Ask at a path for another protocol. Raises OSError where there is no way to the server."""
     async with asyncio.timeout(PATIENCE):
         reader, writer = await _dial(endpoint, tls)
-        lines = [f"GET {path} HTTP/1.1", f"Host: {urlsplit(endpoint.server).netloc}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        status, answered = await _head(reader)
-        body = b"" if status == 101 else await _rest(reader, {name.lower(): value for name, value in answered})
+        with _closed_on_failure(writer):
+            lines = [f"GET {path} HTTP/1.1", f"Host: {urlsplit(endpoint.server).netloc}"]
+            lines += [f"{name}: {value}" for name, value in headers]
+            writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            status, answered = await _head(reader)
+            body = b"" if status == 101 else await _rest(reader, {name.lower(): value for name, value in answered})
     return Tunnel(status, answered, body, reader, writer)
 
 
@@ -54,18 +56,35 @@ async def _dial(endpoint: Endpoint, tls: ssl.SSLContext | None) -> tuple[asyncio
     proxy = urlsplit(endpoint.proxy)
     secure = ssl.create_default_context() if proxy.scheme == "https" else None
     reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or (443 if secure else 80), ssl=secure)
-    lines = [f"CONNECT {host}:{port} HTTP/1.1", f"Host: {host}:{port}"]
+    with _closed_on_failure(writer):
+        await _connect(reader, writer, proxy, f"{host}:{port}")
+        if tls is not None:
+            await writer.start_tls(tls, server_hostname=name)
+    return reader, writer
+
+
+async def _connect(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, proxy: SplitResult, target: str
+) -> None:  # fmt: skip
+    """Have a proxy dial. Raises OSError where it refuses."""
+    lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
     if proxy.username:
         pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
         lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair.encode()).decode()}")
     writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
     status, _ = await _head(reader)
     if status != 200:
-        writer.close()
         raise OSError(f"the proxy {proxy.hostname} answered {status} to CONNECT")
-    if tls is not None:
-        await writer.start_tls(tls, server_hostname=name)
-    return reader, writer
+
+
+@contextmanager
+def _closed_on_failure(writer: asyncio.StreamWriter) -> Iterator[None]:
+    """A connection that comes to nothing is closed, also when the time for it is over."""
+    try:
+        yield
+    except BaseException:
+        writer.close()
+        raise
 
 
 async def _head(reader: asyncio.StreamReader) -> tuple[int, list[tuple[str, str]]]:

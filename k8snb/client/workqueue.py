@@ -23,8 +23,11 @@ MOST_DOUBLINGS = 20  # more of them lead past the longest delay
 class WorkQueue:
     """De-duplicates keys and remembers, for each, the revision that made somebody add it."""
 
-    def __init__(self, name: str, context: Context, process: Callable[[str, int], None]) -> None:
+    def __init__(
+        self, name: str, context: Context, process: Callable[[str, int], None], *, longest: float = MAX_DELAY
+    ) -> None:  # fmt: skip
         self.name = name
+        self._longest = longest  # seconds until a key that keeps failing is tried again
         self._context = context
         self._process = process
         self._keys: deque[str] = deque()
@@ -59,7 +62,7 @@ class WorkQueue:
         """Queue a key after a delay that doubles with each failure in a row."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        self.add_after(key, min(BASE_DELAY * 2 ** min(failures, MOST_DOUBLINGS), MAX_DELAY))
+        self.add_after(key, min(BASE_DELAY * 2 ** min(failures, MOST_DOUBLINGS), self._longest))
 
     def failures(self, key: str) -> int:
         return self._failures.get(key, 0)

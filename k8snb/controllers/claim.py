@@ -1,7 +1,7 @@
 """The controller reference manager: which objects are a controller's own.
 
 Interface: `claim(...)` returns them, after adopting what matches and has no controller, and releasing what matches no
-more; `claimants(...)` turns the question round: whose business is a change of this object?
+more; `Claimants` turns the question round: whose business is a change of this object?
 The rule not to break: an object has at most one controller; nobody takes what belongs to another.
 Source: `pkg/controller/controller_ref_manager.go` in the kubernetes repository.
 """
@@ -15,18 +15,22 @@ from k8snb.apimachinery.meta import (
     Object,
     controller_of,
     controller_reference,
+    get_path,
     is_deleting,
     key_of,
     labels_of,
     name_of,
     namespace_of,
+    revision_of,
     uid_of,
 )
 from k8snb.apimachinery.selectors import Selector
 from k8snb.client.client import MERGE
 from k8snb.client.controller import OWNER, Controller
 from k8snb.client.informer import Informer
-from k8snb.controllers.selecting import SelectorOf, orphans, selecting
+from k8snb.client.workqueue import WorkQueue
+from k8snb.controllers.pods import batch_period
+from k8snb.controllers.selecting import SelectorOf, index_selectors, orphans, selecting
 
 
 def owned(informer: Informer, owner: Object) -> Iterator[Object]:
@@ -38,13 +42,35 @@ def owned(informer: Informer, owner: Object) -> Iterator[Object]:
             yield obj
 
 
-def claimants(informer: Informer, kind: str, selector_of: SelectorOf, obj: Object) -> Iterator[str]:
-    """The keys of the owners of a kind that care about `obj`: its controller, or for an orphan who would adopt it."""
-    reference = controller_of(obj)
-    if reference is None:
-        yield from map(key_of, selecting(informer, selector_of, obj))
-    elif reference["kind"] == kind:
-        yield f"{namespace_of(obj)}/{reference['name']}"
+class Claimants:
+    """The owners of a kind that a change of an object concerns: its controller, or for an orphan who would adopt it."""
+
+    def __init__(
+        self, queue: WorkQueue, owners: Informer, *, kind: str, selector_of: SelectorOf, size: str = "status.replicas"
+    ) -> None:  # fmt: skip
+        index_selectors(owners, selector_of)
+        self._queue = queue
+        self._owners = owners
+        self._kind = kind
+        self._selector_of = selector_of
+        self._size = size  # where an owner says how many pods it has
+
+    def tell(self, old: Object | None, new: Object | None, *, at_once: bool = True) -> None:
+        """Queue them for a look: at once, or a little later, for many more of a large set's pods may change too."""
+        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
+            for key in self._keys(obj):
+                pause = 0.0 if at_once else batch_period(get_path(self._owners.by_key(key) or {}, self._size, 0))
+                if pause:
+                    self._queue.add_after(key, pause)
+                else:
+                    self._queue.add(key, revision_of(new or obj))
+
+    def _keys(self, obj: Object) -> Iterator[str]:
+        reference = controller_of(obj)
+        if reference is None:
+            yield from map(key_of, selecting(self._owners, self._selector_of, obj))
+        elif reference["kind"] == self._kind:
+            yield f"{namespace_of(obj)}/{reference['name']}"
 
 
 def claim(

@@ -14,7 +14,6 @@ from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import (
     Object,
     annotations_of,
-    get_path,
     is_deleting,
     key_of,
     labels_of,
@@ -30,14 +29,14 @@ from k8snb.client.controller import OWNER, Controller, owner_uids
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.informer import Informers
 from k8snb.controllers import history
-from k8snb.controllers.claim import claim, claimants
+from k8snb.controllers.claim import Claimants, claim
 from k8snb.controllers.daemonset_nodes import daemon_spec, pinned_to, should_run, what_counts
 from k8snb.controllers.daemonset_rollout import Changes, is_rolling, manage, rolling_update
 from k8snb.controllers.daemonset_status import GENERATION, HASH, TEMPLATE_GENERATION, View, new_status
 from k8snb.controllers.deployment_revisions import template_hash
-from k8snb.controllers.pods import batch_period, membership, observed, phase_of
+from k8snb.controllers.pods import membership, observed, phase_of
 from k8snb.controllers.replicas import delete_exactly, pod_from_template, slow_start
-from k8snb.controllers.selecting import index_orphans, index_selectors
+from k8snb.controllers.selecting import index_orphans
 
 BURST = 250  # pods that one sync makes or deletes at most
 FIRST_DELAY, LONGEST_DELAY = 1.0, 900.0  # seconds between two replacements of failed pods on one node
@@ -64,7 +63,9 @@ class DaemonSetController(Controller):
         super().__init__(context, informers)
         self.events = EventRecorder(self.client, "daemonset-controller", self.clock)
         self.sets = self.watch("daemonsets")
-        index_selectors(self.sets, selector_of)
+        self._claimants = Claimants(
+            self.queue, self.sets, kind="DaemonSet", selector_of=selector_of, size="status.desiredNumberScheduled"
+        )
         self.pods = informers.get("pods")
         self.pods.on_change(self._pod_changed, owner_kind="DaemonSet")
         self.revisions = informers.get("controllerrevisions")
@@ -83,20 +84,10 @@ class DaemonSetController(Controller):
         if observed(old) == observed(new):
             return
         moved = membership(old) != membership(new) or new is None
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.sets, "DaemonSet", selector_of, obj):
-                owner = self.sets.by_key(key)
-                wanted = get_path(owner, "status.desiredNumberScheduled", 0)
-                period = 0.0 if moved else batch_period(wanted)
-                if period:
-                    self.queue.add_after(key, period)
-                else:
-                    self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new, at_once=moved)
 
     def _revision_changed(self, old: Object | None, new: Object | None) -> None:
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.sets, "DaemonSet", selector_of, obj):
-                self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
         """Only those care for whom the change makes a difference."""

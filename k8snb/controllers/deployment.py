@@ -37,7 +37,7 @@ from k8snb.client.controller import OWNER, Controller, owner_uids
 from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.controllers import deployment_sizes as sizes
-from k8snb.controllers.claim import claim, claimants, owned
+from k8snb.controllers.claim import Claimants, claim, owned
 from k8snb.controllers.deployment_revisions import (
     REVISION,
     new_replica_set,
@@ -61,7 +61,7 @@ from k8snb.controllers.deployment_status import (
 )
 from k8snb.controllers.pods import is_terminal
 from k8snb.controllers.replicas import delete_exactly
-from k8snb.controllers.selecting import index_orphans, index_selectors
+from k8snb.controllers.selecting import index_orphans
 
 ALL_PODS = "This deployment is selecting all pods. A non-empty selector is required."
 
@@ -92,7 +92,7 @@ class DeploymentController(Controller):
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
         self.deployments = self.watch("deployments")
-        index_selectors(self.deployments, selector_of)
+        self._claimants = Claimants(self.queue, self.deployments, kind="Deployment", selector_of=selector_of)
         self.sets = informers.get("replicasets")
         self.sets.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.sets)
@@ -104,9 +104,7 @@ class DeploymentController(Controller):
     # what makes a Deployment worth a look
 
     def _set_changed(self, old: Object | None, new: Object | None) -> None:
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.deployments, "Deployment", selector_of, obj):
-                self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         """Recreate waits for the last old pod to be gone."""

@@ -29,7 +29,7 @@ from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import timestamp
-from k8snb.controllers.claim import claim, claimants, owned
+from k8snb.controllers.claim import Claimants, claim, owned
 from k8snb.controllers.job_pods import (
     TRACKING,
     Backoff,
@@ -44,9 +44,9 @@ from k8snb.controllers.job_pods import (
 )
 from k8snb.controllers.job_round import COMPLETE, SUCCESS, SUSPENDED, Round, is_finished, seconds_left, verdict
 from k8snb.controllers.job_round import new_condition as condition_of
-from k8snb.controllers.pods import batch_period, is_ready, phase_of
+from k8snb.controllers.pods import is_ready, phase_of
 from k8snb.controllers.replicas import delete_exactly, slow_start
-from k8snb.controllers.selecting import index_orphans, index_selectors
+from k8snb.controllers.selecting import index_orphans
 
 MOST = 500  # pods that one sync makes or deletes at most
 SOON = 1.0  # second, the shortest wait for a back-off to end
@@ -60,10 +60,11 @@ class JobController(Controller):
         super().__init__(context, informers)
         self._backoffs: dict[str, Backoff] = {}
         self._written: dict[str, int] = {}  # by key: the revision of the Job's status as last written
+        self._untracked: dict[str, Object | None] = {}  # by uid: pods as they were left, until the cache shows them so
         self.left_behind = WorkQueue(f"{self.name} pods", context, self._let_go)
         self.jobs = informers.get("jobs")
         self.jobs.add_index(OWNER, owner_uids, steady=True)
-        index_selectors(self.jobs, selector_of)
+        self._claimants = Claimants(self.queue, self.jobs, kind="Job", selector_of=selector_of, size="status.active")
         self.pods = informers.get("pods")
         self.pods.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.pods)
@@ -83,18 +84,13 @@ class JobController(Controller):
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if _news(old) == _news(new):
             return
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.jobs, "Job", selector_of, obj):
-                job = self.jobs.by_key(key)
-                period = batch_period((job or {}).get("status", {}).get("active", 0))
-                if period:
-                    self.queue.add_after(key, period)
-                else:
-                    self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new, at_once=False)
 
     # pods whose Job is gone or over
 
     def _tracked_changed(self, old: Object | None, new: Object | None) -> None:
+        if self._untracked and (new is None or not is_tracked(new)):
+            self._untracked.pop(uid_of(new or old or {"metadata": {"uid": ""}}), None)
         if new is not None and is_tracked(new) and not self._has_job(new):
             self._pod_without_job(new)
 
@@ -115,11 +111,12 @@ class JobController(Controller):
     def _let_go(self, key: str, cause: int) -> None:
         """Take the finalizer from a pod that nobody will count."""
         pod = self.pods.by_key(key)
-        if pod is None or not is_tracked(pod) or not self._is_left_behind(pod):
+        if pod is None or not is_tracked(pod):
             return
         self.client.cause = cause
         try:
-            self._untrack(pod)
+            if self._is_left_behind(pod):
+                self._untrack(pod)
         except ApiError:
             self.left_behind.add_rate_limited(key)
         else:
@@ -140,12 +137,22 @@ class JobController(Controller):
     def _untrack(self, pod: Object) -> Object | None:
         """The pod without the finalizer; None when it is gone."""
         patch = {"metadata": {"uid": uid_of(pod), "$deleteFromPrimitiveList/finalizers": [TRACKING]}}
+        left = None
         try:
-            return self.client.patch("pods", name_of(pod), patch, namespace_of(pod))
+            left = self.client.patch("pods", name_of(pod), patch, namespace_of(pod))
         except ApiError as error:
-            if error.code == 404:
-                return None
-            raise
+            if error.code != 404:
+                raise
+        self._untracked[uid_of(pod)] = left
+        return left
+
+    def _as_left(self, pods: list[Object]) -> list[Object]:
+        """The pods of the cache; what has lost its finalizer is counted, also where the cache is late to show it.
+
+        Source: `uncountedTerminatedPods` and the finalizer expectations of upstream's `pkg/controller/job`.
+        """
+        found = (self._untracked.get(uid_of(pod), pod) for pod in pods)
+        return [pod for pod in found if pod is not None]
 
     # the loop
 
@@ -157,7 +164,7 @@ class JobController(Controller):
         if not _is_ours(job) or not self.sees_own_writes(key) or revision_of(job) < self._written.get(key, 0):
             return
         pods = claim(self, key, job, selector_of(job), self.pods, finalizer=TRACKING)
-        one = Round(job, pods, self.clock.now(), self._backoffs.get(key, Backoff()))
+        one = Round(job, self._as_left(pods), self.clock.now(), self._backoffs.get(key, Backoff()))
         one.finished = verdict(one)
         failure = self._end_pods(key, one) if one.finished is not None else self._go_on(key, one)
         self._track(key, one)

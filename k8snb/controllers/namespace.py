@@ -32,6 +32,7 @@ GOOD_NEWS = (
 
 class NamespaceController(Controller):
     name = "namespace-controller"
+    longest_delay = 60.0  # nsControllerRateLimiter of upstream: a namespace has many kinds, each of which may refuse
 
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)

@@ -33,7 +33,7 @@ from k8snb.clock import timestamp
 from k8snb.controllers.nodelifecycle_zones import Zones
 from k8snb.controllers.pods import NODE, is_ready, nodes_of
 
-GRACE, STARTUP_GRACE = 40.0, 60.0  # seconds; the first is 50 in upstream since 1.32
+GRACE, STARTUP_GRACE = 50.0, 60.0  # seconds
 LEASES = "kube-node-lease"
 
 SILENT = ("NodeStatusUnknown", "Kubelet stopped posting node status.")
@@ -65,7 +65,7 @@ class NodeLifecycleController(Controller):
         self.leases = informers.get("leases")
         self.leases.on_change(self._lease_changed)
         self.nodes = informers.get("nodes")
-        self.zones = Zones(self.clock)
+        self.zones = Zones(self.nodes, self.clock)
         self.nodes.on_change(self._node_changed)
 
     # life signs

@@ -1,7 +1,7 @@
 """node-lifecycle-controller's patience: how fast nodes of a zone may lose their pods, when many of them are silent.
 
-Interface: `Zones(clock)`: `wait_for(node)` says how long a node's NoExecute taint has to wait, None for as long as it
-is so with its zone; `moved(old, new)`, told of every change of a node, says which are worth another look.
+Interface: `Zones(nodes, clock)`: `wait_for(node)` says how long a node's NoExecute taint has to wait, None for as long
+as it is so with its zone; `moved(old, new)`, told of every change of a node, says which are worth another look.
 The rule not to break: where no node at all is ready, none loses its pods, for then the network is more likely to be
 broken than every machine.
 Source: https://kubernetes.io/docs/concepts/architecture/nodes/#rate-limits-on-eviction, and
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from k8snb.apimachinery.meta import Object, is_true, labels_of, name_of
+from k8snb.client.informer import Informer
 from k8snb.clock import Clock
 
 RATE, SLOW_RATE = 0.1, 0.01  # nodes a second
@@ -22,14 +23,16 @@ FEW = 2  # so many silent nodes never make a disruption
 NORMAL, PARTIAL, FULL = "Normal", "PartialDisruption", "FullDisruption"
 REGION, ZONE = "topology.kubernetes.io/region", "topology.kubernetes.io/zone"
 READY, SILENT = "ready", "silent"
+PLACE = "place"  # the index of nodes by where they count
 
 
 class Zones:
     """The state of each zone, kept up to date by each change; nothing is counted again that has not changed."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, nodes: Informer, clock: Clock) -> None:
         self._clock = clock
-        self._nodes: dict[str, dict[str, None]] = {}  # place → names of nodes
+        self._nodes = nodes
+        nodes.add_index(PLACE, _places)
         self._free_at: dict[str, float] = {}  # zone → when the next of its nodes may be emptied
         self._states: dict[str, str] = {}
 
@@ -46,23 +49,15 @@ class Zones:
 
     def moved(self, old: Object | None, new: Object | None) -> Iterable[str]:
         """The silent nodes, by name, whose patience a change of one node has changed."""
-        before_and_after = [_places(node) if node is not None else [] for node in (old, new)]
-        if before_and_after[0] == before_and_after[1]:
+        if (old and _places(old)) == (new and _places(new)):
             return ()
-        self._move(name_of(new or old or {"metadata": {}}), *before_and_after)
         zones = {zone_of(node) for node in (old, new) if node is not None}
         before = {zone: self._states.get(zone) for zone in zones} | {"": self._states.get("")}
         self._states.update({zone: self.state(zone) for zone in zones}, **{"": self._whole()})
         if before[""] != self._states[""]:
-            return list(self._nodes.get(SILENT, ()))
+            return self._names(SILENT)
         changed = [zone for zone in zones if before[zone] != self._states[zone]]
-        return [name for zone in changed for name in self._nodes.get(f"{zone} {SILENT}", ())]
-
-    def _move(self, name: str, places: list[str], others: list[str]) -> None:
-        for place in places:
-            self._nodes[place].pop(name, None)
-        for place in others:
-            self._nodes.setdefault(place, {})[name] = None
+        return [name for zone in changed for name in self._names(f"{zone} {SILENT}")]
 
     @property
     def all_are_silent(self) -> bool:
@@ -86,7 +81,10 @@ class Zones:
         return SLOW_RATE if size > LARGE else 0.0
 
     def _count(self, place: str) -> int:
-        return len(self._nodes.get(place, ()))
+        return len(self._nodes.by_index(PLACE, place))
+
+    def _names(self, place: str) -> list[str]:
+        return [name_of(node) for node in self._nodes.by_index(PLACE, place)]
 
 
 def zone_of(node: Object) -> str:

@@ -29,6 +29,7 @@ from k8snb.controllers.tainteviction import disrupt
 QUARANTINE = 40.0  # seconds between a node's end and that of its pods
 MOST_FINISHED = 12500  # pods that have run to their end; of more the oldest go
 SURPLUS = "finished pods"  # the key under which the number of finished pods is looked at: no pod has such a name
+FINISHED = "finished"  # the index of the pods that have run to their end, and its one value
 
 NODE_GONE = "PodGC: node no longer exists"
 UNSCHEDULED = "PodGC: unscheduled and terminating"
@@ -41,12 +42,12 @@ class PodGCController(Controller):
     def __init__(self, context: Context, informers: Informers, *, most_finished: int = MOST_FINISHED) -> None:
         super().__init__(context, informers)
         self._most_finished = most_finished
-        self._finished: dict[str, None] = {}  # keys of pods that have run to their end
         self._missing: dict[str, float] = {}  # nodes that are not there: since when
         self.nodes = informers.get("nodes")
         self.nodes.on_change(self._node_changed)
         self.pods = informers.get("pods")
         self.pods.add_index(NODE, nodes_of, steady=True)
+        self.pods.add_index(FINISHED, _finished)
         self.pods.on_change(self._pod_changed)
 
     def _node_changed(self, old: Object | None, new: Object | None) -> None:
@@ -60,14 +61,11 @@ class PodGCController(Controller):
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         if new is None:
-            self._finished.pop(key_of(old or {"metadata": {}}), None)
             return
         if self._is_node_gone(new) or is_deleting(new):
             self.enqueue(new)
-        if is_terminal(new):
-            self._finished[key_of(new)] = None
-            if len(self._finished) > self._most_finished:
-                self.queue.add(SURPLUS, revision_of(new))
+        if is_terminal(new) and len(self.pods.by_index(FINISHED, FINISHED)) > self._most_finished:
+            self.queue.add(SURPLUS, revision_of(new))
 
     def _is_node_gone(self, pod: Object) -> bool:
         return bool(node_of(pod)) and self.nodes.get(node_of(pod)) is None
@@ -88,7 +86,7 @@ class PodGCController(Controller):
 
     def _remove_oldest(self) -> None:
         """Evicted pods go first, for they say least of what they have done."""
-        finished = sorted(filter(None, map(self.pods.by_key, self._finished)), key=_age)
+        finished = sorted(self.pods.by_index(FINISHED, FINISHED), key=_age)
         for pod in finished[: max(0, len(finished) - self._most_finished)]:
             self.client.delete("pods", name_of(pod), namespace_of(pod), gracePeriodSeconds=0,
                                preconditions={"uid": uid_of(pod)})  # fmt: skip
@@ -111,6 +109,10 @@ class PodGCController(Controller):
             self.queue.add_after(key, left)
             return False
         return self.client.find("nodes", node) is None
+
+
+def _finished(pod: Object) -> list[str]:
+    return [FINISHED] if is_terminal(pod) else []
 
 
 def _age(pod: Object) -> tuple[bool, str, str]:

@@ -37,9 +37,8 @@ from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
 from k8snb.controllers.census import Census, Sort
-from k8snb.controllers.claim import claim, claimants, owned
+from k8snb.controllers.claim import Claimants, claim, owned
 from k8snb.controllers.pods import (
-    batch_period,
     first_to_delete,
     is_active,
     is_available,
@@ -47,7 +46,7 @@ from k8snb.controllers.pods import (
     membership,
     readiness,
 )
-from k8snb.controllers.selecting import index_orphans, index_selectors, orphans
+from k8snb.controllers.selecting import index_orphans, orphans
 
 BURST = 500  # pods that one sync makes or deletes at most
 
@@ -69,12 +68,11 @@ class ReplicasController(Controller):
 
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
-        self._notes = context.notes
         self._told: dict[str, int] = {}  # the revision of the status that was written last
         self.sets = informers.get(self.resource)
         self.sets.on_change(self._set_changed)
         self.sets.add_index(OWNER, owner_uids, steady=True)
-        index_selectors(self.sets, self.selector_of)
+        self._claimants = Claimants(self.queue, self.sets, kind=self.kind, selector_of=self.selector_of)
         self.pods = informers.get("pods")
         self.pods.add_index(OWNER, owner_uids, steady=True)
         index_orphans(self.pods)
@@ -96,14 +94,7 @@ class ReplicasController(Controller):
         moved = membership(old) != membership(new)
         if not moved and (membership(new) is None or readiness(old) == readiness(new)):
             return
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.sets, self.kind, self.selector_of, obj):
-                owner = self.sets.by_key(key)
-                period = 0.0 if moved or owner is None else batch_period(get_path(owner, "status.replicas", 0))
-                if period:
-                    self.queue.add_after(key, period)
-                else:
-                    self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new, at_once=moved)
 
     # the loop
 
@@ -125,13 +116,11 @@ class ReplicasController(Controller):
             raise failure
 
     def _numbers(self, owner: Object) -> Numbers | None:
-        """How its pods fare, where nobody has to look at each: none to adopt, to release, to delete, or to wait for.
-
-        Who steps through the cluster sees what is counted, so that then each is looked at.
-        """
+        """How its pods fare, where nobody has to look at each: none to adopt, to release, to delete, or to wait for."""
         selector, wanted = self.selector_of(owner), owner["spec"].get("replicas", 1)
-        if is_deleting(owner) or owner["spec"].get("minReadySeconds") or self._notes.looking:
+        if is_deleting(owner) or owner["spec"].get("minReadySeconds"):
             return None
+        self.pods.by_index(OWNER, uid_of(owner))  # who steps through the cluster is told which pods the census counts
         numbers = tally(owner, self._census.of(uid_of(owner)), selector)
         if numbers is None or numbers.replicas > wanted or orphans(self.pods, namespace_of(owner), selector):
             return None

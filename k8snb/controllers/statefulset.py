@@ -16,7 +16,6 @@ from functools import partial
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.meta import (
     Object,
-    get_path,
     is_deleting,
     key_of,
     name_of,
@@ -31,10 +30,10 @@ from k8snb.client.events import NORMAL, WARNING
 from k8snb.client.informer import Informers
 from k8snb.clock import timestamp
 from k8snb.controllers import history
-from k8snb.controllers.claim import claim, claimants
-from k8snb.controllers.pods import batch_period, is_terminal, membership, observed, phase_of
+from k8snb.controllers.claim import Claimants, claim
+from k8snb.controllers.pods import is_terminal, membership, observed, phase_of
 from k8snb.controllers.replicas import delete_exactly, slow_start
-from k8snb.controllers.selecting import index_orphans, index_selectors, selecting
+from k8snb.controllers.selecting import index_orphans, selecting
 from k8snb.controllers.statefulset_claims import CLAIMS, StatefulClaims
 from k8snb.controllers.statefulset_pods import (
     has_identity,
@@ -59,7 +58,7 @@ class StatefulSetController(Controller):
     def __init__(self, context: Context, informers: Informers) -> None:
         super().__init__(context, informers)
         self.sets = self.watch("statefulsets")
-        index_selectors(self.sets, selector_of)
+        self._claimants = Claimants(self.queue, self.sets, kind="StatefulSet", selector_of=selector_of)
         self.pods = informers.get("pods")
         self.pods.on_change(self._pod_changed, owner_kind="StatefulSet")
         self.revisions = informers.get("controllerrevisions")
@@ -78,19 +77,10 @@ class StatefulSetController(Controller):
         if observed(old) == observed(new):
             return
         moved = membership(old) != membership(new) or new is None
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.sets, "StatefulSet", selector_of, obj):
-                owner = self.sets.by_key(key)
-                period = 0.0 if moved or owner is None else batch_period(get_path(owner, "status.replicas", 0))
-                if period:
-                    self.queue.add_after(key, period)
-                else:
-                    self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new, at_once=moved)
 
     def _revision_changed(self, old: Object | None, new: Object | None) -> None:
-        for obj in {id(obj): obj for obj in (old, new) if obj}.values():
-            for key in claimants(self.sets, "StatefulSet", selector_of, obj):
-                self.queue.add(key, revision_of(new or obj))
+        self._claimants.tell(old, new)
 
     def _claim_changed(self, old: Object | None, new: Object | None) -> None:
         """A pod may have waited for the end of a claim."""

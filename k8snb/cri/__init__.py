@@ -20,6 +20,7 @@ from k8snb.cri.security import NOTHING_SAID, SecurityContext
 
 # Container and sandbox states, as upstream names them.
 CREATED, RUNNING, EXITED = "CONTAINER_CREATED", "CONTAINER_RUNNING", "CONTAINER_EXITED"
+PAUSED = "ContainerPaused"  # the reason of a call to a container that stands still
 CANNOT_RUN = "ContainerCannotRun"  # the reason of a container that was made and could not be started
 SANDBOX_READY, SANDBOX_NOTREADY = "SANDBOX_READY", "SANDBOX_NOTREADY"
 

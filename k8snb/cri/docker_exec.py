@@ -10,22 +10,27 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from k8snb.cri import ExecResult, RuntimeFailure
+from k8snb.cri import PAUSED, ExecResult, RuntimeFailure
 
 _STDERR = 2
 _NOT_FOUND = ("no such file or directory", "executable file not found")
+_STANDS_STILL = "is paused"
 
 
 def run_command(api: Any, container_id: str, command: list[str], timeout: float) -> ExecResult:
-    """Run `command`; raises RuntimeFailure after `timeout` seconds (0: never), and what the docker package raises."""
+    """Run `command`; raises RuntimeFailure after `timeout` seconds (0: never) and in a container that is paused, and
+    what the docker package raises.
+    """
     import docker
 
-    made = api.exec_create(container_id, command, tty=False)["Id"]
     try:
+        made = api.exec_create(container_id, command, tty=False)["Id"]
         connection = api.exec_start(made, socket=True)
     except docker.errors.APIError as error:
         if any(words in str(error) for words in _NOT_FOUND):
             return ExecResult(stdout=b"", stderr=f"{command[0]}: not found\n".encode(), exit_code=127)
+        if _STANDS_STILL in str(error):
+            raise RuntimeFailure(PAUSED, "cannot exec in the container: it is paused, unpause it first") from None
         raise
     response = connection._response
     try:

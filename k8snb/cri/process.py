@@ -21,6 +21,7 @@ from k8snb.clock import Clock, RealClock
 from k8snb.cri import (
     CANNOT_RUN,
     CREATED,
+    PAUSED,
     RUNNING,
     SANDBOX_NOTREADY,
     SANDBOX_READY,
@@ -399,7 +400,7 @@ class ProcessRuntime:
         if container.state != RUNNING or container.process is None:
             raise RuntimeFailure("ExecError", f"container {container.config.name} is not running")
         if container.frozen:
-            raise RuntimeFailure("ExecError", f"container {container.config.name} is paused: unpause it first")
+            raise RuntimeFailure(PAUSED, f"container {container.config.name} is paused: unpause it first")
         return container
 
     def _refuse_start(self, container: Container, message: str) -> None:

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from k8snb.clock import Clock, micro_timestamp
 from k8snb.cri import (
+    PAUSED,
     RUNNING,
     ContainerConfig,
     ContainerResources,
@@ -285,7 +286,7 @@ class SimulatedRuntime:
             text = f'cannot exec in container "{container.config.name}": it is not running'
             raise RuntimeFailure("ExecError", text)
         if container.frozen:
-            raise RuntimeFailure("ExecError", f'container "{container.config.name}" is paused: unpause it first')
+            raise RuntimeFailure(PAUSED, f'container "{container.config.name}" is paused: unpause it first')
         return container
 
     def container_logs(

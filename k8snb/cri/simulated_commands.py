@@ -17,7 +17,7 @@ from types import MappingProxyType
 from k8snb.cri import simulated_file_commands as files
 from k8snb.cri import simulated_network_commands as network
 from k8snb.cri import simulated_text_commands as text
-from k8snb.cri.simulated_identity import identity, who
+from k8snb.cri.simulated_identity import hostname, identity, who
 from k8snb.cri.simulated_numbers import integer
 from k8snb.cri.simulated_shell import Command, Exit, Shell, Streams, Wait
 from k8snb.cri.simulated_tar import tar
@@ -196,7 +196,7 @@ COMMANDS: Mapping[str, Command] = MappingProxyType(
         "export": export, "cd": change_directory, "trap": trap, "wait": _succeed, "sync": _succeed,
         "sh": sh, "ash": sh, "bash": sh, "dash": sh, "sleep": sleep, "kill": kill, "env": _environment,
         "printenv": _environment, "echo": echo, "printf": printf, "date": date, "seq": seq,
-        "hostname": _say(lambda shell: shell.machine.hostname), "pwd": _say(lambda shell: shell.directory),
+        "hostname": hostname, "pwd": _say(lambda shell: shell.directory),
         "whoami": who, "id": identity, "uname": _say(lambda shell: "Linux"),
         "cat": files.cat, "head": files.head, "tail": files.tail, "ls": files.ls, "touch": files.touch,
         "mkdir": files.mkdir, "rm": files.rm, "cp": files.cp, "tee": files.tee, "tar": tar,

@@ -1,6 +1,6 @@
 """Who a simulated container's processes are, and busybox's commands that say so.
 
-Interface: `Identity`, made of a container's config and its image's user; `identity`, `who`: the commands id and whoami;
+Interface: `Identity`, made of a container's config and its image's user; `identity`, `who`, `hostname`: those commands;
 `SUPPORT`, what of a security context is to be seen in a simulated container.
 The rule not to break: what a simulated container shows is what the pod asks for; what nothing here can show is told.
 A real kernel keeps these numbers for each process, and checks them at each file.
@@ -76,4 +76,17 @@ def who(shell: Shell, argv: list[str], streams: Streams) -> int:
     if not found.name:
         return streams.fail(f"whoami: unknown uid {found.user}")
     streams.out(f"{found.name}\n".encode())
+    return 0
+
+
+def hostname(shell: Shell, argv: list[str], streams: Streams) -> int:
+    """The pod's name; with -f the one with its domain, with -i its address: the line of /etc/hosts that has it."""
+    name = shell.machine.hostname
+    lines = (shell.machine.files.read("/etc/hosts") or b"").decode().splitlines()
+    address, full = next(((words[0], words[1]) for words in map(str.split, lines) if name in words[1:]), ("", name))
+    says = {"": name, "-f": full, "-s": name.partition(".")[0], "-i": address}
+    word = " ".join(argv[1:])
+    if word not in says:
+        return streams.refuse(f"hostname {word}")
+    streams.out(f"{says[word]}\n".encode())
     return 0

@@ -87,11 +87,13 @@ class FileStore(MemoryStore):
         if directory not in self._living:
             self._open(directory)
         living, ended = self._living[directory], self._ended[directory]
-        linked = record._replace(previous=living.pop(record.key, None) or ended.pop(record.key, None))
+        linked = record.replaced(previous=living.pop(record.key, None) or ended.pop(record.key, None))
         if record.sort == PUT or record.revision > self._first:
             (living if record.sort == PUT else ended)[record.key] = linked
         if record.revision >= self._first:
             self._log.append(linked)
+        if linked.previous is not None:
+            self._supersede(linked.previous)
 
     def _rewrite(self) -> None:
         """A file of what can still be read takes the place of the old one, whole or not at all."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 
-from k8snb.etcd import Record, Value
+from k8snb.etcd import Record
+from k8snb.etcd.deltas import Value
 from k8snb.etcd.memory import MemoryStore
 from k8snb.trace import BOOT, Origin
 

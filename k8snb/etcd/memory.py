@@ -2,19 +2,22 @@
 
 Interface: `MemoryStore`, an `etcd.Store`.
 The rule not to break: the log is only appended to, and a record's place in it *is* its revision; `compact` drops the
-front.
+front. What has been superseded for long is packed, which nobody can see but by the memory it takes.
 Real etcd keeps the same shape on disk: a B-tree from key to revisions, and a bbolt file from revision to value.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
-from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, Keep, MismatchError, Record, Value
+from k8snb.etcd import DELETE, PUT, CompactedError, FutureRevisionError, Keep, MismatchError, Record
+from k8snb.etcd.deltas import Path, Value
 from k8snb.trace import BOOT, Origin
 
+RECENT = 1_000  # superseded records that are kept whole: watchers and controllers still look at them
 Deliver = Callable[[Record], None]
 
 
@@ -31,6 +34,9 @@ class MemoryStore:
         self._below: dict[str, list[str]] = {}  # every ancestor directory → the directories that hold keys
         self._ancestors: dict[str, list[str]] = {}  # directory → itself and those above it
         self._watchers: dict[str, list[Deliver]] = {}
+        self._superseded: deque[Record] = deque()  # in the order in which they were, not yet packed
+        self._paths: dict[Path, Path] = {}  # each path of a packed record once
+        self._borrowed = 0  # up to this revision another store has the same records
 
     @classmethod
     def of(cls, log: list[Record], living: Iterable[Record], ended: Iterable[Record], *, first: int) -> Self:
@@ -38,6 +44,7 @@ class MemoryStore:
         end, and those of the keys that were deleted in it."""
         made = cls()
         made._log, made._first = log, first
+        made._borrowed = made.revision
         for records, newest in ((living, made._living), (ended, made._ended)):
             for record in records:
                 directory = directory_of(record.key)
@@ -159,6 +166,8 @@ class MemoryStore:
             self._forget(key, revision, keep)
         self._log = self._log[cut:]
         self._first = revision
+        own = (record for record in self._log if record.revision > self._borrowed and not record.is_packed)
+        self._superseded = deque(record for record in own if self._newest(record.key) is not record)
 
     # watching
 
@@ -181,9 +190,18 @@ class MemoryStore:
 
     def _append(self, record: Record) -> Record:
         self._log.append(record)
+        if record.previous is not None:
+            self._supersede(record.previous)
         for deliver in self._deliveries(record):
             deliver(record)
         return record
+
+    def _supersede(self, record: Record) -> None:
+        """The key has a newer record than this; what was superseded long before is packed."""
+        if record.revision > self._borrowed:
+            self._superseded.append(record)
+        while len(self._superseded) > RECENT:
+            self._superseded.popleft().pack(self._paths)
 
     def _deliveries(self, record: Record) -> Iterator[Deliver]:
         for ancestor in self._ancestors[directory_of(record.key)]:
@@ -234,7 +252,7 @@ class MemoryStore:
                 continue
             loses_past = rebuilt is None and record.revision != record.created
             origin = keep(record) if keep is not None and loses_past else record.origin
-            rebuilt = record._replace(previous=rebuilt, origin=origin)
+            rebuilt = record.replaced(previous=rebuilt, origin=origin)
             if record.revision >= revision:
                 self._log[record.revision - self._first] = rebuilt
         directory = directory_of(key)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from k8snb.etcd import DELETE, CompactedError, FutureRevisionError, Keep, Record, Store, Value
+from k8snb.etcd import DELETE, CompactedError, FutureRevisionError, Keep, Record, Store
+from k8snb.etcd.deltas import Value
 from k8snb.etcd.memory import MemoryStore
 from k8snb.trace import BOOT, Origin
 

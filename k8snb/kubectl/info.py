@@ -8,12 +8,12 @@ Source: `kubectl/pkg/cmd/{version,clusterinfo,apiresources}`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import k8snb
 from k8snb.apimachinery import schema
 from k8snb.apimachinery.errors import ApiError
-from k8snb.apimachinery.kinds import Kind, version_rank
+from k8snb.apimachinery.kinds import Kind, preferred
 from k8snb.apimachinery.meta import Object, get_path, labels_of, name_of, namespace_of
 from k8snb.kubectl import cluster_dump, flags, help
 from k8snb.kubectl.formats import to_yaml
@@ -118,7 +118,7 @@ def api_resources(session: Session, args: Arguments) -> Output:
         raise usage_error(f"unexpected arguments: [{' '.join(args.words)}]", args.command)
     if args.text("sort-by") not in ("", "name", "kind"):
         raise KubectlError("error: --sort-by accepts only name or kind")
-    shown = [kind for kind in _preferred(session.client.kinds()) if _wanted(args, kind)]
+    shown = [kind for kind in preferred(session.client.kinds()) if _wanted(args, kind)]
     orders: dict[str, Callable[[Kind], tuple[str, ...]]] = {
         "kind": lambda kind: (kind.kind,),
         "name": lambda kind: (kind.plural,),
@@ -136,16 +136,6 @@ def api_resources(session: Session, args: Arguments) -> Output:
         rows=rows, wide=wide, headers=not args.on("no-headers"),
     )  # fmt: skip
     return Output(text=table.text, tables=[table])
-
-
-def _preferred(kinds: Iterable[Kind]) -> list[Kind]:
-    """Each kind in the version that clients prefer."""
-    found: dict[tuple[str, str], Kind] = {}
-    for kind in kinds:
-        before = found.get((kind.group, kind.plural))
-        if before is None or version_rank(kind.version) < version_rank(before.version):
-            found[kind.group, kind.plural] = kind
-    return list(found.values())
 
 
 def _cells(kind: Kind) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.kinds import Kind, preferred
 from k8snb.apimachinery.meta import Object
 from k8snb.client import Client
 from k8snb.kubectl.grammar import Arguments, nearest
@@ -123,7 +123,7 @@ class Session:
 
     def in_category(self, category: str) -> list[Kind]:
         """The kinds that `all` stands for."""
-        return [kind for kind in self.client.kinds() if category in kind.categories]
+        return [kind for kind in preferred(self.client.kinds()) if category in kind.categories]
 
 
 def _typed(question: str) -> str:

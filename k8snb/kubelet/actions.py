@@ -1,7 +1,6 @@
 """kubelet's decision: what has to happen next to a pod, given what it wants and what the runtime has.
 
-Interface: `next_action(pod, sandboxes, containers, backoff) -> Action | None`, pure; the pod worker does one action at
-a time.
+Interface: `next_action(pod, state, …) -> Action | None`, pure; the pod worker does one action at a time.
 The rule not to break: the answer depends on nothing but the arguments.
 Source: `computePodActions` in pkg/kubelet/kuberuntime/kuberuntime_manager.go.
 """
@@ -58,30 +57,29 @@ class PodState:
 
 
 Wait = Callable[[str], float]
+Test = Callable[[str], bool]
 
 
-def next_action(pod: Object, state: PodState, *, image_present: Callable[[str], bool], wait: Wait) -> Action | None:
+def next_action(pod: Object, state: PodState, *, image_present: Test, wait: Wait, started: Test) -> Action | None:
     """The next thing to do for a pod; None when all is as it should be.
 
     `image_present(container name)` says whether the container's image is at hand; `wait(container name)` how many
-    seconds its back-off still lasts.
+    seconds its back-off still lasts; `started(container name)` whether its startup probe has nothing against it.
     """
     if is_deleting(pod) or is_terminal(pod):
         return _end(state, remove=is_deleting(pod))
     sandbox = state.sandbox
+    if _is_finished(pod, state):
+        return _end(state, remove=False)
     if sandbox is None or sandbox.state != SANDBOX_READY:
-        if _is_finished(pod, state):
-            return None
         return Action(RUN_SANDBOX, attempt=sandbox.attempt + 1 if sandbox else 0)
     waits = []
-    for container in _due(pod, state):
+    for container in _due(pod, state, started):
         action = _container_action(pod, container, state.newest(container["name"]), image_present, wait)
         if action is not None and action.sort != WAIT:
             return action
         if action is not None:
             waits.append(action)
-    if _is_finished(pod, state):
-        return Action(STOP_SANDBOX, id=sandbox.id)
     waits.sort(key=lambda action: action.seconds)
     return replace(waits[0], others=tuple(waits[1:])) if waits else None
 
@@ -104,22 +102,24 @@ def _end(state: PodState, *, remove: bool) -> Action | None:
     return None
 
 
-def _due(pod: Object, state: PodState) -> Iterable[Object]:
+def _due(pod: Object, state: PodState, started: Test) -> Iterable[Object]:
     """The containers that may run now: ephemeral ones, init containers one after the other, then all the others.
 
     An ephemeral container starts once, however far the others have come. An init container with restartPolicy Always
-    (a sidecar) lets the next one go as soon as it has started.
+    (a sidecar) lets the next one go as soon as it runs and its startup probe has passed; it does not call them back.
     """
     spec = pod["spec"]
     due: list[Object] = [{**each, "restartPolicy": "Never"} for each in spec.get("ephemeralContainers") or ()]
-    for init in spec.get("initContainers") or ():
+    inits = spec.get("initContainers") or ()
+    for number, init in enumerate(inits):
         newest = state.newest(init["name"])
         if is_sidecar(init):
             due.append(init)
-            if newest is None or not newest.started_at:
+            has_started = newest is not None and newest.state == RUNNING and started(init["name"])
+            if not has_started and not _have_begun([*inits[number + 1 :], *spec["containers"]], state):
                 return due
-        elif not _has_succeeded(newest) and not _mains_have_run(pod, state):
-            return [*due, {**init, "restartPolicy": _init_policy(spec)}]
+        elif not _has_succeeded(newest, state) and not _have_begun(spec["containers"], state):
+            return [*due, {**init, "restartPolicy": _init_policy(spec, newest, state)}]
     policy = spec.get("restartPolicy", "Always")
     return [*due, *({**container, "restartPolicy": policy} for container in spec["containers"])]
 
@@ -129,17 +129,26 @@ def is_sidecar(init: Object) -> bool:
     return init.get("restartPolicy") == "Always"
 
 
-def _init_policy(spec: Object) -> str:
-    """An init container has to succeed: it is tried again unless the pod says Never."""
+def _init_policy(spec: Object, newest: ContainerStatus | None, state: PodState) -> str:
+    """An init container has to succeed: it is tried again unless the pod says Never, and runs in each new sandbox."""
+    if newest is not None and not _is_here(newest, state):
+        return "Always"
     return "Never" if spec.get("restartPolicy") == "Never" else "OnFailure"
 
 
-def _has_succeeded(container: ContainerStatus | None) -> bool:
-    return container is not None and container.state == EXITED and container.exit_code == 0
+def _has_succeeded(container: ContainerStatus | None, state: PodState) -> bool:
+    done = container is not None and container.state == EXITED and container.exit_code == 0
+    return done and _is_here(container, state)
 
 
-def _mains_have_run(pod: Object, state: PodState) -> bool:
-    return any(state.newest(container["name"]) for container in pod["spec"]["containers"])
+def _have_begun(containers: Iterable[Object], state: PodState) -> bool:
+    """Whether any of them has been started in this sandbox: in a new one a pod begins with its init containers."""
+    return any(_is_here(state.newest(container["name"]), state) for container in containers)
+
+
+def _is_here(container: ContainerStatus | None, state: PodState) -> bool:
+    sandbox = state.sandbox
+    return container is not None and sandbox is not None and container.sandbox_id == sandbox.id
 
 
 def _container_action(
@@ -168,6 +177,11 @@ def reported(pod: Object, name: str) -> Object:
                 found: Object = entry
                 return found
     return {}
+
+
+def runtime_id(container_id: str) -> str:
+    """The runtime's own id of a container, from `docker://…` in a status."""
+    return container_id.rpartition("://")[2]
 
 
 def restarts(pod: Object, name: str) -> int:
@@ -201,6 +215,14 @@ def _is_finished(pod: Object, state: PodState) -> bool:
 def containers_of(pod: Object) -> Iterable[Object]:
     spec = pod["spec"]
     return [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
+
+
+def field_path(pod: Object, name: str) -> str:
+    """Where a pod has a container, as events name it: `spec.containers{web}`."""
+    for part in ("containers", "initContainers", "ephemeralContainers"):
+        if any(container["name"] == name for container in pod["spec"].get(part) or ()):
+            return f"spec.{part}{{{name}}}"
+    return ""
 
 
 def container_of(pod: Object, name: str) -> Object:

@@ -1,6 +1,6 @@
 """kubelet's back-off: how long a container that crashes, or an image that cannot be pulled, has to wait.
 
-Interface: `Backoff.failed`, `Backoff.seconds_left`; `duration` writes a number of seconds.
+Interface: `Backoff.failed`, `Backoff.seconds_left`; `duration` and `exact_duration` write a number of seconds.
 Source: `MaxContainerBackOff`, `backOffPeriod` in pkg/kubelet/kubelet.go: 10 s, doubled up to 5 min, forgotten after 10
 min.
 """
@@ -52,3 +52,12 @@ def duration(seconds: float) -> str:
     """Seconds as messages tell them: 1m20s."""
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
+
+
+def exact_duration(seconds: float) -> str:
+    """Seconds to the millisecond, as Go writes a Duration: 250ms, 1.5s, 1m0.5s."""
+    thousandths = max(int(seconds * 1000 + 1e-6), 0)
+    if 0 < thousandths < 1000:
+        return f"{thousandths}ms"
+    minutes, rest = divmod(thousandths, 60_000)
+    return f"{minutes}m{rest / 1000:g}s" if minutes else f"{rest / 1000:g}s"

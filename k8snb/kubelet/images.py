@@ -17,8 +17,8 @@ from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import Clock
 from k8snb.cri import Credential, Image, Runtime, RuntimeFailure
-from k8snb.kubelet.actions import container_of
-from k8snb.kubelet.backoff import Backoff
+from k8snb.kubelet.actions import container_of, field_path
+from k8snb.kubelet.backoff import Backoff, exact_duration
 from k8snb.kubelet.keyring import credentials
 from k8snb.kubelet.status import Waiting
 from k8snb.kubelet.work import RuntimeWork
@@ -64,7 +64,7 @@ class ImageManager:
         if found is not None:
             self._ready(worker, container["name"], found)
             message = f'Container image "{image}" already present on machine'
-            self._events.event(worker.pod, NORMAL, "Pulled", message)
+            self._tell(worker.pod, container, NORMAL, "Pulled", message)
             return
         if _policy(container) == "Never":
             message = f'Container image "{image}" is not present with pull policy of Never'
@@ -75,7 +75,7 @@ class ImageManager:
 
     def _pull(self, uid: str, worker: Worker, container: Object) -> None:
         image = container["image"]
-        self._events.event(worker.pod, NORMAL, "Pulling", f'Pulling image "{image}"')
+        self._tell(worker.pod, container, NORMAL, "Pulling", f'Pulling image "{image}"')
         began, known = self._clock.now(), self._credentials(worker.pod, image)
         self._work.submit(
             uid, worker, lambda: self._fetch(image, known), name=container["name"], pull=True,
@@ -105,10 +105,10 @@ class ImageManager:
 
     def _pulled(self, worker: Worker, container: Object, pulled: Image, began: float) -> None:
         self._ready(worker, container["name"], pulled)
-        seconds = self._clock.now() - began
+        took = exact_duration(self._clock.now() - began)  # nobody waits for another's pull
         size = f" Image size: {pulled.size} bytes." if pulled.size else ""
-        message = f'Successfully pulled image "{container["image"]}" in {seconds:.3g}s.{size}'
-        self._events.event(worker.pod, NORMAL, "Pulled", message)
+        message = f'Successfully pulled image "{container["image"]}" in {took} ({took} including waiting).{size}'
+        self._tell(worker.pod, container, NORMAL, "Pulled", message)
 
     def _ready(self, worker: Worker, name: str, image: Image) -> None:
         worker.images[name] = image
@@ -116,10 +116,11 @@ class ImageManager:
             worker.waiting.pop(name, None)
 
     def _failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
-        image = container_of(worker.pod, name)["image"]
+        container = container_of(worker.pod, name)
         worker.waiting[name] = Waiting(error.reason, error.message)
-        self._events.event(worker.pod, WARNING, "Failed", f'Failed to pull image "{image}": {error.message}')
-        self._events.event(worker.pod, WARNING, "Failed", f"Error: {error.reason}")
+        said = f'Failed to pull image "{container["image"]}": {error.message}'
+        self._tell(worker.pod, container, WARNING, "Failed", said)
+        self._tell(worker.pod, container, WARNING, "Failed", f"Error: {error.reason}")
         self._queue.add_after(uid_of(worker.pod), ERROR_SHOWN)
         return worker.pulls.setdefault(name, Backoff())
 
@@ -137,11 +138,15 @@ class ImageManager:
         return True
 
     def _back_off(self, worker: Worker, name: str, before: Waiting, pulls: Backoff) -> None:
-        image = container_of(worker.pod, name)["image"]
+        container = container_of(worker.pod, name)
+        image = container["image"]
         message = f'Back-off pulling image "{image}": {before.reason}: {before.message}; {next_try(pulls.ends)}'
         worker.waiting[name] = Waiting("ImagePullBackOff", message)
-        self._events.event(worker.pod, NORMAL, "BackOff", f'Back-off pulling image "{image}"')
-        self._events.event(worker.pod, WARNING, "Failed", "Error: ImagePullBackOff")
+        self._tell(worker.pod, container, NORMAL, "BackOff", f'Back-off pulling image "{image}"')
+        self._tell(worker.pod, container, WARNING, "Failed", "Error: ImagePullBackOff")
+
+    def _tell(self, pod: Object, container: Object, sort: str, reason: str, message: str) -> None:
+        self._events.event(pod, sort, reason, message, field_path=field_path(pod, container["name"]))
 
 
 def _policy(container: Object) -> str:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from k8snb.apimachinery.errors import bad_request, internal
-from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of, uid_of
+from k8snb.apimachinery.errors import internal
+from k8snb.apimachinery.meta import Object, name_of, namespace_of, uid_of
 from k8snb.client import Deferred
 from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, EventRecorder
@@ -28,7 +28,7 @@ from k8snb.cri import (
 )
 from k8snb.executor import Executor
 from k8snb.kubelet import admission
-from k8snb.kubelet.actions import PodState, reported
+from k8snb.kubelet.actions import PodState
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.eviction import EvictionManager
 from k8snb.kubelet.hostname import DOMAIN
@@ -40,6 +40,7 @@ from k8snb.kubelet.pod_directories import PodDirectories
 from k8snb.kubelet.pod_workers import PodWorkers
 from k8snb.kubelet.prober import Dialer, Prober
 from k8snb.kubelet.restoring import Restorer, Times, crashes, restore
+from k8snb.kubelet.runs import run_of
 from k8snb.kubelet.server import KubeletServer, Reply
 from k8snb.kubelet.shutdown import NodeShutdown
 from k8snb.kubelet.static_files import StaticFiles, is_mirror
@@ -217,7 +218,7 @@ class Kubelet:
 
     def logs(self, pod: Object, container: str, options: Mapping[str, Any]) -> Iterator[bytes]:
         """A container's output. Raises BadRequest while there is no container yet."""
-        status = self._find(pod, container, previous=bool(options.get("previous")))
+        status = run_of(pod, container, self._state(pod), previous=bool(options.get("previous")))
         seconds = options.get("sinceSeconds")
         try:
             return self._runtime.container_logs(
@@ -232,7 +233,7 @@ class Kubelet:
 
     def exec(self, pod: Object, container: str, command: list[str]) -> Deferred:
         """A command in a running container; its result comes when the caller runs it."""
-        status = self._find(pod, container, previous=False)
+        status = run_of(pod, container, self._state(pod), previous=False)
         self._volumes.fill(pod)
 
         def run() -> ExecResult:
@@ -295,18 +296,4 @@ class Kubelet:
         newest = self._state(pod).newest(container)
         if newest is None or newest.state != RUNNING:
             raise internal(f'container not found ("{container}")')
-        return newest
-
-    def _find(self, pod: Object, container: str, *, previous: bool) -> ContainerStatus:
-        state = self._state(pod)
-        newest = state.newest(container)
-        if previous:
-            older = [c for c in state.containers if c.name == container and c is not newest]
-            if not older and not (newest is not None and newest.state == "CONTAINER_EXITED"):
-                raise bad_request(f'previous terminated container "{container}" in pod "{name_of(pod)}" not found')
-            return max(older, key=lambda c: c.attempt) if older else newest  # type: ignore[return-value]
-        if newest is None:
-            reason = get_path(reported(pod, container), "state.waiting.reason", "ContainerCreating")
-            why = f"is waiting to start: {reason}"
-            raise bad_request(f'container "{container}" in pod "{name_of(pod)}" {why}')
         return newest

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Protocol
 
 from k8snb.apimachinery.meta import Object, get_path, is_deleting
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock
 from k8snb.cri import ContainerStatus, Runtime, RuntimeFailure
-from k8snb.kubelet.actions import PodState, container_of
+from k8snb.kubelet.actions import PodState, container_of, field_path
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.prober import Dialer, port_number
 from k8snb.kubelet.work import RuntimeWork
@@ -27,6 +28,15 @@ START_TIMEOUT = 60.0  # seconds for a hook after the start
 HTTP_ERROR = 400
 POST_START_ERROR = "PostStartHookError"
 PRE_STOP, POST_START = "PreStopHook failed", "PostStartHook failed"
+
+
+class Order(Protocol):
+    """Who of a pod's containers waits for whom at the end: see `killing.TerminationOrder`."""
+
+    def is_turn(self, name: str) -> bool: ...
+    def wait(self, name: str, then: Callable[[], None]) -> None: ...
+    def leave(self, name: str) -> None: ...
+    def ended(self, name: str) -> None: ...
 
 
 class LifecycleHooks:
@@ -43,20 +53,24 @@ class LifecycleHooks:
         self._events = events
         self._state = state
 
-    def stop(self, uid: str, worker: Worker, container: ContainerStatus, grace: float) -> None:
-        """Stop a container, after what it has to do before that. Without any grace there is no hook."""
+    def stop(
+        self, uid: str, worker: Worker, container: ContainerStatus, grace: float, order: Order | None = None
+    ) -> None:
+        """Stop a container, after what it has to do before that, and when it is its turn. Without any grace there is
+        neither.
+        """
         hook = _hook(worker.pod, container.name, "preStop")
+        stop = partial(self._stop_in_turn, uid, worker, container, order)
         if not hook or grace <= 0:
-            self._stop(uid, worker, container, grace)
+            stop(grace)
             return
         began, round_ = self._clock.monotonic(), worker.round
 
         def over(result: object = None) -> None:
-            spent = self._clock.monotonic() - began
-            self._stop(uid, worker, container, max(grace - spent, min(grace, LEAST_GRACE)))
+            stop(self._left(grace, began))
 
         def failed(worker: Worker, name: str, failure: RuntimeFailure) -> Backoff:
-            self._events.event(worker.pod, WARNING, "FailedPreStopHook", PRE_STOP)
+            self._tell(worker.pod, name, "FailedPreStopHook", PRE_STOP)
             over()
             return Backoff()
 
@@ -90,9 +104,12 @@ class LifecycleHooks:
 
         self._wait(worker, worker.round, float(hook["sleep"]["seconds"]), awake)
 
-    def tell_failed(self, pod: Object, failure: RuntimeFailure) -> None:
+    def tell_failed(self, pod: Object, name: str, failure: RuntimeFailure) -> None:
         if failure.reason == POST_START_ERROR:
-            self._events.event(pod, WARNING, "FailedPostStartHook", POST_START)
+            self._tell(pod, name, "FailedPostStartHook", POST_START)
+
+    def _tell(self, pod: Object, name: str, reason: str, message: str) -> None:
+        self._events.event(pod, WARNING, reason, message, field_path=field_path(pod, name))
 
     def _wait(self, worker: Worker, round_: int, seconds: float, over: Callable[[], None]) -> None:
         """Let time pass; the pod counts as busy meanwhile."""
@@ -105,8 +122,35 @@ class LifecycleHooks:
 
         self._clock.after(seconds, passed, label="kubelet")
 
-    def _stop(self, uid: str, worker: Worker, container: ContainerStatus, grace: float) -> None:
-        self._work.submit(uid, worker, partial(self._runtime.stop_container, container.id, grace), waits=True)
+    def _left(self, grace: float, began: float) -> float:
+        return max(grace - (self._clock.monotonic() - began), min(grace, LEAST_GRACE))
+
+    def _stop_in_turn(
+        self, uid: str, worker: Worker, container: ContainerStatus, order: Order | None, grace: float
+    ) -> None:
+        if order is None or grace <= 0 or order.is_turn(container.name):
+            self._stop(uid, worker, container, order, grace)
+            return
+        began, round_ = self._clock.monotonic(), worker.round
+        worker.count(1, pull=False)
+
+        def go() -> None:
+            waited.cancel()
+            order.leave(container.name)
+            if worker.round == round_:
+                self._stop(uid, worker, container, order, self._left(grace, began))
+                worker.count(-1, pull=False)
+
+        waited = self._clock.after(grace, go, label="kubelet")
+        order.wait(container.name, go)
+
+    def _stop(self, uid: str, worker: Worker, container: ContainerStatus, order: Order | None, grace: float) -> None:
+        def stopped(_: None) -> None:
+            if order is not None:
+                order.ended(container.name)
+
+        work = partial(self._runtime.stop_container, container.id, grace)
+        self._work.submit(uid, worker, work, waits=True, done=stopped)
 
     def _run(self, pod: Object, name: str, container_id: str, hook: Object, timeout: float) -> None:
         """Carry out a hook. Raises RuntimeFailure."""

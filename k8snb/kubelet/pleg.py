@@ -27,6 +27,8 @@ DOWN = 30.0  # maxWaitForContainerRuntime: seconds for which nobody was there to
 IS_DOWN = "container runtime is down"
 IS_SILENT = f"PLEG is not healthy: pleg was last seen active {{}} ago; threshold is {duration(THRESHOLD)}"
 
+DEFECTS = (ArithmeticError, AttributeError, LookupError, TypeError)  # no runtime fails like this: k8snb does
+
 Listing = tuple[list[SandboxStatus], list[ContainerStatus]]
 EMPTY = PodState()
 
@@ -48,6 +50,7 @@ class Pleg:
         self._after: list[Callable[[], None]] = []
         self._silent_since: float | None = None  # when the first relist began that has had no answer
         self._away = False  # whether nobody was there to answer it
+        self._reported = False  # a defect, once until the next answer
         self._problems: list[str] = []
         self.listed = False  # whether the runtime has answered once
         self.healthy = True
@@ -95,8 +98,9 @@ class Pleg:
             self._after = [*waiting, *self._after]
             self._clock.after(RETRY, self._retry, background=not self._after, label="pleg")
             self._count_silence()
+            self._report(error)
             return
-        self.listed, self._silent_since = True, None
+        self.listed, self._silent_since, self._reported = True, None, False
         self._compare(listing)
         for then in waiting:
             then()
@@ -111,6 +115,12 @@ class Pleg:
             silence = self._clock.monotonic() - self._silent_since
             problems = [IS_DOWN] if self._away and silence > DOWN else []
             self._set_problems([*problems, *([IS_SILENT] if silence > THRESHOLD else [])])
+
+    def _report(self, error: BaseException | None) -> None:
+        """A defect of k8snb's own is not taken for a silent runtime: the pump tells of it."""
+        if isinstance(error, DEFECTS) and not self._reported:
+            self._reported = True
+            raise error
 
     def _set_problems(self, problems: list[str]) -> None:
         before, self._problems = self._problems, problems

@@ -16,16 +16,17 @@ from k8snb.client.context import Context
 from k8snb.client.events import NORMAL, WARNING, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import timestamp
-from k8snb.cri import CANNOT_RUN, EXITED, RUNNING, SANDBOX_READY, ContainerStatus, Runtime, RuntimeFailure
+from k8snb.cri import CANNOT_RUN, EXITED, SANDBOX_READY, ContainerStatus, Runtime, RuntimeFailure
 from k8snb.executor import Executor
 from k8snb.kubelet import actions, deadline, volume_limits
-from k8snb.kubelet.actions import Action, PodState, container_of, next_action
+from k8snb.kubelet.actions import Action, PodState, container_of, field_path, next_action
 from k8snb.kubelet.admission import rejected
 from k8snb.kubelet.backoff import Backoff, duration
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
 from k8snb.kubelet.hostname import HostnameError
 from k8snb.kubelet.images import ImageManager, next_try
+from k8snb.kubelet.killing import Killing
 from k8snb.kubelet.lifecycle import LifecycleHooks
 from k8snb.kubelet.pleg import Pleg
 from k8snb.kubelet.prober import Prober
@@ -73,7 +74,8 @@ class PodWorkers:
         self._hooks = LifecycleHooks(
             runtime, prober.dialer, context.clock, work=self._work, events=self.events, state=pleg.state
         )
-        self._statuses = StatusManager(client, context.clock, prober, configs)
+        self._killing = Killing(self._hooks, self.events, pleg.state)
+        self._statuses = StatusManager(client, context.clock, prober, configs, cri_version=runtime.cri_version)
         self.images = ImageManager(
             runtime, client, context.clock, events=self.events, queue=self.queue, work=self._work
         )
@@ -85,7 +87,7 @@ class PodWorkers:
             actions.RUN_SANDBOX: self._run_sandbox,
             actions.PULL: lambda uid, worker, action: self.images.ensure(uid, worker, action.name),
             actions.START: self._start,
-            actions.KILL: self._kill_all,
+            actions.KILL: lambda uid, worker, action: self._killing.kill_all(uid, worker),
             actions.STOP_SANDBOX: self._stop_sandbox,
             actions.REMOVE: self._remove,
             actions.WAIT: self._wait,
@@ -105,7 +107,7 @@ class PodWorkers:
             return  # what this kubelet has written itself, come back
         else:
             worker.pod = pod
-            self._hurry(uid_of(pod), worker)
+            self._killing.hurry(uid_of(pod), worker)
         self.queue.add(uid_of(pod), int(pod["metadata"]["resourceVersion"]))
 
     def removed(self, pod: Object) -> None:
@@ -115,7 +117,7 @@ class PodWorkers:
             worker.gone = True
             forced = {"deletionTimestamp": "", **pod["metadata"], "deletionGracePeriodSeconds": FORCED}
             worker.pod = {**pod, "metadata": forced}
-            self._hurry(uid_of(pod), worker)
+            self._killing.hurry(uid_of(pod), worker)
             self.queue.add(uid_of(pod), int(pod["metadata"]["resourceVersion"]))
 
     def images_in_use(self) -> set[str]:
@@ -166,14 +168,11 @@ class PodWorkers:
         """The pods that the apiserver has bound to this node."""
         return [worker.pod for worker in self._workers.values() if not worker.gone]
 
-    def restart(self, uid: str, container: ContainerStatus, why: str) -> None:
-        """Kill a container that a probe found dead; the restart policy says what comes next."""
+    def restart(self, uid: str, container: ContainerStatus, probe: str) -> None:
+        """A probe found a container dead."""
         worker = self._workers.get(uid)
-        if worker is None or worker.is_busy:
-            return
-        self.events.event(worker.pod, NORMAL, "Killing", f"Container {container.name} {why}, will be restarted")
-        worker.grace = grace = grace_of(worker)
-        self._hooks.stop(uid, worker, container, grace)
+        if worker is not None and not worker.is_busy:
+            self._killing.restart(uid, worker, container, probe)
 
     # the sync
 
@@ -201,11 +200,12 @@ class PodWorkers:
             self._admit(uid, worker)
         self._notice(worker, state)
         self._watch_deadline(uid, worker)
+        self._prober.sync(worker.pod, state)
         action = next_action(
             worker.pod, state,
             image_present=lambda name: name in worker.images, wait=lambda name: self._left(worker, name),
+            started=lambda name: self._prober.is_started(uid, name),
         )  # fmt: skip
-        self._prober.sync(worker.pod, state)
         resizing = self._resizer.plan(worker, state)
         if action is not None and not self._awaits_volumes(uid, worker):
             self._actions[action.sort](uid, worker, action)
@@ -321,7 +321,7 @@ class PodWorkers:
             config = self._configs.container(pod, container, action.attempt, state)
         except ConfigError as error:
             worker.waiting[action.name] = Waiting("CreateContainerConfigError", str(error))
-            self.events.event(worker.pod, WARNING, "Failed", f"Error: {error}")
+            self._tell(worker, action.name, WARNING, "Failed", f"Error: {error}")
             self.queue.add_after(uid, CONFIG_RETRY)
             return
         sandbox = state.sandbox
@@ -353,35 +353,18 @@ class PodWorkers:
     def _started(self, uid: str, worker: Worker, name: str) -> None:
         worker.waiting.pop(name, None)
         worker.starts.pop(name, None)
-        self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
-        self.events.event(worker.pod, NORMAL, "Started", f"Started container {name}")
+        self._tell(worker, name, NORMAL, "Created", f"Created container: {name}")
+        self._tell(worker, name, NORMAL, "Started", f"Started container {name}")
         self._hooks.sleep_after_start(worker, name, lambda: self.queue.add(uid))
 
     def _start_failed(self, worker: Worker, name: str, error: RuntimeFailure) -> Backoff:
         worker.waiting[name] = Waiting(error.reason, error.message)
         if error.reason == RUN_ERROR:
-            self.events.event(worker.pod, NORMAL, "Created", f"Created container: {name}")
-        self._hooks.tell_failed(worker.pod, error)
+            self._tell(worker, name, NORMAL, "Created", f"Created container: {name}")
+        self._hooks.tell_failed(worker.pod, name, error)
         worker.images.pop(name, None)
-        self.events.event(worker.pod, WARNING, "Failed", f"Error: {error.message}")
+        self._tell(worker, name, WARNING, "Failed", f"Error: {error.message}")
         return worker.starts.setdefault(name, Backoff(first_is_free=error.reason == RUN_ERROR))
-
-    def _kill_all(self, uid: str, worker: Worker, action: Action) -> None:
-        """End all running containers of a pod at the same time."""
-        worker.grace = grace = grace_of(worker)
-        for container in self._pleg.state(uid).containers:
-            if container.state == RUNNING:
-                if not worker.gone:
-                    self.events.event(worker.pod, NORMAL, "Killing", f"Stopping container {container.name}")
-                self._hooks.stop(uid, worker, container, grace)
-
-    def _hurry(self, uid: str, worker: Worker) -> None:
-        """A deletion ends a hook's sleep; one with a shorter grace period overtakes the stop that is under way."""
-        if worker.sleeps and is_deleting(worker.pod):
-            worker.give_up()
-        if worker.grace and is_deleting(worker.pod) and grace_of(worker) < worker.grace:
-            worker.give_up()
-            self._kill_all(uid, worker, Action(actions.KILL))
 
     def _stop_sandbox(self, uid: str, worker: Worker, action: Action) -> None:
         def stopped(_: None) -> None:
@@ -415,7 +398,11 @@ class PodWorkers:
         message = f"back-off {duration(crashes.delay)} restarting failed container={name} pod={pod}"
         worker.waiting[name] = Waiting("CrashLoopBackOff", f"{message}; {next_try(crashes.ends)}")
         message = f"Back-off restarting failed container {name} in pod {pod}"
-        self.events.event(worker.pod, WARNING, "BackOff", message)
+        self._tell(worker, name, WARNING, "BackOff", message)
+
+    def _tell(self, worker: Worker, name: str, sort: str, reason: str, message: str) -> None:
+        """Say something of one container."""
+        self.events.event(worker.pod, sort, reason, message, field_path=field_path(worker.pod, name))
 
     # the end
 

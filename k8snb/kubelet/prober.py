@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from k8snb.apimachinery.meta import Object, get_path, uid_of
+from k8snb.apimachinery.meta import Object, get_path, is_deleting, uid_of
 from k8snb.client.events import WARNING, EventRecorder
 from k8snb.clock import Clock, Timer
-from k8snb.cri import RUNNING, ContainerStatus, Runtime, RuntimeFailure, RuntimeUnavailable
+from k8snb.cri import PAUSED, RUNNING, ContainerStatus, Runtime, RuntimeFailure, RuntimeUnavailable
 from k8snb.executor import Executor
-from k8snb.kubelet.actions import STATUSES, PodState, containers_of
+from k8snb.kubelet.actions import STATUSES, PodState, containers_of, field_path, runtime_id
 
 LIVENESS, READINESS, STARTUP = "livenessProbe", "readinessProbe", "startupProbe"
 WORDS = {LIVENESS: "Liveness", READINESS: "Readiness", STARTUP: "Startup"}
@@ -73,13 +73,13 @@ class Prober:
         self._believed: set[str] = set()  # ids of containers whose probes had passed before this kubelet began
         self.events: EventRecorder | None = None
         self.on_change: Callable[[str], None] = lambda uid: None
-        self.on_dead: Callable[[str, ContainerStatus, str], None] = lambda uid, container, why: None
+        self.on_dead: Callable[[str, ContainerStatus, str], None] = lambda uid, container, probe: None
 
     def believe(self, pods: Iterable[Object]) -> None:
         """Containers that are ready by their status pass until a probe says something else."""
         entries = (entry for pod in pods for field in STATUSES for entry in get_path(pod, f"status.{field}") or ())
         self._believed.update(
-            entry["containerID"] for entry in entries if entry.get("ready") and entry.get("containerID")
+            runtime_id(entry["containerID"]) for entry in entries if entry.get("ready") and entry.get("containerID")
         )
 
     def is_started(self, uid: str, name: str) -> bool:
@@ -93,12 +93,13 @@ class Prober:
     def sync(self, pod: Object, state: PodState) -> None:
         """Probe what runs and has probes; forget what does not run any more."""
         uid = uid_of(pod)
+        sorts = (READINESS,) if is_deleting(pod) else WORDS  # what is to end need not be alive, and has no startup
         wanted: dict[tuple[str, str, str], tuple[Object, ContainerStatus]] = {}
         for container in containers_of(pod):
             newest = state.newest(container["name"])
             if newest is None or newest.state != RUNNING:
                 continue
-            for sort in WORDS:
+            for sort in sorts:
                 if container.get(sort):
                     wanted[(uid, container["name"], sort)] = (container, newest)
         if not wanted and uid not in self._of_pod:
@@ -160,11 +161,20 @@ class Prober:
         )
 
     def _came_back(self, probe: Probe, verdict: Verdict | None, error: BaseException | None) -> None:
-        """What a runtime that is not there says of a container is no verdict on it."""
-        if not isinstance(error, RuntimeUnavailable):
-            self._answered(probe, verdict or (False, str(error)))
+        """A question that could not be asked is no verdict: upstream throws it away, and so does not restart for it."""
+        if verdict is not None:
+            self._answered(probe, verdict)
         elif self._is_current(probe):
+            if not isinstance(error, RuntimeUnavailable):
+                why = f"{WORDS[probe.sort]} probe errored and resulted in unknown state: {error}"
+                self._tell(probe, why)
             self._later(probe, self._period(probe))
+
+    def _tell(self, probe: Probe, message: str) -> None:
+        if self.events is not None:
+            pod = self._states[probe.uid][0]
+            path = field_path(pod, probe.container["name"])
+            self.events.event(pod, WARNING, "Unhealthy", message, field_path=path)
 
     def _ask(self, probe: Probe, state: PodState) -> Verdict:
         spec, timeout = probe.spec, float(probe.spec.get("timeoutSeconds") or 1)
@@ -186,7 +196,7 @@ class Prober:
         try:
             result = self._runtime.exec_sync(probe.container_id, command, timeout)
         except RuntimeFailure as error:
-            if error.reason != "DeadlineExceeded":
+            if error.reason not in ("DeadlineExceeded", PAUSED):  # where nothing moves, a command would not end
                 raise
             return False, f'command "{" ".join(command)}" timed out'
         return result.exit_code == 0, (result.stdout + result.stderr).decode(errors="replace").strip()
@@ -205,9 +215,8 @@ class Prober:
             return
         good, seen = verdict
         probe.successes, probe.failures = (probe.successes + 1, 0) if good else (0, probe.failures + 1)
-        if not good and self.events is not None:
-            message = f"{WORDS[probe.sort]} probe failed: {seen}"
-            self.events.event(self._states[probe.uid][0], WARNING, "Unhealthy", message)
+        if not good:
+            self._tell(probe, f"{WORDS[probe.sort]} probe failed: {seen}")
         before = probe.passed
         if good and probe.successes >= (probe.spec.get("successThreshold") or 1):
             probe.passed = True
@@ -226,7 +235,7 @@ class Prober:
         _, state = self._states[probe.uid]
         newest = state.newest(probe.container["name"])
         if newest is not None and newest.id == probe.container_id:
-            self.on_dead(probe.uid, newest, f"failed {WORDS[probe.sort].lower()} probe")
+            self.on_dead(probe.uid, newest, probe.sort)
 
     def _is_current(self, probe: Probe) -> bool:
         return self._probes.get((probe.uid, probe.container["name"], probe.sort)) is probe

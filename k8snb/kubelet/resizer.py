@@ -15,7 +15,7 @@ from k8snb.client.events import NORMAL, EventRecorder
 from k8snb.client.workqueue import WorkQueue
 from k8snb.clock import Clock
 from k8snb.cri import Runtime, RuntimeFailure
-from k8snb.kubelet.actions import PodState, is_terminal
+from k8snb.kubelet.actions import PodState, field_path, is_terminal
 from k8snb.kubelet.backoff import Backoff
 from k8snb.kubelet.resizing import DEFERRED, PENDING, Change, Resizing, allocated, plan
 from k8snb.kubelet.work import RuntimeWork
@@ -60,7 +60,8 @@ class Resizer:
         """The container ends, which counts as no crash; with its next start come its new resources."""
         worker.counted.add(change.id)
         worker.images.pop(change.name, None)
-        self._events.event(worker.pod, NORMAL, "Killing", f"Container {change.name} resize requires restart")
+        message, path = f"Container {change.name} resize requires restart", field_path(worker.pod, change.name)
+        self._events.event(worker.pod, NORMAL, "Killing", message, field_path=path)
         self._work.submit(uid, worker, lambda: self._runtime.stop_container(change.id, grace), waits=True)
 
     def _update(self, uid: str, worker: Worker, change: Change) -> None:

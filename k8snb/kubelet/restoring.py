@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from k8snb.apimachinery.meta import Object, get_path, uid_of
 from k8snb.clock import parse_timestamp
 from k8snb.cri import EXITED, RUNNING, ContainerConfig, ContainerStatus, PodSandboxConfig, Runtime
-from k8snb.kubelet.actions import STATUSES, PodState, container_of, is_terminal
+from k8snb.kubelet.actions import STATUSES, PodState, container_of, is_terminal, runtime_id
 from k8snb.kubelet.configs import Configs
 from k8snb.kubelet.env import ConfigError
 from k8snb.kubelet.resizing import allocated
@@ -108,10 +108,9 @@ def _ended(pod: Object, entry: Object, terminated: Object, attempt: int) -> Cont
 
 
 def _status(pod: Object, entry: Object, container_id: str, attempt: int, **more: object) -> ContainerStatus:
-    plain = container_id.rpartition("//")[2]
     return ContainerStatus(
-        id=plain, sandbox_id="", pod_uid=pod["metadata"]["uid"], name=entry["name"], image=entry["image"],
-        attempt=attempt, image_id=entry.get("imageID", ""), **more,  # type: ignore[arg-type]
+        id=runtime_id(container_id), sandbox_id="", pod_uid=pod["metadata"]["uid"], name=entry["name"],
+        image=entry["image"], attempt=attempt, image_id=entry.get("imageID", ""), **more,  # type: ignore[arg-type]
     )  # fmt: skip
 
 

@@ -40,7 +40,7 @@ class Observed:
     """What the kubelet knows of a pod beside the runtime's listing.
 
     `waiting`: why containers wait; `ready`, `started`: the probes' verdicts; `last`: how containers ended before;
-    `resizing`: what has come of a wish for other resources.
+    `resizing`: what has come of a wish for other resources; `runtime`: the word before the ids of its containers.
     """
 
     state: PodState
@@ -50,13 +50,18 @@ class Observed:
     started: Callable[[str], bool] = lambda name: True
     last: Mapping[str, ContainerStatus] = field(default_factory=dict)
     resizing: Resizing = NOTHING
+    runtime: str = ""
+
+    def container_id(self, container: ContainerStatus) -> str:
+        """As statuses have it: `docker://` and the runtime's own id."""
+        return f"{self.runtime}://{container.id}"
 
 
 def pod_status(pod: Object, observed: Observed, now: float) -> Object:
     """The whole `status` of a pod that this node runs. `now`: seconds since the epoch."""
     spec, old = pod["spec"], pod.get("status") or {}
-    inits = [_container_status(pod, c, observed, init=True) for c in spec.get("initContainers") or ()]
-    mains = [_container_status(pod, c, observed, init=False) for c in spec["containers"]]
+    inits = [_container_status(pod, c, observed, once=not is_sidecar(c)) for c in spec.get("initContainers") or ()]
+    mains = [_container_status(pod, c, observed, once=False) for c in spec["containers"]]
     ephemerals = [_ephemeral_status(pod, c, observed) for c in spec.get("ephemeralContainers") or ()]
     phase = _phase(pod, inits, mains)
     status: Object = {
@@ -84,14 +89,15 @@ def pod_status(pod: Object, observed: Observed, now: float) -> Object:
     return status
 
 
-def _container_status(pod: Object, container: Object, observed: Observed, *, init: bool) -> Object:
+def _container_status(pod: Object, container: Object, observed: Observed, *, once: bool) -> Object:
+    """`once`: an init container that has to end before the others begin."""
     name = container["name"]
     newest = observed.state.newest(name)
     if newest is None and reported(pod, name):
-        return _lost(pod, reported(pod, name), observed, init=init)
+        return _lost(pod, reported(pod, name), observed, once=once)
     waiting = observed.waiting.get(name)
     running = newest is not None and newest.state == RUNNING
-    state = _current_state(pod, newest, waiting, observed, init=init)
+    state = _current_state(pod, newest, waiting, observed)
     waits_again = newest is not None and newest.state == EXITED and "waiting" in state
     previous = newest if waits_again else observed.last.get(name)
     before = reported(pod, name).get("lastState") or {}
@@ -100,23 +106,23 @@ def _container_status(pod: Object, container: Object, observed: Observed, *, ini
         "image": newest.image if newest is not None else container["image"],
         "imageID": newest.image_id if newest is not None else "",
         "restartCount": newest.attempt if newest is not None else 0,
-        "ready": _is_ready(newest, observed, init=init),
+        "ready": _is_ready(newest, observed, once=once),
         "started": running and observed.started(name),
         "state": state,
-        "lastState": {"terminated": _terminated(previous)} if previous is not None else before,
+        "lastState": {"terminated": _terminated(previous, observed)} if previous is not None else before,
     }
     if newest is not None:
-        status["containerID"] = newest.id
+        status["containerID"] = observed.container_id(newest)
     return {**status, **shown(pod, container, newest, observed.resizing)}
 
 
 def _ephemeral_status(pod: Object, container: Object, observed: Observed) -> Object:
     """An ephemeral container is never ready, and nothing asks whether it has started up."""
-    status = _container_status(pod, container, observed, init=False)
+    status = _container_status(pod, container, observed, once=False)
     return {**{name: value for name, value in status.items() if name != "started"}, "ready": False}
 
 
-def _lost(pod: Object, old: Object, observed: Observed, *, init: bool) -> Object:
+def _lost(pod: Object, old: Object, observed: Observed, *, once: bool) -> Object:
     """A container that the runtime does not have: it was never made, or has been removed, or its machine was off.
 
     Where it is not to run again its last state stays; otherwise its end counts as a restart.
@@ -125,53 +131,41 @@ def _lost(pod: Object, old: Object, observed: Observed, *, init: bool) -> Object
     before = old["state"]
     ended = {"terminated": LOST} if "running" in before else before if "terminated" in before else old["lastState"]
     if is_deleting(pod) or is_terminal(pod):
-        return {**status, "ready": old["ready"] and init, "state": before if "running" not in before else ended}
+        return {**status, "ready": old["ready"] and once, "state": before if "running" not in before else ended}
     status.pop("containerID", None)
-    state = _current_state(pod, None, observed.waiting.get(old["name"]), observed, init=init)
+    state = _current_state(pod, None, observed.waiting.get(old["name"]), observed)
     return {**status, "restartCount": restarts(pod, old["name"]), "state": state, "lastState": ended}
 
 
-def _current_state(
-    pod: Object, newest: ContainerStatus | None, waiting: Waiting | None, observed: Observed, *, init: bool
-) -> Object:
+def _current_state(pod: Object, newest: ContainerStatus | None, waiting: Waiting | None, observed: Observed) -> Object:
     if newest is not None and newest.state == RUNNING:
         return {"running": {"startedAt": timestamp(newest.started_at)}}
     if waiting is not None:
         return waiting.as_state()
     if newest is not None and newest.state == EXITED:
-        return {"terminated": _terminated(newest)}
-    if not init and pod["spec"].get("initContainers") and not _inits_done(pod, observed):
-        return Waiting(INITIALIZING).as_state()
-    return Waiting(CREATING).as_state()
-
-
-def _inits_done(pod: Object, observed: Observed) -> bool:
-    for init in pod["spec"].get("initContainers") or ():
-        newest = observed.state.newest(init["name"])
-        if newest is None or not (_completed(newest) or is_sidecar(init)):
-            return False
-    return True
+        return {"terminated": _terminated(newest, observed)}
+    return Waiting(INITIALIZING if pod["spec"].get("initContainers") else CREATING).as_state()
 
 
 def _completed(container: ContainerStatus) -> bool:
     return container.state == EXITED and container.exit_code == 0
 
 
-def _is_ready(newest: ContainerStatus | None, observed: Observed, *, init: bool) -> bool:
+def _is_ready(newest: ContainerStatus | None, observed: Observed, *, once: bool) -> bool:
     if newest is None:
         return False
-    if init and newest.state != RUNNING:
+    if once:
         return _completed(newest)
     return newest.state == RUNNING and observed.started(newest.name) and observed.ready(newest.name)
 
 
-def _terminated(container: ContainerStatus) -> Object:
+def _terminated(container: ContainerStatus, observed: Observed) -> Object:
     state = {
         "exitCode": container.exit_code,
         "reason": container.reason or ("Completed" if container.exit_code == 0 else "Error"),
         "startedAt": timestamp(container.started_at or container.created_at),
         "finishedAt": timestamp(container.finished_at),
-        "containerID": container.id,
+        "containerID": observed.container_id(container),
     }
     return {**state, "message": container.message} if container.message else state
 
@@ -185,8 +179,7 @@ def _phase(pod: Object, inits: list[Object], mains: list[Object]) -> str:
     if is_terminal(pod):
         return old
     policy = "Never" if is_deleting(pod) else pod["spec"].get("restartPolicy", "Always")
-    sidecars = {init["name"] for init in pod["spec"].get("initContainers") or () if is_sidecar(init)}
-    once = [status for status in inits if status["name"] not in sidecars]
+    once = [status for status in inits if status["name"] not in _sidecars(pod)]
     if policy == "Never" and any(_exit_code(status) not in (None, 0) for status in once):
         return "Failed"
     if any("waiting" in status["state"] and not status["lastState"] for status in mains):
@@ -200,6 +193,10 @@ def _phase(pod: Object, inits: list[Object], mains: list[Object]) -> str:
     return "Failed" if any(codes) else "Succeeded"
 
 
+def _sidecars(pod: Object) -> set[str]:
+    return {init["name"] for init in pod["spec"].get("initContainers") or () if is_sidecar(init)}
+
+
 def _exit_code(status: Object) -> int | None:
     """The exit code of a container that has ended and does not wait for another start."""
     code: int | None = get_path(status, "state.terminated.exitCode")
@@ -209,22 +206,28 @@ def _exit_code(status: Object) -> int | None:
 def _conditions(
     pod: Object, inits: list[Object], mains: list[Object], phase: str, observed: Observed, now: str
 ) -> list[Object]:
-    """The pod's conditions in upstream's order; PodScheduled is the scheduler's and stays."""
+    """The pod's conditions in upstream's order: others' first, the scheduler's last."""
     generation = pod["metadata"].get("generation", 1)
-    conditions = list(get_path(pod, "status.conditions") or ())
+    before = get_path(pod, "status.conditions") or ()
+    scheduled = [entry for entry in before if entry["type"] == "PodScheduled"]
+    conditions = [entry for entry in before if entry["type"] != "PodScheduled"]
     sandbox = observed.state.sandbox
-    awaited = [] if _has_begun(mains) else inits
+    sidecars = _sidecars(pod)
+    awaited = [] if _has_begun(mains) else [
+        {**init, "ready": init["started"]} if init["name"] in sidecars else init for init in inits
+    ]  # fmt: skip
+    serving = [*(init for init in inits if init["name"] in sidecars), *mains]
     wanted = (
         ("PodReadyToStartContainers", _unless(sandbox is not None and sandbox.state == SANDBOX_READY, "", "")),
         ("Initialized", _all_of(awaited, phase, "ContainersNotInitialized", "containers with incomplete status")),
-        ("Ready", _readiness(pod, mains, phase)),
-        ("ContainersReady", _all_of(mains, phase, "ContainersNotReady", "containers with unready status")),
+        ("Ready", _readiness(pod, serving, phase)),
+        ("ContainersReady", _all_of(serving, phase, "ContainersNotReady", "containers with unready status")),
     )
     for sort, (status, reason, message) in wanted:
         entry: Object = {"type": sort, "status": status, "observedGeneration": generation}
         entry.update({key: text for key, text in (("reason", reason), ("message", message)) if text})
         conditions = with_condition(conditions, entry, now)
-    return _with_resize(conditions, observed.resizing, generation, now)
+    return [*_with_resize(conditions, observed.resizing, generation, now), *scheduled]
 
 
 def _with_resize(conditions: list[Object], resizing: Resizing, generation: int, now: str) -> list[Object]:
@@ -259,8 +262,8 @@ def _all_of(statuses: list[Object], phase: str, reason: str, words: str) -> Verd
     return _unless(not unready, reason, f"{words}: [{' '.join(unready)}]")
 
 
-def _readiness(pod: Object, mains: list[Object], phase: str) -> Verdict:
-    verdict = _all_of(mains, phase, "ContainersNotReady", "containers with unready status")
+def _readiness(pod: Object, serving: list[Object], phase: str) -> Verdict:
+    verdict = _all_of(serving, phase, "ContainersNotReady", "containers with unready status")
     if verdict[0] != "True":
         return verdict
     for gate in pod["spec"].get("readinessGates") or ():

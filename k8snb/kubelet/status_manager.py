@@ -26,7 +26,8 @@ MAPPED_PORTS = "k8snb.io/mapped-ports"
 class StatusManager:
     """The statuses of one node's pods."""
 
-    def __init__(self, client: Client, clock: Clock, prober: Prober, configs: Configs) -> None:
+    def __init__(self, client: Client, clock: Clock, prober: Prober, configs: Configs, *, cri_version: str) -> None:
+        self._runtime = cri_version.partition("://")[0]
         self._client = client
         self._clock = clock
         self._prober = prober
@@ -39,6 +40,7 @@ class StatusManager:
             state=state, host_ip=self._configs.host_ip, waiting=worker.waiting, last=_previous(pod, state),
             ready=lambda name: self._prober.is_ready(uid_of(pod), name),
             started=lambda name: self._prober.is_started(uid_of(pod), name), resizing=resizing,
+            runtime=self._runtime,
         )  # fmt: skip
         status = pod_status(pod, observed, self._clock.now())
         try:

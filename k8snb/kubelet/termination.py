@@ -16,7 +16,7 @@ from pathlib import Path
 
 from k8snb.apimachinery.meta import Object, get_path, uid_of
 from k8snb.cri import EXITED, ContainerStatus, Mount, Runtime, RuntimeFailure
-from k8snb.kubelet.actions import containers_of, reported
+from k8snb.kubelet.actions import containers_of, reported, runtime_id
 from k8snb.kubelet.pod_directories import PodDirectories
 
 LONGEST, LONGEST_OF_POD = 4096, 12 * 1024  # bytes of one container's message, and of all of a pod's
@@ -69,12 +69,13 @@ class TerminationMessages:
     def _message(self, status: ContainerStatus) -> str:
         pod = self._pod(status.pod_uid)
         before = reported(pod, status.name) if pod is not None else {}
-        if get_path(before, "state.terminated.containerID") == status.id:
+        if runtime_id(get_path(before, "state.terminated.containerID", "")) == status.id:
             return str(get_path(before, "state.terminated.message") or "")
         own = "" if self._on_demand else self._written(status)
         if not (own or (self._on_demand and status.message)) and pod is not None and _falls_back(pod, status):
             own = self._logged(status)
-        limit = LONGEST_OF_POD // len(list(containers_of(pod))) if pod is not None else LONGEST
+        sharing = len(list(containers_of(pod))) if pod is not None else 0
+        limit = LONGEST_OF_POD // sharing if sharing else LONGEST  # nobody knows the containers of a pod that has gone
         return _cut(": ".join(filter(None, (status.message, own))), limit)
 
     def _written(self, status: ContainerStatus) -> str:

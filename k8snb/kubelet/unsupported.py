@@ -15,8 +15,13 @@ from typing import Any
 from k8snb.apimachinery.meta import Object
 from k8snb.cri import Runtime
 from k8snb.cri.security import FIELDS, UNCONFINED
+from k8snb.kubelet.volume_limits import storage_limit
 
 UNKNOWN = "not implemented by k8snb"
+STORAGE_LIMIT = (
+    "spec.containers[].resources.limits.ephemeral-storage: only emptyDirs are counted; counting what containers write "
+    f"beside their volumes, and their logs: {UNKNOWN}"
+)
 CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 # What a value has to be for the field to ask for something; where a field is not listed: anything but nothing.
 ASKS: Mapping[str, Callable[[Any], bool]] = MappingProxyType({
@@ -38,8 +43,9 @@ def unsupported(pod: Object, runtime: Runtime) -> list[str]:
         why = runtime.support.get(field, UNKNOWN)
         if why:
             by_reason[why].append(f"spec.{path}")
-    return [f"{', '.join(paths)}: not carried out by the {runtime.name} runtime: {why}"
+    told = [f"{', '.join(paths)}: not carried out by the {runtime.name} runtime: {why}"
             for why, paths in by_reason.items()]  # fmt: skip
+    return [*told, STORAGE_LIMIT] if storage_limit(pod) else told
 
 
 def _asked(spec: Object) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,11 @@
-"""kubelet's eviction for emptyDir volumes: a pod that puts more into one than its sizeLimit has failed.
+"""kubelet's eviction for emptyDir volumes: a pod that puts more into one than its sizeLimit has failed, and so has one
+that puts more into all of them than its containers may have of the node's disk.
 
-Interface: `complaint(mounted)`, "" while all is well; `ended(pod, reason, message, now)`.
+Interface: `complaint(volumes)` and `storage_complaint(pod, directories)`, "" while all is well; `ended(pod, reason,
+message, now)`.
 The rule not to break: only what lies in a pod's own emptyDir is measured, and no link is followed.
-Source: `emptyDirLimitEviction` in pkg/kubelet/eviction/eviction_manager.go.
+Source: `emptyDirLimitEviction`, `podEphemeralStorageLimitEviction` in pkg/kubelet/eviction/eviction_manager.go.
+Upstream also counts what containers write beside their volumes, and their logs: see `unsupported`.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from k8snb.kubelet.volume_plugin import Volume
 
 REASON = "Evicted"
 GRACE = 1.0  # second that the containers get
+STORAGE = "ephemeral-storage"
 BLOCK = 512  # bytes that st_blocks counts in
 
 
@@ -31,6 +35,20 @@ def complaint(volumes: Iterable[Volume]) -> str:
         if limit and quantity.to_bytes(limit) > 0 and usage(volume.directory) > quantity.to_bytes(limit):
             return f'Usage of EmptyDir volume "{volume.name}" exceeds the limit "{limit}". '
     return ""
+
+
+def storage_limit(pod: Object) -> int:
+    """Bytes that the containers may have of the node's disk; 0 where none of them says."""
+    limits = (get_path(container, "resources.limits") or {} for container in pod["spec"]["containers"])
+    return sum(quantity.to_bytes(limit.get(STORAGE, 0)) for limit in limits)
+
+
+def storage_complaint(pod: Object, directories: Iterable[Path]) -> str:
+    limit = storage_limit(pod)
+    if not limit or sum(map(usage, directories)) <= limit:
+        return ""
+    shown = quantity.canonical(f"{limit / 1024:.10g}Ki") if limit % 1024 == 0 else str(limit)
+    return f"Pod ephemeral local storage usage exceeds the total limit of containers {shown}. "
 
 
 def usage(directory: Path) -> int:

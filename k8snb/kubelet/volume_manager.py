@@ -8,7 +8,7 @@ Source: `pkg/kubelet/volumemanager`. Upstream's reconciler mounts in goroutines 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +21,7 @@ from k8snb.clock import Clock
 from k8snb.kubelet.pod_directories import DISK, MEMORY, SHARED_MEMORY, PodDirectories, has_memory
 from k8snb.kubelet.tokens import TokenManager
 from k8snb.kubelet.volume_claims import ClaimError, Resolved, resolve
-from k8snb.kubelet.volume_limits import complaint, limit_of
+from k8snb.kubelet.volume_limits import complaint, limit_of, storage_complaint, storage_limit
 from k8snb.kubelet.volume_places import PLUGINS, EmptyDir
 from k8snb.kubelet.volume_plugin import Volume, VolumeError, VolumePlugin, may_change_groups
 
@@ -241,7 +241,7 @@ class VolumeManager:
         if self._stopped:
             return
         for uid, known in list(self._pods.items()):
-            message = complaint(mounted.volume for mounted in known.mounted.values())
+            message = _too_much(list(known.mounted.values()))
             if message:
                 self.on_over_limit(uid, message)
         self._wake()
@@ -310,8 +310,19 @@ def _used(pod: Object) -> Iterator[Object]:
 
 def _needs_care(volumes: Iterable[Mounted]) -> tuple[bool, bool]:
     """Whether one has content that changes, and whether one has a limit."""
-    found = [(mounted.plugin.is_live, limit_of(mounted.volume)) for mounted in volumes]
-    return any(live for live, _ in found), any(limit for _, limit in found)
+    found = [(mounted.plugin.is_live, _is_limited(mounted)) for mounted in volumes]
+    return any(live for live, _ in found), any(limited for _, limited in found)
+
+
+def _is_limited(mounted: Mounted) -> bool:
+    return bool(limit_of(mounted.volume) or (_is_on_disk(mounted) and storage_limit(mounted.volume.pod)))
+
+
+def _too_much(volumes: Sequence[Mounted]) -> str:
+    """What a pod has put too much into."""
+    on_disk = [each for each in volumes if _is_on_disk(each)]
+    found = complaint(each.volume for each in volumes)
+    return found or (storage_complaint(on_disk[0].volume.pod, (each.path for each in on_disk)) if on_disk else "")
 
 
 def _runs_commands(pod: Object) -> bool:

@@ -1,7 +1,7 @@
 """kubelet's memory of one pod: what it knows between two syncs beside the pod object and the runtime's listing.
 
-Interface: `Worker`, changed by `pod_workers`, `work`, `images`, `resize` and `status_manager` alone; `is_over(pod)`,
-`grace_of(worker)`; `stray(state, uid)`, a pod for what runs without one.
+Interface: `Worker`, changed by `pod_workers`, `work`, `images`, `killing`, `lifecycle`, `resizer` and `status_manager`
+alone; `is_over(pod)`, `grace_of(worker)`; `stray(state, uid)`, a pod for what runs without one.
 The rule not to break: nothing here is the truth about the pod; with all of it forgotten, the pod is still brought to
 what its spec says.
 Source: `podSyncStatus` in pkg/kubelet/pod_workers.go.

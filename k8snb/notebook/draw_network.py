@@ -16,7 +16,8 @@ from k8snb.notebook.boxes import Question, box_of
 from k8snb.notebook.diagram import ADMITS, CALLS, GUARDS, LEAVES_OUT, ONWARD, ROUTES, Box, Diagram, Edge
 from k8snb.notebook.draw_objects import frames, is_api_service
 from k8snb.notebook.relations import by_name, close, pods_by_namespace, ports_text
-from k8snb.notebook.style import BUSY, GOOD
+from k8snb.notebook.style import BAD, BUSY, GOOD
+from k8snb.story.why_ingresses import has_port
 
 CLIENT = "a client"  # the id of the box for whoever is outside
 _KINDS = frozenset(("Ingress", "Service", "EndpointSlice", "NetworkPolicy"))
@@ -34,6 +35,8 @@ def network(objects: list[Object], question: Question) -> Diagram:
         for obj in objects
         if uid_of(obj) in keep and (obj["kind"] in _KINDS or (obj["kind"] == "Pod" and uid_of(obj) in at_the_end))
     ]
+    gaps = [box for box in _missing(objects, question) if not question.focus or box.id in keep]
+    boxes += gaps
     client = [Box(id=CLIENT, kind="", name="client", status="outside the cluster")]
     called = {edge.target for edge in edges if edge.source == CLIENT}
     boxes = [*(client if called & {box.id for box in boxes} else ()), *boxes]
@@ -94,15 +97,37 @@ def _few(words: Iterable[str], most: int = 2) -> str:
 
 
 def _ingress_edges(objects: list[Object]) -> Iterator[Edge]:
-    """Each rule's paths to the Services that stand behind them."""
+    """Each rule's paths to the Services that stand behind them, or should."""
     known = by_name(objects)
     for ingress in objects:
         for place, backend in _backends(ingress) if ingress["kind"] == "Ingress" else ():
-            service = known.get(("Service", namespace_of(ingress), get_path(backend, "service.name", "")))
+            name, port = get_path(backend, "service.name", ""), get_path(backend, "service.port") or {}
+            service = known.get(("Service", namespace_of(ingress), name))
+            label = f"{place} to port {port.get('name') or port.get('number', '')}"
             if service is not None:
-                port = get_path(backend, "service.port") or {}
-                label = f"{place} to port {port.get('name') or port.get('number', '')}"
-                yield Edge(sort=ROUTES, source=uid_of(ingress), target=uid_of(service), label=label)
+                there = has_port(service, port)
+                yield Edge(sort=ROUTES if there else LEAVES_OUT, source=uid_of(ingress), target=uid_of(service),
+                           label=label if there else f"{label}, which it has not")  # fmt: skip
+            elif name:
+                yield Edge(sort=LEAVES_OUT, source=uid_of(ingress), target=_gap(ingress, name), label=label)
+
+
+def _gap(ingress: Object, name: str) -> str:
+    return f"missing/{namespace_of(ingress)}/{name}"
+
+
+def _missing(objects: list[Object], question: Question) -> list[Box]:
+    """The Services that an Ingress names and that are not there."""
+    known = by_name(objects)
+    found: dict[tuple[str, str], Box] = {}
+    for ingress in objects:
+        for _, backend in _backends(ingress) if ingress["kind"] == "Ingress" else ():
+            name, namespace = get_path(backend, "service.name", ""), namespace_of(ingress)
+            if name and ("Service", namespace, name) not in known:
+                group = namespace if question.namespaces else ""
+                found[name, namespace] = Box(id=_gap(ingress, name), kind="Service", name=name, namespace=namespace,
+                                             status="there is none", tone=BAD, group=group)  # fmt: skip
+    return list(found.values())
 
 
 def _backends(ingress: Object) -> Iterator[tuple[str, Object]]:

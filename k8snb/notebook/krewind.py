@@ -46,6 +46,7 @@ COMMAND = Command(
     words="resources",
     examples=("%krewind", "%krewind deployment/web --from -5m", "%krewind --from ^ --frames 4"),
 )
+WHOLE = 100  # moments that a film may have
 EVENTS, CHANGES = 5, 8  # that a moment shows
 _FILM = """<style>
 .k8snb-film{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(400px,100%),1fr));gap:10px;margin:4px 0}
@@ -58,6 +59,13 @@ _FILM = """<style>
 .k8snb-moment{display:flex;flex-wrap:wrap;gap:8px 24px;align-items:flex-start}
 .k8snb-moment>div{min-width:0;max-width:100%;flex:1 1 560px}
 .k8snb-moment svg{max-height:320px}
+</style>"""
+NOTE = "the slider moves while the notebook's kernel runs: %krewind"
+# JupyterLab writes "model not found" into the place of a widget whose kernel is gone; one that lives has elements there
+_GONE = ".jp-OutputArea-child:has(.k8snb-film)+.jp-OutputArea-child>.jupyter-widgets:not(:has(*))"
+_FILM += f"""<style>
+{_GONE}{{font-size:0!important}}
+{_GONE}::after{{content:"{NOTE}";font-size:var(--jp-content-font-size1,14px);opacity:.7}}
 </style>"""
 
 
@@ -74,7 +82,9 @@ class Rewind:
         self._stops = [begin, *(change.revision for change, _ in told)]
 
     def at(self, revision: int) -> Then:
-        """The cluster as it was at a revision of this stretch."""
+        """The cluster as it was at a revision of this stretch. Raises KubectlError for what is forgotten by now."""
+        if revision < self._cluster.history.oldest:
+            return moment(self._cluster, str(revision))
         return Then(self._cluster, Moment(revision, self._cluster.history.time_of(revision), self.last.moment.now))
 
     # the filmstrip
@@ -145,8 +155,14 @@ class Rewind:
         return min((stop for stop in self._stops if stop > revision), default=self.last.revision)
 
     def moment_html(self, revision: int) -> str:
-        """One moment: the diagram, what changed since the step before, and the events of then."""
-        then = self.at(revision)
+        """One moment: the diagram, what changed since the step before, and the events of then; or why it is gone."""
+        try:
+            return self._moment(self.at(revision))
+        except KubectlError as error:
+            return page(body(Output(errors=[error.message])))
+
+    def _moment(self, then: Then) -> str:
+        revision = then.revision
         told = f"{self._changed(revision)}{body(_events(then))}"
         head = f'<div class="k8snb-note"><b>{escape(then.moment.words)}</b></div>'
         shown = f"<div>{self._picture(revision)}</div><div>{told}</div>"
@@ -174,8 +190,7 @@ class Rewind:
         display({"text/plain": self.text, "text/html": self._repr_html_()}, raw=True)
         shell = get_ipython()
         if getattr(shell, "kernel", None) is not None:
-            note = "the slider moves while the notebook's kernel runs: %krewind"
-            display({**self.box._repr_mimebundle_(), "text/plain": note}, raw=True)
+            display({**self.box._repr_mimebundle_(), "text/plain": NOTE}, raw=True)
 
 
 def _events(then: Then) -> Output:
@@ -210,6 +225,9 @@ def run(cluster: Cluster, words: Sequence[str]) -> Rewind | Result:
         raise KubectlError(f"error: --from is revision {first.revision}, which comes after --to, {last.revision}")
     if args.number("frames") < 2:
         raise KubectlError("error: --frames wants 2 at least: how it began, and how it ended")
+    if args.number("frames") > WHOLE:
+        raise KubectlError(f"error: --frames wants {WHOLE} at most, a picture each: --from and --to show less at once, "
+                           "and the slider any moment")  # fmt: skip
     namespace = "" if args.on("all-namespaces") else args.text("namespace") or cluster.kubectl.namespace
     must_have_been(cluster, asked_for(cluster.client, args.words), namespace)
     return Rewind(cluster, _drawn(args), span=(first, last), frames=args.number("frames"))

@@ -61,6 +61,8 @@ def select(cluster: Cluster, args: Arguments, scene: Scene, named: Named) -> Sel
     everywhere = args.on("all-namespaces") and asked is None
     namespace = "" if everywhere else args.text("namespace") or cluster.kubectl.namespace
     verdicts = judge(selector, scene.items("pods", namespace))
+    if asked is None:
+        _check_word(cluster, text, verdicts)
     selection = _Selection(scene, asked, selector, namespace, verdicts)
     words = ["-A"] if everywhere else ["-n", namespace]
     return Selected(selection.output(), selector, lambda: kdraw.draw(cluster, [*words, *_drawn(asked, selector)]))
@@ -85,6 +87,15 @@ def _selector(asked: Object | None, text: str) -> Selector:
         assert asked is not None
         raise KubectlError(f"error: {word_of(asked)} selects no pods: {', '.join(SELECTING)} do")
     return selector
+
+
+def _check_word(cluster: Cluster, text: str, verdicts: Sequence[Verdict]) -> None:
+    """A kind without a name reads as a label's key: it is one only where some pod has it."""
+    word = text.lower()
+    named = any(word in kind.words() for kind in cluster.client.kinds())
+    if named and not any(text in labels_of(each.pod) for each in verdicts):
+        raise KubectlError(f"error: {text} is a kind, and no pod here has a label of that name: %kselect {text}/NAME "
+                           "shows what one of them picks")  # fmt: skip
 
 
 def _drawn(asked: Object | None, selector: Selector) -> list[str]:

@@ -112,15 +112,23 @@ def _trace(cluster: Cluster, args: Arguments) -> Story:
     if not args.words or args.words == ["last"]:
         steps = trace.last(history)
         if not steps:
-            raise KubectlError(
-                "error: nobody has written anything yet: try %kubectl create deployment web --image=nginx"
-            )
+            raise KubectlError(f"error: {_nothing_of_yours(history.oldest)}")
         return Story(steps)
     kind, name, namespace = _named(cluster, args)
     steps = trace.of_object(history, kind, namespace, name)
+    if not steps and cluster.client.find(kind, name, namespace) is not None:
+        word, since = f"{kind.singular}/{name}", history.oldest
+        raise KubectlError(f"error: {word} stands as it was before revision {since}, where the history begins: "
+                           f"%kblame {word} says who wrote it last")  # fmt: skip
     if not steps:
         raise _never_was(kind, name, history.oldest)
     return Story(steps)
+
+
+def _nothing_of_yours(oldest: int) -> str:
+    if oldest > 1:
+        return f"nobody has written anything since revision {oldest}, where the history begins"
+    return "nobody has written anything yet: try %kubectl create deployment web --image=nginx"
 
 
 def _blame(cluster: Cluster, args: Arguments) -> Result:
@@ -189,8 +197,9 @@ def _all_well(cluster: Cluster, kind: Kind, obj: Object) -> Output:
     """Nothing is wrong: how it came to be as it is."""
     changes = cluster.history.of(kind, namespace_of(obj), name_of(obj))
     output = _steps_table(trace.chain(cluster.history, changes[-1].revision) if changes else [])
-    output.text = f"{word_of(obj)}: nothing is wrong with it. Its newest write came about like this:\n{output.text}"
-    output.hints = [f"nothing is wrong with {word_of(obj)}"]
+    verdict = kwhy.verdict(obj)
+    output.text = f"{word_of(obj)}: {verdict}. Its newest write came about like this:\n{output.text}"
+    output.hints = [f"{word_of(obj)}: {verdict}"]
     return output
 
 
@@ -204,7 +213,7 @@ def _named(cluster: Cluster, args: Arguments, words: Sequence[str] | None = None
     given = list(args.words if words is None else words)
     if len(given) == 1 and "/" in given[0]:
         given = list(given[0].partition("/")[::2])
-    if len(given) != 2:
+    if len(given) != 2 or not given[1]:
         raise KubectlError(f"error: %k{args.command.name} needs one object: TYPE/NAME, such as deployment/web")
     word, name = given
     kind = next((kind for kind in cluster.client.kinds() if word.lower() in kind.words()), None)

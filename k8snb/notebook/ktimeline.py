@@ -89,7 +89,8 @@ def run(cluster: Cluster, words: Sequence[str]) -> Timeline | Result:
     most = args.number("lanes")
     if not 0 < most <= MOST:
         raise KubectlError(f'error: invalid argument "{most}" for "--lanes" flag: not a number from 1 to {MOST}')
-    chosen, now = _chosen(cluster, args, cluster.history.since(0)), cluster.clock.now()
+    history, now = cluster.history, cluster.clock.now()
+    chosen = _chosen(cluster, args, [*history.standing(), *history.since(0)])
     lanes = timeline(chosen, _end(chosen, now))
     if args.seconds("since"):
         lanes = _since(lanes, now - args.seconds("since"))

@@ -1,6 +1,6 @@
 """%kwhy: what keeps an object from being as its spec says, or from a state that is expected of it.
 
-Interface: `explain(cluster, args)`; `Why`, a `Result` with `.findings` and `.commands`.
+Interface: `explain(cluster, args)`; `verdict(obj)`; `Why`, a `Result` with `.findings` and `.commands`.
 The rule not to break: what is shown is what `k8snb.story` found; a command is shown as it can be run.
 """
 
@@ -19,7 +19,7 @@ from k8snb.notebook.kcluster_answers import columns
 from k8snb.notebook.results import Result, page, remarks
 from k8snb.story import trace
 from k8snb.story.trace import Step
-from k8snb.story.why import Finding, Scene, is_command, why, word_of
+from k8snb.story.why import Finding, Scene, is_command, is_known, why, word_of
 from k8snb.story.why_not import Answer, known_states, why_not
 
 if TYPE_CHECKING:
@@ -87,13 +87,20 @@ def explain(cluster: Cluster, args: Arguments, named: Named) -> Result | None:
     chain = [] if elsewhere else came_about(cluster, kind, obj)
     if not negated:
         findings = why(scene, obj)
-        well = Result(Output(text=f"{word_of(obj)}: nothing is wrong with it\n", objects=[obj])) if elsewhere else None
+        well = Result(Output(text=f"{word_of(obj)}: {verdict(obj)}\n", objects=[obj])) if elsewhere else None
         return Why(obj, findings, chain) if findings else well
     try:
         answer = why_not(scene, obj, asked[size:])
     except ValueError as error:
         raise KubectlError(f"error: {error}") from None
     return _told(obj, answer, chain)
+
+
+def verdict(obj: Object) -> str:
+    """What is said of an object of which no reason is told: that it is well, where anything is known of its kind."""
+    if is_known(obj["kind"]):
+        return "nothing is wrong with it"
+    return f"k8snb knows of nothing that could be wrong with a {obj['kind']}, and its deletion waits for nobody"
 
 
 def _told(obj: Object, answer: Answer, chain: Sequence[Step]) -> Result:
@@ -132,8 +139,9 @@ def _nodes(finding: Finding) -> list[tuple[str, str, str]]:
 
 
 def _change(finding: Finding, node: str) -> str:
-    change = finding.changes.get(node, "")
-    return f" → {change}" if change and "\n" not in change else ""
+    """` → kubectl uncordon node-1`: what it takes, where that is no more than lines."""
+    changes = finding.changes.get(node, ())
+    return f" → {'; and '.join(changes)}" if changes and not any("\n" in change for change in changes) else ""
 
 
 def _indented(fix: str) -> str:
@@ -151,7 +159,7 @@ def _card(finding: Finding) -> str:
     """A finding: the fact, the verdicts on nodes, the evidence, and what helps."""
     nodes = "".join(
         f"<tr><td><b>{escape(node)}</b></td><td>{escape(plugin)}</td><td>{escape(reason)}</td>"
-        f"<td>{_code(finding.changes.get(node, ''))}</td></tr>"
+        f"<td>{''.join(map(_code, finding.changes.get(node, ())))}</td></tr>"
         for node, plugin, reason in _nodes(finding)
     )  # fmt: skip
     head = "".join(f"<th>{name}</th>" for name in ("NODE", "PLUG-IN", "REASON", "SMALLEST CHANGE"))

@@ -7,35 +7,18 @@ The rule not to break: a magic returns an object and prints nothing; its words a
 from __future__ import annotations
 
 import keyword
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, magics_class, no_var_expand, output_can_be_silenced
 
-from k8snb.kubectl import help
 from k8snb.kubectl.commands import COMMANDS, ROWS
 from k8snb.kubectl.dialogue import Dialogue
 from k8snb.kubectl.forwarding import Forwarding
 from k8snb.kubectl.grammar import Command, find_command
 from k8snb.kubectl.output import KubectlError, Stream
 from k8snb.kubectl.proxy import Proxy
-from k8snb.notebook import (
-    bookkeeping,
-    contexts,
-    kat,
-    kclock,
-    kcluster,
-    kdiff,
-    kdraw,
-    kfork,
-    klogs,
-    kproxy,
-    krewind,
-    kstory,
-    ktimeline,
-    live,
-    terminal,
-)
+from k8snb.notebook import contexts, kcluster, kdiff, klogs, kproxy, live, own_magics, terminal
 from k8snb.notebook.clusters import Clusters
 from k8snb.notebook.editor import Editor
 from k8snb.notebook.errors import readable, tell
@@ -60,20 +43,14 @@ class KubernetesMagics(Magics):
         self.clusters = clusters
         self._verbs = {name: command.name for command in ROWS for name in names_of(command)}
         made = {name: self._verb(COMMANDS[verb]) for name, verb in self._verbs.items()}
-        made |= {"kns": self._kns(), "kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdraw": self._kdraw()}
-        made |= {f"k{name}": self._story(name) for name in kstory.COMMANDS}
-        made |= {"kclock": self._kclock(), "kstep": self._kstep(), "ktimeline": self._ktimeline()}
-        made |= {f"k{name}": self._future(name) for name in kfork.COMMANDS}
-        made |= {"kdiff": self._magic(self._diff, kdiff.about())}
-        made |= {"krewind": self._magic(lambda words, cell: krewind.run(self.clusters.current, words), krewind.about())}
-        made |= {"kat": self._magic(lambda words, cell: kat.run(self.clusters.current, words), kat.about())}
-        made |= {f"k{name}": self._own(name) for name in bookkeeping.ROWS}
+        made |= {name: self._own(row) for name, row in own_magics.ROWS.items()}
+        made |= {"kubectl": self._kubectl(), "kcluster": self._kcluster(), "kdiff": self._kdiff()}
         self.magics = {"line": made, "cell": dict(made)}
 
     # making
 
     def _verb(self, command: Command) -> Magic:
-        return self._magic(lambda words, cell: self.kubectl([command.name, *words], cell), _about(command))
+        return self._magic(lambda words, cell: self.kubectl([command.name, *words], cell), own_magics.about(command))
 
     def _kubectl(self) -> Magic:
         return self._magic(self.kubectl, "Any line of kubectl's: %kubectl get pods -o wide")
@@ -81,38 +58,15 @@ class KubernetesMagics(Magics):
     def _kcluster(self) -> Magic:
         return self._magic(lambda words, cell: self.kcluster(words), "The cluster itself: %kcluster -h")
 
-    def _kns(self) -> Magic:
-        about = "The namespaces, and which one is meant without -n; %kns NAME means another one"
-        return self._magic(lambda words, cell: Result(contexts.namespace(self.clusters.current, words)), about)
+    def _kdiff(self) -> Magic:
+        """kubectl's own, and with `--from` the comparison of two moments."""
+        return self._magic(self._compare, kdiff.about())
 
-    def _kdraw(self) -> Magic:
-        return self._magic(lambda words, cell: kdraw.run(self.clusters.current, words), kdraw.about(), files=True)
-
-    def _kclock(self) -> Magic:
-        about = _about(kclock.COMMANDS["clock"])
-        return self._magic(lambda words, cell: kclock.run(self.clusters.current, words), about)
-
-    def _kstep(self) -> Magic:
-        about = _about(kclock.COMMANDS["step"])
-        return self._magic(lambda words, cell: kclock.run_cell(self.clusters.current, words, cell), about)
-
-    def _ktimeline(self) -> Magic:
-        about = _about(ktimeline.COMMAND)
-        return self._magic(lambda words, cell: ktimeline.run(self.clusters.current, words), about)
-
-    def _story(self, name: str) -> Magic:
-        about = _about(kstory.COMMANDS[name])
-        return self._magic(lambda words, cell: kstory.run(self.clusters.current, name, words), about)
-
-    def _future(self, name: str) -> Magic:
-        return self._magic(lambda words, cell: kfork.run(self.clusters, name, words), kfork.about(name))
-
-    def _diff(self, words: list[str], cell: str | None) -> Any:
+    def _compare(self, words: list[str], cell: str | None) -> Any:
         return kdiff.run(self.clusters.current, words) if kdiff.asks(words) else self.kubectl(["diff", *words], cell)
 
-    def _own(self, name: str) -> Magic:
-        acts = {"history": bookkeeping.show_history, "export": bookkeeping.export}
-        return self._magic(lambda words, cell: acts[name](self.clusters, words), bookkeeping.about(name))
+    def _own(self, row: own_magics.Own) -> Magic:
+        return self._magic(lambda words, cell: row.act(self.clusters, words, cell), row.about, files=row.files)
 
     def _magic(self, act: Callable[[list[str], str | None], Any], doc: str, *, files: bool = False) -> Magic:
         """A line and cell magic that reads its words, lets `act` answer, and turns refusals into a readable line.
@@ -133,8 +87,8 @@ class KubernetesMagics(Magics):
 
     def offer(self, name: str) -> Callable[[list[str]], Sequence[str]]:
         """What the last word of a magic's line can become."""
-        if name in _OWN:
-            return lambda words: _OWN[name](self.clusters, words)
+        if name in _COMPLETED:
+            return lambda words: _COMPLETED[name](self.clusters, words)
         verb = [] if name == "kubectl" else [self._verbs[name]]
 
         def complete(words: list[str]) -> Sequence[str]:
@@ -212,25 +166,11 @@ class KubernetesMagics(Magics):
         return Forwarded(answer) if isinstance(answer, Forwarding | Proxy) else Result(answer, source=cell or "")
 
 
-_OWN: dict[str, Callable[[Clusters, list[str]], Sequence[str]]] = {
+_COMPLETED: Mapping[str, Callable[[Clusters, Sequence[str]], Sequence[str]]] = {
+    **{name: row.offer for name, row in own_magics.ROWS.items()},
     "kcluster": kcluster.complete,
     "kconfig": contexts.complete,
-    "kns": lambda clusters, words: clusters.current.kubectl.complete(["get", "namespaces", *words]),
-    "kdraw": lambda clusters, words: kdraw.complete(clusters.current, words),
-    "kclock": lambda clusters, words: kclock.complete(clusters.current, words),
-    "kstep": lambda clusters, words: kclock.complete_cell(clusters.current, words),
-    "ktimeline": lambda clusters, words: ktimeline.complete(clusters.current, words),
-    "kat": lambda clusters, words: kat.complete(clusters.current, words),
     "kdiff": lambda clusters, words: kdiff.complete(clusters.current, words),
-    "krewind": lambda clusters, words: krewind.complete(clusters.current, words),
-    "kfork": lambda clusters, words: kfork.complete(clusters, "fork", words),
-    "kcompare": lambda clusters, words: kfork.complete(clusters, "compare", words),
-    "ktrace": lambda clusters, words: kstory.complete(clusters.current, "trace", words),
-    "kblame": lambda clusters, words: kstory.complete(clusters.current, "blame", words),
-    "kwhy": lambda clusters, words: kstory.complete(clusters.current, "why", words),
-    "kselect": lambda clusters, words: kstory.complete(clusters.current, "select", words),
-    "khistory": lambda clusters, words: bookkeeping.complete("history", clusters.current, words),
-    "kexport": lambda clusters, words: bookkeeping.complete("export", clusters.current, words),
 }
 
 
@@ -262,11 +202,6 @@ def names_of(command: Command) -> list[str]:
     if not command.name or " " in command.name or command.hidden:
         return []
     return list(dict.fromkeys([f"k{command.name}", f"k{command.name.replace('-', '_')}"]))
-
-
-def _about(command: Command) -> str:
-    """What `%kget?` shows."""
-    return help.page(command, ROWS)
 
 
 def _before_dashes(words: Sequence[str]) -> list[str]:

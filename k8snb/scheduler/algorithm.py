@@ -138,15 +138,28 @@ class Algorithm:
 
     def refusal(self, pod: Object, node: NodeInfo) -> tuple[str, ...]:
         """Why one node will not do, all looked at anew; () where it will."""
-        return self.refused_by(pod, node)[1]
+        panel, hopeless = self._anew(self._cycle(pod))
+        verdict = hopeless or _first_refusal(pod, node, [*self._filters, *panel.filters])
+        return verdict.reasons if verdict else ()
 
-    def refused_by(self, pod: Object, node: NodeInfo) -> tuple[str, tuple[str, ...]]:
-        """The plug-in that refuses one node, all looked at anew, and its reasons; ("", ()) where none does."""
-        cycle = Cycle(pod, request_of(pod), group_of(pod), self._cache)
-        concerned = [plugin for plugin in self._shared_filters if plugin.concerns(pod)]
-        panel, verdict = self._panel(cycle, concerned)
-        verdict = verdict or _first_refusal(pod, node, [*self._filters, *panel.filters])
-        return (verdict.plugin, verdict.reasons) if verdict else ("", ())
+    def refusals(self, pod: Object, nodes: Iterable[NodeInfo]) -> dict[str, list[Verdict]]:
+        """For each node, by its name, the verdict of every plug-in that refuses it, also behind the first."""
+        cycle = self._cycle(pod)
+        panel, hopeless = self._anew(cycle)
+        if hopeless is not None:  # nobody was asked about the nodes: that has to begin
+            for plugin in self._beginning:
+                if plugin in self._filters:
+                    plugin.begin(cycle)
+        filters, always = [*self._filters, *panel.filters], [hopeless] if hopeless else []
+        return {node.name: always + [verdict for each in filters if (verdict := _first_refusal(pod, node, [each]))]
+                for node in nodes}  # fmt: skip
+
+    def _cycle(self, pod: Object) -> Cycle:
+        return Cycle(pod, request_of(pod), group_of(pod), self._cache)
+
+    def _anew(self, cycle: Cycle) -> tuple[Panel, Verdict | None]:
+        """Who is to be asked about a pod, whatever was found out before."""
+        return self._panel(cycle, [plugin for plugin in self._shared_filters if plugin.concerns(cycle.pod)])
 
     # the plug-ins
 

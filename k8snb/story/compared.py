@@ -59,8 +59,8 @@ class Compared(NamedTuple):
         """What is different, in a line."""
         last, (before, after) = self.changes[-1], self._open_sides()
         if self.sort in (OTHER, ANEW):
-            return summary(last._replace(before=before, obj=after or {}, sort=OTHER))
-        return summary(last._replace(before=None, obj=after, sort=CREATED)) if after is not None else ""
+            return summary(last.as_if(before=before, obj=after or {}, sort=OTHER))
+        return summary(last.as_if(before=None, obj=after, sort=CREATED)) if after is not None else ""
 
     @property
     def actors(self) -> list[str]:

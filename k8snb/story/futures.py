@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from k8snb.apimachinery.differences import Difference, differences
-from k8snb.apimachinery.kinds import Kind
+from k8snb.apimachinery.kinds import Kind, preferred
 from k8snb.apimachinery.meta import Object, controller_of, get_path, is_deleting, is_true, name_of, namespace_of
 from k8snb.apiserver.history import Change, History
 from k8snb.printers.pods import status as pod_status
@@ -21,12 +21,13 @@ from k8snb.story.moments import Moment
 from k8snb.story.scenes import UNTOLD
 from k8snb.story.then import Then
 from k8snb.story.trace import tell_difference
+from k8snb.trace import BOOT
 
 BESIDE = ("Node", "ConfigMap", "Secret", "PersistentVolumeClaim", "Ingress", "Namespace", "ResourceQuota", "LimitRange",
           "NetworkPolicy", "PodDisruptionBudget")  # fmt: skip
 CHANCE = re.compile(
     r"[.\]](uid|resourceVersion|generation|observedGeneration|containerID|podIPs?|clusterIPs?|nodePort)\b"
-    r"|Time$|Timestamp$|deployment\.kubernetes\.io/"
+    r"|controller-uid\b|(startedAt|finishedAt)$|Time$|Timestamp$|deployment\.kubernetes\.io/"
 )
 SHOWN = 3  # differences of one object
 ROWS = 12  # moments of a count
@@ -68,7 +69,7 @@ def unlike(left: Then, right: Then, namespace: str, kinds: Sequence[Kind] = ()) 
 
 
 def _objects(then: Then, namespace: str, kinds: Sequence[Kind]) -> Iterator[tuple[Key, Object]]:
-    for kind in then.client.kinds():
+    for kind in preferred(then.client.kinds()):
         wanted = kind in kinds if kinds else "all" in kind.categories or kind.kind in BESIDE
         if wanted and "list" in kind.verbs and kind.plural not in UNTOLD and not kind.remote:
             for obj in then.client.items(kind, namespace if kind.namespaced else ""):
@@ -121,11 +122,12 @@ def state(obj: Object | None) -> str:
 
 
 def _by_owner(left: Iterable[Object], right: Iterable[Object]) -> Iterator[Unlike]:
-    """`pods of replicaset/web-1`: those that the other side does not have."""
+    """`pods of replicaset/web-1`: those that only one side has, unless they are as many alike."""
     sides = [_grouped(objects) for objects in (left, right)]
     for group in dict.fromkeys([*sides[0], *sides[1]]):
         a, b = (side.get(group, Counter()) for side in sides)
-        yield Unlike(group, _counted(a), _counted(b), "names made by chance: those that only one side has")
+        if a != b:
+            yield Unlike(group, _counted(a), _counted(b), "names made by chance: those that only one side has")
 
 
 def _grouped(objects: Iterable[Object]) -> dict[str, Counter[str]]:
@@ -158,8 +160,10 @@ def shared(left: History, right: History) -> int:
 
 
 def _same(one: Change | None, other: Change | None) -> bool:
-    """Forks share the objects themselves, so that no two need to be compared."""
-    return (one is None and other is None) or (one is not None and other is not None and one.obj is other.obj)
+    """Forks share who wrote what and why, so that no two objects need to be compared."""
+    if one is None or other is None:
+        return one is other
+    return one.record.origin is other.record.origin is not BOOT
 
 
 def counts(left: Then, right: Then, namespace: str) -> list[Count]:

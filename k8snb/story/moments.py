@@ -16,14 +16,13 @@ from k8snb.apimachinery.meta import Object, get_path, is_deleting, is_true, name
 from k8snb.apiserver.history import CREATED, DELETED, Change, History
 from k8snb.clock import parse_timestamp, timestamp
 from k8snb.printers import duration
-from k8snb.story.actors import YOU, actor_of
+from k8snb.story.commands import TooFewError, newest
 from k8snb.story.trace import NOISE
 
 FORMS = "a revision (120), a time ago (-30s), last, ^, an event's reason (Killing), or: before web deleted"
 SIDES = ("before", "after", "when", "at")
 _OF_DAY = re.compile(r"\d\d:\d\d(:\d\d)?")
 _BACK = re.compile(r"(?P<base>\d+|last)?(?P<marks>\^+)(?P<count>(?!0)\d*)")
-ONE_COMMAND = 0.02  # seconds between two of its writes
 SHOWN = 8  # words that an error names
 
 
@@ -101,31 +100,13 @@ def _back(history: History, text: str, now: float) -> Moment | None:
 
 
 def _yours(history: History, count: int) -> tuple[int, int]:
-    """The first and the last revision of the count-th newest of your commands: writes of one verb to one kind, at once
-    after each other, are one command (`delete pod -l app=web`)."""
-    commands: list[tuple[int, int]] = []
-    later: Change | None = None
-    for change in history.backwards():
-        if actor_of(change.actor) != YOU:
-            continue
-        if later is not None and _is_one_command(change, later):
-            commands[-1] = change.revision, commands[-1][1]
-        elif len(commands) == count:
-            break
-        else:
-            commands.append((change.revision, change.revision))
-        later = change
-    if len(commands) < count:
-        known = (
-            f"{len(commands)} command{'' if len(commands) == 1 else 's'} of yours" if commands else "nothing of yours"
-        )
-        raise NoMomentError(f"the history has {known}, as far back as it goes")
-    return commands[-1]
-
-
-def _is_one_command(change: Change, later: Change) -> bool:
-    alike = (change.verb, change.kind.qualified) == (later.verb, later.kind.qualified)
-    return alike and later.time - change.time <= ONE_COMMAND
+    """The first and the last revision of the count-th newest of your commands."""
+    try:
+        writes = newest(history, count)
+    except TooFewError as error:
+        commands = f"{error.known} command{'' if error.known == 1 else 's'} of yours" if error.known else ""
+        raise NoMomentError(f"the history has {commands or 'nothing of yours'}, as far back as it goes") from None
+    return writes[0].revision, writes[-1].revision
 
 
 def _ago(history: History, text: str, now: float) -> Moment | None:

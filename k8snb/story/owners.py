@@ -1,6 +1,6 @@
 """Owners: where a pod's spec is really changed, for a controller's pods are made anew from its template.
 
-Interface: `owner_of(pod)`, `settable(pod)`, `patch_template(pod, change)`.
+Interface: `owner_of(pod)`, `settable(pod)`, `is_of_job(pod)`, `patch_template(pod, change)`.
 The rule not to break: pure; what the names say is what the owner references say.
 """
 
@@ -35,11 +35,15 @@ def settable(pod: Object) -> str:
     return f"{kind}/{name}" + (f" -n {namespace}" if namespace not in ("", "default") else "")
 
 
+def is_of_job(pod: Object) -> bool:
+    """Whether its template is settled: a Job's does not change any more."""
+    return (owner_of(pod) or ("",))[0] == "job"
+
+
 def patch_template(pod: Object, change: dict[str, Any]) -> list[str]:
     """The command that changes the spec of a controller's pods; none for a pod of nobody's, or of a Job's, whose
     templates do not change."""
-    owner = owner_of(pod)
-    if owner is None or owner[0] == "job":
+    if owner_of(pod) is None or is_of_job(pod):
         return []
     text = json.dumps({"spec": {"template": {"spec": change}}}, separators=(",", ":"))
     return [f"kubectl patch {settable(pod)} -p '{text}'"]

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 
 from k8snb.apimachinery.meta import Object, get_path, is_deleting, is_true, labels_of, name_of, namespace_of, uid_of
 from k8snb.apimachinery.selectors import Selector
+from k8snb.controllers.backends import find_port
 from k8snb.printers import pods as pod_columns
 from k8snb.story.why import Scene
 
@@ -67,17 +68,22 @@ def _without_address(service: Object, pod: Object) -> str:
 
 def _missing_port(service: Object, pod: Object) -> str:
     """A target port that is a name has to be a name in the pod."""
-    names = [
-        port["name"]
-        for container in pod["spec"].get("containers") or ()
-        for port in container.get("ports") or ()
-        if port.get("name")
-    ]
+    containers = (*(pod["spec"].get("containers") or ()), *(pod["spec"].get("initContainers") or ()))
+    names = [f"{port['name']}{_protocol(port)}" for container in containers
+             for port in container.get("ports") or () if port.get("name")]  # fmt: skip
     for port in get_path(service, "spec.ports") or ():
         target = port.get("targetPort")
-        if isinstance(target, str) and target not in names:
-            return f'it has no port named "{target}"; its ports are named: {", ".join(names) or "none"}'
+        if isinstance(target, str) and find_port(pod, target, port.get("protocol", "TCP")) is None:
+            return (
+                f'it has no port named "{target}"{_protocol(port)}; its ports are named: {", ".join(names) or "none"}'
+            )
     return ""
+
+
+def _protocol(port: Object) -> str:
+    """` (UDP)`; nothing for TCP."""
+    protocol = port.get("protocol", "TCP")
+    return f" ({protocol})" if protocol != "TCP" else ""
 
 
 def elsewhere(scene: Scene, selector: Selector, namespace: str) -> list[Object]:

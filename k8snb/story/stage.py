@@ -7,7 +7,7 @@ Of a real cluster its administrators know this from their machines, not from Kub
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -74,11 +74,12 @@ class Stage:
     def answers(self, address: str) -> bool:
         return bool(address) and address in self.house.resolver
 
-    def refusal(self, pod: Object, node: str) -> tuple[str, str]:
+    def refusals(self, pod: Object, nodes: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
         scheduler = self.house.scheduler
-        info, name = scheduler.cache.node(node), get_path(pod, "spec.schedulerName", scheduler.name)
-        if info is None or name not in scheduler.algorithms:
-            return "", ""
+        name = get_path(pod, "spec.schedulerName", scheduler.name)
+        if name not in scheduler.algorithms:
+            return {}
         with self.house.pump.lock:
-            plugin, reasons = scheduler.algorithms[name].refused_by(pod, info)
-        return plugin, ", ".join(reasons)
+            known = [info for node in nodes if (info := scheduler.cache.node(node)) is not None]
+            found = scheduler.algorithms[name].refusals(pod, known)
+        return {node: [(each.plugin, ", ".join(each.reasons)) for each in verdicts] for node, verdicts in found.items()}

@@ -16,6 +16,7 @@ from k8snb.apimachinery.kinds import Kind
 from k8snb.apimachinery.meta import Object, get_path, name_of, namespace_of, uid_of
 from k8snb.apiserver.history import CREATED, DELETED, Change, History
 from k8snb.story.actors import YOU, actor_of
+from k8snb.story.commands import TooFewError, newest
 
 LONGEST = 60  # characters of a value
 MOST = 3  # differences that a summary tells
@@ -39,9 +40,11 @@ class Step(NamedTuple):
 
 def last(history: History) -> list[Step]:
     """What the newest command of a person led to until now; empty where nobody has done anything."""
-    changes = history.since(0)
-    first = next((change for change in reversed(changes) if actor_of(change.actor) == YOU), None)
-    return steps_of(_effects(changes, {first.revision})) if first is not None else []
+    try:
+        writes = newest(history)
+    except TooFewError:
+        return []
+    return steps_of(_effects(history.since(0), {change.revision for change in writes}))
 
 
 def of_object(history: History, kind: Kind, namespace: str, name: str) -> list[Step]:

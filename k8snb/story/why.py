@@ -1,7 +1,7 @@
 """Why: the fact that keeps an object from being what its spec says, its evidence, and what would help.
 
-Interface: `why(scene, obj) -> [Finding]`, empty for what is as it should be; `Scene`, what a diagnosis may look at;
-`is_command(fix)`.
+Interface: `why(scene, obj) -> [Finding]`, empty for what is as it should be; `is_known(kind)`; `Scene`, what a
+diagnosis may look at; `is_command(fix)`.
 The rule not to break: each finding holds a fact that was read, with where it stands; what only might be is not told. A
 fix that is a command can be run word for word, and does mend what it is told for.
 Real kubectl shows the pieces (`describe`, `events`, `logs`) and leaves it to people to put them together.
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 
 from k8snb.apimachinery.errors import ApiError
@@ -37,14 +37,14 @@ class Evidence(NamedTuple):
 @dataclass(frozen=True)
 class Finding:
     """One reason. `fixes` are commands, the best first, then advice in words; `nodes` for a pod without one: {node:
-    (plug-in, reason)}; `changes` {node: the smallest change that would let it run there}."""
+    (plug-in, reason)}; `changes` {node: what together is the smallest change that would let it run there}."""
 
     word: str
     fact: str
     evidence: Sequence[Evidence] = ()
     fixes: Sequence[str] = ()
     nodes: Mapping[str, tuple[str, str]] | None = None
-    changes: Mapping[str, str] = field(default_factory=dict)
+    changes: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def commands(self) -> list[str]:
@@ -73,8 +73,9 @@ class Backstage(Protocol):
     def answers(self, address: str) -> bool:
         """Whether a part of the cluster answers at a ClusterIP itself, without endpoints: its DNS."""
 
-    def refusal(self, pod: Object, node: str) -> tuple[str, str]:
-        """The plug-in because of which a node would not take a pod now, and its reason; nothing where it would."""
+    def refusals(self, pod: Object, nodes: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """Each plug-in because of which a node would not take a pod now, and its reason; nothing for those that would,
+        and those of which nothing is known."""
 
 
 class Closed:
@@ -95,8 +96,8 @@ class Closed:
     def answers(self, address: str) -> bool:
         return False
 
-    def refusal(self, pod: Object, node: str) -> tuple[str, str]:
-        return "", ""
+    def refusals(self, pod: Object, nodes: Sequence[str]) -> Mapping[str, Sequence[tuple[str, str]]]:
+        return {}
 
 
 class Scene:
@@ -159,12 +160,39 @@ Diagnosis = Callable[[Scene, Object], Iterator[Finding]]
 
 def why(scene: Scene, obj: Object) -> list[Finding]:
     """What is wrong with an object, the most telling first."""
-    from k8snb.story import why_nodes, why_pods, why_scheduling, why_services, why_storage, why_workloads
+    from k8snb.story.templates import anew
 
-    tables = (why_scheduling.DIAGNOSES, why_pods.DIAGNOSES, why_services.DIAGNOSES, why_workloads.DIAGNOSES,
-              why_storage.DIAGNOSES, why_nodes.DIAGNOSES)  # fmt: skip
-    diagnoses = [diagnosis for table in tables for diagnosis in table.get(obj["kind"], ())]
-    return [finding for diagnosis in (held_by_finalizers, *diagnoses) for finding in diagnosis(scene, obj)]
+    diagnoses = (held_by_finalizers, *_diagnoses(obj["kind"]))
+    found = [finding for diagnosis in diagnoses for finding in diagnosis(scene, obj)]
+    first = anew(scene, obj) if found and obj["kind"] == "Pod" else []
+    return [_outdated(finding, first) for finding in found] if first else found
+
+
+def is_known(kind: str) -> bool:
+    """Whether it is known what may go wrong with objects of a kind, beside a deletion that waits."""
+    return bool(_diagnoses(kind))
+
+
+def _diagnoses(kind: str) -> list[Diagnosis]:
+    from k8snb.story import (
+        why_ingresses,
+        why_nodes,
+        why_pods,
+        why_scheduling,
+        why_services,
+        why_storage,
+        why_workloads,
+    )
+
+    modules = (why_scheduling, why_pods, why_services, why_ingresses, why_workloads, why_storage, why_nodes)
+    return [diagnosis for module in modules for diagnosis in module.DIAGNOSES.get(kind, ())]
+
+
+def _outdated(finding: Finding, first: Sequence[str]) -> Finding:
+    """Of a pod whose owner has another template by now: what is wrong may be mended there already."""
+    advice = [fix for fix in finding.fixes if not is_command(fix)]
+    return replace(finding, fact=f"{finding.fact}; its owner has another template by now, and leaves it as it is",
+                   fixes=[*first, *advice])  # fmt: skip
 
 
 def patch(obj: Object, change: Any, *, options: str = "") -> str:

@@ -11,7 +11,9 @@ import difflib
 from collections.abc import Iterator
 
 from k8snb.apimachinery.meta import Object, condition, get_path, name_of, namespace_of
-from k8snb.story.why import Evidence, Finding, Scene, patch, seen, word_of
+from k8snb.story.why import Evidence, Finding, Scene, patch, seen, why, word_of
+
+OTHER_METRICS = ("custom metrics API", "external metrics API")
 
 
 def autoscaler(scene: Scene, obj: Object) -> Iterator[Finding]:
@@ -48,12 +50,34 @@ def _about(scene: Scene, obj: Object, message: str) -> Iterator[str]:
         amount = "100m" if resource == "cpu" else "128Mi"
         yield f"kubectl set resources {_target(obj)}{only} --requests={resource}={amount}"
         yield "the share is one of what the containers request: give them a request that fits"
+    elif "no matches for kind" in message:
+        yield from _other_kind(scene, obj)
     elif "not found" in message and "pods.metrics.k8s.io" not in message and _target_is_missing(scene, obj):
         yield from _other_target(scene, obj)
         yield f"or make {_target(obj)}"
+    elif any(api in message for api in OTHER_METRICS):
+        yield "have the metric served, as an adapter does; cluster.add_metric does it here; or scale by cpu or memory"
+    elif "no metrics returned" in message and (reasons := _of_target(scene, obj)):
+        yield from (fix for finding in reasons for fix in finding.fixes)
     else:
         yield "%kcluster addons enable metrics-server"
         yield "give it half a minute to measure twice"
+
+
+def _of_target(scene: Scene, obj: Object) -> list[Finding]:
+    """What is wrong with what it scales: of pods that do not run nothing is measured."""
+    target = scene.find(_resource(obj), obj["spec"]["scaleTargetRef"]["name"], namespace_of(obj))
+    return why(scene, target) if target is not None else []
+
+
+def _other_kind(scene: Scene, obj: Object) -> Iterator[str]:
+    """The kind that is spelled alike and can be scaled."""
+    kinds = {kind.kind: kind for kind in scene.client.kinds() if "scale" in kind.subresources}
+    asked = obj["spec"]["scaleTargetRef"]["kind"]
+    for name in difflib.get_close_matches(asked, kinds, n=1, cutoff=0.5):
+        target = {"kind": name, "apiVersion": kinds[name].api_version}
+        yield patch(obj, {"spec": {"scaleTargetRef": target}})
+    yield f"name a kind that can be scaled in spec.scaleTargetRef: {', '.join(sorted(kinds))}"
 
 
 def _resource(obj: Object) -> str:

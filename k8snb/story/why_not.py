@@ -29,8 +29,8 @@ from k8snb.controllers.daemonset_nodes import daemon_spec, should_run, target_of
 from k8snb.printers import pods
 from k8snb.scheduler.decision import Decision
 from k8snb.story.why import Evidence, Finding, Scene, seen, why, word_of
+from k8snb.story.why_placement import change_for
 from k8snb.story.why_policies import reach
-from k8snb.story.why_scheduling import change_for
 
 SYNONYMS: Mapping[str, str] = {"scheduled": "podscheduled", "initialised": "initialized", "progress": "progressing"}
 
@@ -129,8 +129,7 @@ def _own_words(obj: Object, wanted: str) -> list[Finding]:
     """What the object says itself."""
     if wanted in ("deleted", "gone"):
         if is_deleting(obj):
-            return [Finding(word_of(obj), "its deletion has begun", (seen(obj, "metadata.deletionTimestamp"),),
-                            (f"kubectl wait --for=delete {word_of(obj)}",))]  # fmt: skip
+            return [_going(obj)]
         evidence = seen(obj, "metadata.deletionTimestamp", "none")
         return [Finding(word_of(obj), "nobody has asked for its deletion", (evidence,),
                         (f"kubectl delete {word_of(obj)}",))]  # fmt: skip
@@ -142,6 +141,23 @@ def _own_words(obj: Object, wanted: str) -> list[Finding]:
     told = ": ".join(filter(None, (entry.get("reason", ""), entry.get("message", "")))) or "no reason given"
     place = Evidence(word_of(obj), f"status.conditions[{entry['type']}]", told, revision_of(obj))
     return [Finding(word_of(obj), f"its condition {entry['type']} is {entry['status']}: {told}", (place,))]
+
+
+def _going(obj: Object) -> Finding:
+    """A deletion that has begun, and of a pod the containers that it waits for."""
+    running = [status["name"] for status in get_path(obj, "status.containerStatuses") or ()
+               if get_path(status, "state.running")]  # fmt: skip
+    until = f": container {', '.join(running)} has not ended, and may take until then" if running else ""
+    waits = [seen(obj, "metadata.deletionGracePeriodSeconds")] if running else []
+    return Finding(
+        word_of(obj),
+        f"its deletion has begun{until}",
+        (seen(obj, "metadata.deletionTimestamp"), *waits),
+        (
+            f"kubectl wait --for=delete {word_of(obj)}",
+            *([f"or do not wait: kubectl delete {word_of(obj)} --force --grace-period=0"] * bool(running)),
+        ),
+    )
 
 
 # on a node
@@ -166,17 +182,26 @@ def _pod_on(scene: Scene, pod: Object, node: Object) -> Answer:
     decision = scene.decision_of(uid_of(pod))
     if not there and (decision is None or name not in decision.refusals):
         return Answer("", why(scene, pod))
-    plugin, reason = decision.refusals.get(name, ("", "")) if decision is not None else ("", "")
-    if not plugin and not (decision is not None and name in decision.nodes):
-        plugin, reason = scene.backstage.refusal(pod, name)
-    if plugin:
+    verdicts = _verdicts(scene, pod, name, decision)
+    if verdicts:
         where = f"; it is on {there}" if there else ""
+        told = "; ".join(f"{plugin}: {reason}" for plugin, reason in verdicts)
         return Answer("", [Finding(
-            word_of(pod), f"{name} does not take it: {plugin}: {reason}{where}",
-            (Evidence(f"node/{name}", f"plug-in {plugin}", reason),),
-            [*change_for(scene, pod, node, plugin), *_settled(there)], {name: (plugin, reason)},
+            word_of(pod), f"{name} does not take it: {told}{where}",
+            [Evidence(f"node/{name}", f"plug-in {plugin}", reason) for plugin, reason in verdicts],
+            [*(fix for verdict in verdicts for fix in change_for(scene, pod, node, verdict)), *_settled(there)],
+            {name: (", ".join(plugin for plugin, _ in verdicts), "; ".join(reason for _, reason in verdicts))},
         )])  # fmt: skip
     return Answer("", [_better(pod, name, there, decision)])
+
+
+def _verdicts(scene: Scene, pod: Object, node: str, decision: Decision | None) -> list[tuple[str, str]]:
+    """Every plug-in that refuses a node: the one that the decision names, and who else would."""
+    first = [decision.refusals[node]] if decision is not None and node in decision.refusals else []
+    if not first and decision is not None and node in decision.nodes:
+        return []
+    anew = scene.backstage.refusals(pod, [node]).get(node, ())
+    return [*first, *(each for each in anew if not first or each[0] != first[0][0])]
 
 
 def _settled(there: str) -> list[str]:

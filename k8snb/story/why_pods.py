@@ -14,13 +14,14 @@ from collections.abc import Iterator, Mapping
 
 from k8snb.apimachinery.meta import Object, condition, get_path, is_deleting, is_true, name_of
 from k8snb.apimachinery.quantity import parse
-from k8snb.story.owners import owner_of, settable
+from k8snb.story.owners import is_of_job, owner_of, settable
 from k8snb.story.rollbacks import undo
 from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, event_evidence, seen, why, word_of
 from k8snb.story.why_configuration import missing_objects
 
 PULLING = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
 CONFIGURING = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+SIGNALLED = (0, 137, 143)  # exit codes of programs that were asked to end
 STATUSES = ("initContainerStatuses", "containerStatuses")
 
 
@@ -28,16 +29,37 @@ def containers(scene: Scene, pod: Object) -> Iterator[Finding]:
     for status in (entry for part in STATUSES for entry in get_path(pod, f"status.{part}") or ()):
         waiting = get_path(status, "state.waiting") or {}
         reason = waiting.get("reason", "")
+        ended = get_path(status, "state.terminated.exitCode") and not is_deleting(pod)
         if reason in PULLING:
             yield _image(scene, pod, status, waiting)
         elif reason in CONFIGURING:
             yield _configuration(scene, pod, status, waiting)
-        elif reason == "CrashLoopBackOff" or get_path(status, "state.terminated.exitCode"):
+        elif reason == "CrashLoopBackOff" or ended:
             yield _crash(scene, pod, status)
 
 
-def _place(status: Object, rest: str) -> str:
-    return f"status.containerStatuses[{status['name']}].{rest}"
+def _place(pod: Object, status: Object, rest: str) -> str:
+    """Where a container's status stands: the init containers have a list of their own."""
+    first = any(each["name"] == status["name"] for each in pod["spec"].get("initContainers") or ())
+    return f"status.{STATUSES[0 if first else 1]}[{status['name']}].{rest}"
+
+
+def initializing(scene: Scene, pod: Object) -> Iterator[Finding]:
+    """An init container goes on and on, and the others wait until it has ended."""
+    sidecars = {each["name"] for each in pod["spec"].get("initContainers") or () if each.get("restartPolicy")}
+    for status in get_path(pod, "status.initContainerStatuses") or ():
+        running = get_path(status, "state.running")
+        if running is None or status["name"] in sidecars or is_deleting(pod) or _node_is_ill(scene, pod):
+            continue
+        since = running.get("startedAt") or ""
+        tail = scene.log_tail(pod, status["name"], previous=False)
+        yield Finding(
+            word_of(pod), f'its containers wait for init container "{status["name"]}", which runs and has not ended',
+            (Evidence(word_of(pod), _place(pod, status, "state.running"), f"since {since}"),
+             *(Evidence(word_of(pod), f"log of {status['name']}", line) for line in tail)),
+            [f"its log says what it waits for, kubectl logs {name_of(pod)} -c {status['name']}: have that there, or "
+             "change its command"],
+        )  # fmt: skip
 
 
 # images
@@ -47,14 +69,20 @@ def _image(scene: Scene, pod: Object, status: Object, waiting: Object) -> Findin
     events = [event for event in scene.events(pod, "Failed") if "pull" in event["message"].lower()]
     said = [event_evidence(event) for event in events[:1]]
     image, name = status["image"], status["name"]
-    nearby = [f"kubectl set image {settable(pod)} {name}={other}" for other in _like(scene, image)]
+    nearby = [f"kubectl set image {settable(pod)} {name}={other}"
+              for other in _like(scene, image) if not is_of_job(pod)]  # fmt: skip
     return Finding(
         word_of(pod), f'the image "{image}" of container "{name}" cannot be pulled',
-        (Evidence(word_of(pod), _place(status, "state.waiting"), waiting.get("message", "")), *said),
-        [*undo(scene, pod), *nearby,
-         f"give container {name} of {settable(pod)} an image with a name that is right (kubectl set image), or see "
-         "that the registry answers and the pod has its imagePullSecrets"],
+        (Evidence(word_of(pod), _place(pod, status, "state.waiting"), waiting.get("message", "")), *said),
+        [*undo(scene, pod), *nearby, _other_image(pod, name),
+         "or see that the registry answers and the pod has its imagePullSecrets"],
     )  # fmt: skip
+
+
+def _other_image(pod: Object, container: str) -> str:
+    if is_of_job(pod):
+        return f"a Job's template is settled: delete {settable(pod)}, and make it with an image that there is"
+    return f"give container {container} of {settable(pod)} an image with a name that is right (kubectl set image)"
 
 
 def _like(scene: Scene, image: str) -> list[str]:
@@ -79,7 +107,7 @@ def _configuration(scene: Scene, pod: Object, status: Object, waiting: Object) -
     message = waiting.get("message", "")
     return Finding(
         word_of(pod), f'container "{status["name"]}" cannot be made: {message}',
-        (Evidence(word_of(pod), _place(status, "state.waiting"), message),),
+        (Evidence(word_of(pod), _place(pod, status, "state.waiting"), message),),
         [*missing_objects(scene, pod), *undo(scene, pod),
          "create what the message names, or make the reference optional; the kubelet tries again by itself"],
     )  # fmt: skip
@@ -89,15 +117,16 @@ def _configuration(scene: Scene, pod: Object, status: Object, waiting: Object) -
 
 
 def _crash(scene: Scene, pod: Object, status: Object) -> Finding:
+    ended = get_path(status, "lastState.terminated") or get_path(status, "state.terminated") or {}
     killed = [event for event in scene.events(pod, "Killing")
-              if (found := _KILLED.match(event["message"])) and found["name"] == status["name"]]  # fmt: skip
+              if (found := _KILLED.match(event["message"])) and found["name"] == status["name"]
+              and _is_of(event, ended)]  # fmt: skip
     if killed:
         return _killed_by_probe(scene, pod, status, killed[0])
-    ended = get_path(status, "lastState.terminated") or get_path(status, "state.terminated") or {}
     code, reason = ended.get("exitCode"), ended.get("reason", "")
     previous = bool(get_path(status, "lastState.terminated"))
     tail = scene.log_tail(pod, status["name"], previous=previous)
-    evidence = [Evidence(word_of(pod), _place(status, "lastState.terminated"), f"{reason}, exit code {code}")]
+    evidence = [Evidence(word_of(pod), _place(pod, status, "lastState.terminated"), f"{reason}, exit code {code}")]
     evidence += [Evidence(word_of(pod), f"log of {status['name']}", line) for line in tail]
     fact = f'the program of container "{status["name"]}" ends with exit code {code}'
     if reason == "OOMKilled":
@@ -109,8 +138,18 @@ def _crash(scene: Scene, pod: Object, status: Object) -> Finding:
     )  # fmt: skip
 
 
+def _is_of(killing: Object, ended: Object) -> bool:
+    """Whether a container may have ended because the kubelet ended it, or by itself: an older event counts where the
+    exit code is that of a signal, for events that repeat are dropped after a while."""
+    recent = (killing.get("lastTimestamp") or "") >= (ended.get("startedAt") or "")
+    return recent or ended.get("exitCode") in SIGNALLED
+
+
 def _read_log(pod: Object, status: Object, previous: bool) -> str:
     flag = " --previous" if previous else ""
+    if get_path(status, "lastState.terminated.exitCode") == 0:
+        return ("a pod's program is started anew whenever it ends: give it a command that goes on, or make a Job "
+                "of it, whose program may end")  # fmt: skip
     return (f"its log says more, kubectl logs {name_of(pod)} -c {status['name']}{flag}; then change its command, its "
             "configuration or its image")  # fmt: skip
 
@@ -119,7 +158,7 @@ def _more_memory(pod: Object, status: Object) -> list[str]:
     """Twice the limit."""
     container = _container(pod, status["name"])
     limit = get_path(container, "resources.limits", {}).get("memory", "")
-    if not limit or owner_of(pod) is None or (owner_of(pod) or ("",))[0] == "job":
+    if not limit or owner_of(pod) is None or is_of_job(pod):
         return ["make the pod again with a higher resources.limits.memory"]
     once = parse(limit)
     return [f"kubectl set resources {settable(pod)} -c {status['name']} --limits=memory={once + once}",
@@ -143,7 +182,7 @@ def _killed_by_probe(scene: Scene, pod: Object, status: Object, killing: Object)
     return Finding(
         word_of(pod), fact,
         (*map(event_evidence, said), event_evidence(killing),
-         Evidence(word_of(pod), _place(status, "restartCount"), str(status["restartCount"]))),
+         Evidence(word_of(pod), _place(pod, status, "restartCount"), str(status["restartCount"]))),
         [*undo(scene, pod), *_mend_probe(pod, status["name"], f"{word}Probe"), _PROBED],
     )  # fmt: skip
 
@@ -159,8 +198,8 @@ def _mend_probe(pod: Object, name: str, sort: str) -> list[str]:
     ports = [port["containerPort"] for port in container.get("ports") or ()]
     handler = next((each for each in ("httpGet", "tcpSocket", "grpc") if each in (container.get(sort) or {})), "")
     asked = get_path(container, f"{sort}.{handler}.port") if handler else None
-    owner = owner_of(pod)
-    if place is None or not ports or asked in ports or isinstance(asked, str) or owner is None or owner[0] == "job":
+    settled = owner_of(pod) is None or is_of_job(pod)
+    if place is None or not ports or asked in ports or isinstance(asked, str) or settled:
         return []
     path = f"/spec/template/spec/containers/{place}/{sort}/{handler}/port"
     text = f'[{{"op":"replace","path":"{path}","value":{ports[0]}}}]'
@@ -248,5 +287,5 @@ def evicted(scene: Scene, pod: Object) -> Iterator[Finding]:
 
 
 DIAGNOSES: Mapping[str, tuple[Diagnosis, ...]] = {
-    "Pod": (on_a_silent_node, evicted, containers, mounts, not_ready),
+    "Pod": (on_a_silent_node, evicted, containers, initializing, mounts, not_ready),
 }

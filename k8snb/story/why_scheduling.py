@@ -1,29 +1,25 @@
-"""Why a pod has no node: for each node the plug-in that refuses it, and the smallest change that would let it in.
+"""Why a pod has no node: for each node the plug-ins that refuse it, and the smallest change that would let it in.
 
-Interface: `DIAGNOSES`; `change_for(scene, pod, node, plugin) -> [fix]`.
-The rule not to break: as in `why`; the verdicts are the scheduler's own.
+Interface: `DIAGNOSES`.
+The rule not to break: as in `why`; the verdicts are the scheduler's own. The scheduler ends with the first plug-in that
+refuses a node; what stands in the pod's way after that one is asked for here, so that a change is enough.
 Source: the plug-ins' reasons, `pkg/scheduler/framework/plugins` in the kubernetes repository.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from k8snb.apimachinery.meta import Object, condition, get_path, labels_of, name_of, namespace_of, uid_of
-from k8snb.apimachinery.node_selector import REQUIRED
-from k8snb.apimachinery.pod_resources import requests
-from k8snb.apimachinery.quantity import NANO, Quantity, parse
-from k8snb.apimachinery.taints import NO_EXECUTE, NO_SCHEDULE, untolerated
+from k8snb.apimachinery.meta import Object, condition, get_path, labels_of, name_of, uid_of
 from k8snb.scheduler.decision import Decision
-from k8snb.story.owners import owner_of, patch_template, settable
-from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, claims_of, is_command, patch, seen, why, word_of
-from k8snb.story.why_storage import claim_manifest
+from k8snb.story.owners import patch_template
+from k8snb.story.why import Diagnosis, Evidence, Finding, Scene, is_command, patch, seen, word_of
+from k8snb.story.why_placement import ORDER, change_for, missing_claims
 
-NONE = Quantity(0)
 SCHEDULER = "kube-scheduler"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
-GIB = 1024**3
-Fix = Callable[[Scene, Object, Object], Iterator[str]]
+LOOKED_AT = 40  # nodes for which a change is looked for, the workers first
+Refusals = Mapping[str, tuple[tuple[str, str], ...]]  # by node: each plug-in that refuses it, and its reason
 
 
 def unscheduled(scene: Scene, pod: Object) -> Iterator[Finding]:
@@ -73,141 +69,71 @@ def _nobody_looked(scene: Scene, pod: Object) -> Finding:
 
 def _no_node(scene: Scene, pod: Object, decision: Decision) -> Finding:
     told = condition(pod, "PodScheduled") or {}
-    by_node = _changes(scene, pod, decision)
+    refusals = _refusals(scene, pod, decision)
+    by_node = _changes(scene, pod, refusals)
     return Finding(
         word_of(pod), f"no node takes it: {decision.message}",
         (Evidence(word_of(pod), "status.conditions[PodScheduled]", told.get("message", "")),),
-        _fixes(decision, by_node) or list(_claims(scene, pod, {})),
-        {**{node: decision.refusals[node] for node in by_node}, **decision.refusals},
-        {node: found[0] for node, found in by_node.items() if found},
+        _fixes(refusals, by_node) or missing_claims(scene, pod),
+        {**{node: _joined(verdicts) for node, verdicts in refusals.items()},
+         **{node: verdict for node, verdict in decision.refusals.items() if node not in refusals}},
+        {node: _smallest(found) for node, found in by_node.items() if all(found)},
     )  # fmt: skip
 
 
-def _fixes(decision: Decision, by_node: Mapping[str, list[str]]) -> list[str]:
-    """All commands, those first that concern most pods of this sort; of advice, what the first node of each plug-in
-    brings."""
-    order = list(_FIXES)
-    ranked = sorted(by_node, key=lambda node: order.index(decision.refusals[node][0]))
-    first = {decision.refusals[node][0]: node for node in reversed(ranked)}
-    commands = [fix for node in ranked for fix in by_node[node] if is_command(fix)]
-    advice = [fix for node in ranked if node in first.values() for fix in by_node[node] if not is_command(fix)]
-    return list(dict.fromkeys([*commands, *advice]))
-
-
-def _changes(scene: Scene, pod: Object, decision: Decision) -> dict[str, list[str]]:
-    """For each node what would let the pod in, the workers first."""
+def _refusals(scene: Scene, pod: Object, decision: Decision) -> Refusals:
+    """The scheduler's verdicts, and behind each what else would refuse the node; the workers first, those first that
+    lack least."""
     nodes = {name_of(node): node for node in scene.items("nodes")}
-    known = [name for name, (plugin, _) in decision.refusals.items() if plugin in _FIXES and name in nodes]
-    known.sort(key=lambda name: CONTROL_PLANE in labels_of(nodes[name]))
-    return {name: change_for(scene, pod, nodes[name], decision.refusals[name][0]) for name in known}
+    known = sorted((name for name in decision.refusals if name in nodes),
+                   key=lambda name: CONTROL_PLANE in labels_of(nodes[name]))[:LOOKED_AT]  # fmt: skip
+    anew = scene.backstage.refusals(pod, known)
+    found = {name: (decision.refusals[name], *anew.get(name, ())) for name in known}
+    verdicts = {name: tuple(sorted(dict(reversed(each)).items(), key=_order)) for name, each in found.items()}
+    ranked = sorted(known, key=lambda name: (CONTROL_PLANE in labels_of(nodes[name]), len(verdicts[name]),
+                                             _order(verdicts[name][0])))  # fmt: skip
+    return {name: verdicts[name] for name in ranked}
 
 
-def change_for(scene: Scene, pod: Object, node: Object, plugin: str) -> list[str]:
-    """What would undo a plug-in's refusal of a node."""
-    fix = _FIXES.get(plugin)
-    return list(fix(scene, pod, node)) if fix is not None else []
+def _order(verdict: tuple[str, str]) -> int:
+    return ORDER.get(verdict[0], len(ORDER))
 
 
-def _less(scene: Scene, pod: Object, node: Object) -> Iterator[str]:
-    """Ask for no more than the node has left, or add a machine on which there is room."""
-    lacking = {resource: free for resource, amount in requests(pod).items()
-               if (free := _free(scene, node, resource)) < amount}  # fmt: skip
-    yield from _smaller(pod, lacking)
-    yield _machine(pod, lacking)
-    for resource, free in lacking.items():
-        left = max(free, Quantity(0, free.format))
-        yield (f"ask for at most {resource}={left}, what {name_of(node)} has left (it asks for "
-               f"{requests(pod)[resource]}), or free some there")  # fmt: skip
+def _joined(verdicts: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+    return ", ".join(plugin for plugin, _ in verdicts), "; ".join(reason for _, reason in verdicts)
 
 
-def _smaller(pod: Object, lacking: Mapping[str, Quantity]) -> Iterator[str]:
-    """The owner's template with less in the container that asks for most, where that is enough."""
-    for resource, free in lacking.items():
-        own = {container["name"]: parse(get_path(container, "resources.requests", {}).get(resource, "0"))
-               for container in pod["spec"]["containers"]}  # fmt: skip
-        largest = max(own, key=lambda name: own[name])
-        left = own[largest] - (requests(pod)[resource] - free)
-        if owner_of(pod) is not None and left > NONE:
-            yield f"kubectl set resources {settable(pod)} -c {largest} --requests={resource}={left}"
+def _smallest(found: list[list[str]]) -> list[str]:
+    """One step for each plug-in. A machine more is a step of its own: nothing is changed for this one then."""
+    if len(found) == 1:
+        return [found[0][0]]
+    return [next((fix for fix in fixes if not fix.startswith("%kcluster")), fixes[0]) for fixes in found]
 
 
-def _machine(pod: Object, lacking: Mapping[str, Quantity]) -> str:
-    """`%kcluster node add`, as large as it takes, with some room for what every node runs."""
-    sizes = ""
-    if "cpu" in lacking:
-        sizes += f" --cpus {-(-requests(pod)['cpu'].nanos // NANO) + 1}"
-    if "memory" in lacking:
-        sizes += f" --memory {-(-requests(pod)['memory'].value // GIB) + 1}g"
-    return f"%kcluster node add{sizes}"
+def _changes(scene: Scene, pod: Object, refusals: Refusals) -> dict[str, list[list[str]]]:
+    """For each node, and each plug-in that refuses it, what would undo that."""
+    nodes = {name_of(node): node for node in scene.items("nodes")}
+    return {name: [change_for(scene, pod, nodes[name], verdict) for verdict in verdicts]
+            for name, verdicts in refusals.items()}  # fmt: skip
 
 
-def _free(scene: Scene, node: Object, resource: str) -> Quantity:
-    """What nobody has asked for of a node's resource."""
-    there = parse(get_path(node, "status.allocatable", {}).get(resource, "0"))
-    return there - scene.used(name_of(node)).get(resource, NONE)
+def _fixes(refusals: Refusals, by_node: Mapping[str, list[list[str]]]) -> list[str]:
+    """All commands, node by node, of those nodes that commands alone would open; of advice, what the first node of each
+    plug-in brings."""
+    opened = [found for node, found in by_node.items()
+              if all(any(map(is_command, fixes)) for fixes in found) and not _is_farther(node, refusals)]  # fmt: skip
+    commands = [fix for found in opened for fixes in found for fix in fixes if is_command(fix)]
+    first: dict[str, list[str]] = {}
+    for node, found in by_node.items():
+        for (plugin, _), fixes in zip(refusals[node], found, strict=True):
+            first.setdefault(plugin, [fix for fix in fixes if not is_command(fix)])
+    return list(dict.fromkeys([*commands, *(fix for advice in first.values() for fix in advice)]))
 
 
-def _tolerate(scene: Scene, pod: Object, node: Object) -> Iterator[str]:
-    tolerations = get_path(pod, "spec.tolerations") or ()
-    for taint in get_path(node, "spec.taints") or ():
-        shown = f"{taint['key']}={taint.get('value', '')}:{taint['effect']}".replace("=:", ":")
-        if untolerated([taint], tolerations, (NO_SCHEDULE, NO_EXECUTE)) is None:
-            continue
-        if taint["key"].startswith("node.kubernetes.io/"):
-            yield from (fix for finding in why(scene, node) for fix in finding.fixes)
-        else:
-            yield f"kubectl taint node {name_of(node)} {shown}-"
-            yield f"tolerate {shown} in the pod's spec.tolerations"
+def _is_farther(node: str, refusals: Refusals) -> bool:
+    """Whether another node is refused for a part of the same reasons, and would take the pod sooner."""
+    own = {plugin for plugin, _ in refusals[node]}
+    return any({plugin for plugin, _ in others} < own for others in refusals.values())
 
-
-def _label(scene: Scene, pod: Object, node: Object) -> Iterator[str]:
-    """The labels that the node lacks, where it is labels that are asked for."""
-    wanted = {**(get_path(pod, "spec.nodeSelector") or {}), **_affinity_labels(pod)}
-    lacking = {key: value for key, value in wanted.items() if labels_of(node).get(key) != value}
-    if lacking:
-        pairs = " ".join(f"{key}={value}" for key, value in lacking.items())
-        overwrite = " --overwrite" if lacking.keys() & labels_of(node).keys() else ""
-        yield f"kubectl label node {name_of(node)} {pairs}{overwrite}"
-    yield "or change spec.nodeSelector or spec.affinity.nodeAffinity of what makes the pod"
-
-
-def _affinity_labels(pod: Object) -> dict[str, str]:
-    """Labels that meet the first term of a required node affinity."""
-    terms = get_path(pod, f"spec.affinity.nodeAffinity.{REQUIRED}.nodeSelectorTerms") or ()
-    found = {}
-    for each in (terms[0].get("matchExpressions") or ()) if terms else ():
-        if each["operator"] in ("In", "Exists"):
-            found[each["key"]] = (each.get("values") or ["true"])[0]
-    return found
-
-
-def _uncordon(scene: Scene, pod: Object, node: Object) -> Iterator[str]:
-    yield f"kubectl uncordon {name_of(node)}"
-
-
-def _claims(scene: Scene, pod: Object, node: Object) -> Iterator[str]:
-    """What the claims lack that the pod mounts."""
-    for name in claims_of(pod):
-        claim = scene.find("persistentvolumeclaims", name, namespace_of(pod))
-        if claim is None:
-            yield claim_manifest(name, namespace_of(pod))
-        else:
-            yield from (fix for finding in why(scene, claim) for fix in finding.fixes)
-
-
-def _another_node(scene: Scene, pod: Object, node: Object) -> Iterator[str]:
-    """What one machine has only once: a port of its own, or a place beside no pod of some sort."""
-    yield "%kcluster node add"
-
-
-_FIXES: Mapping[str, Fix] = {
-    "NodeResourcesFit": _less,
-    "NodeUnschedulable": _uncordon,
-    "NodeAffinity": _label,
-    "VolumeBinding": _claims,
-    "NodePorts": _another_node,
-    "InterPodAffinity": _another_node,
-    "TaintToleration": _tolerate,
-}
 
 DIAGNOSES: Mapping[str, tuple[Diagnosis, ...]] = {"Pod": (unscheduled,)}

@@ -75,12 +75,23 @@ def resolve(name: str) -> list[str]:
 
 def _host_names() -> dict[str, str]:
     """The names in the pod's /etc/hosts; the first line that has one counts."""
+    return {name: words[0] for words in reversed(_host_lines()) for name in words[1:] if is_address(words[0])}
+
+
+def _host_lines() -> list[list[str]]:
     try:
         with open(root("/etc/hosts"), encoding="utf-8") as file:
-            lines = [line.partition("#")[0].split() for line in file]
+            return [line.partition("#")[0].split() for line in file]
     except OSError:
-        return {}
-    return {name: words[0] for words in reversed(lines) for name in words[1:] if is_address(words[0])}
+        return []
+
+
+def full_name() -> str:
+    """The pod's name with its domain, as its /etc/hosts has it first; the name alone where it has no domain."""
+    for words in _host_lines():
+        if NAME in words[1:]:
+            return words[1]
+    return NAME
 
 
 def candidates(name: str) -> list[str]:
