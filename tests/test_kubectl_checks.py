@@ -26,6 +26,15 @@ spec:
   - {name: main, image: nginx, resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {memory: 128Mi}}}
 """
 
+LONELY = """\
+apiVersion: v1
+kind: Pod
+metadata: {{name: {name}, labels: {{app: lonely}}}}
+spec:
+  nodeSelector: {{kubernetes.io/hostname: {node}}}
+  containers: [{{name: web, image: nginx}}]
+"""
+
 
 @pytest.fixture(scope="module")
 def kubectl() -> Iterator[Kubectl]:
@@ -101,3 +110,37 @@ def test_what_a_node_has_given_away_counts_init_containers_and_storage(kubectl: 
 def test_an_expression_is_no_selector_of_a_service_however_few_values_it_has(kubectl: Kubectl) -> None:
     kubectl.run("create service clusterip plain --tcp=80")
     assert "not supported on this object" in refusal(kubectl, "set selector service plain 'app in (web)'")
+
+
+def test_one_workload_that_cannot_be_rolled_out_does_not_keep_the_others_back(kubectl: Kubectl) -> None:
+    for name in ("first", "last"):
+        kubectl.run(f"create deployment {name} --image=nginx")
+    assert 'configmaps "kept"' in refusal(kubectl, "rollout restart deployment/first configmap/kept deployment/last")
+    for name in ("first", "last"):
+        assert "restartedAt" in kubectl.run(f"get deployment {name} -o jsonpath={{.spec.template}}").text
+
+
+@pytest.mark.parametrize("name", ["memroy", "pods"])
+def test_a_container_asks_only_for_what_a_node_can_give(kubectl: Kubectl, name: str) -> None:
+    """Source: `validateContainerResourceName` in pkg/apis/core/validation/validation.go."""
+    manifest = GREEDY.replace("name: greedy", "name: odd").replace("memory: 64Mi", f"{name}: 64Mi")
+    place = f'spec.containers[0].resources.requests[{name}]: Invalid value: "{name}": '
+    assert f"{place}must be a standard resource for containers" in refusal(kubectl, "apply -f -", manifest)
+
+
+@pytest.mark.parametrize(("word", "meant"), [("selctor", ' (did you mean "--selector"?)'), ("all", "")])
+def test_only_a_flag_that_is_near_is_suggested(kubectl: Kubectl, word: str, meant: str) -> None:
+    first, _ = refusal(kubectl, f"get pods --{word}").split("\n")
+    assert first == f"error: unknown flag: --{word}{meant}"
+
+
+def test_one_log_that_cannot_be_had_keeps_the_others_back_unless_it_is_ignored(kubectl: Kubectl) -> None:
+    """kubectl takes several pods in an order of chance, so that no transcript can hold this."""
+    for name, node in (("heard", "node-1"), ("silent", "nowhere")):
+        kubectl.run("create -f -", LONELY.format(name=name, node=node))
+    kubectl.run("wait --for=condition=Ready pod/heard --timeout=60s")
+    silent = "pod silent does not have a host assigned"
+    assert kubectl.run("logs -l app=lonely --ignore-errors").text.splitlines()[-1] == f"error: {silent}"
+    told = kubectl.run("logs -l app=lonely")
+    assert "ready for start up" in told.text and told.exit_code == 1
+    assert told.errors == [f"Error from server (BadRequest): {silent}"]

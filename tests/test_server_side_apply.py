@@ -562,7 +562,7 @@ def test_kubectl_takes_over_what_it_applied_on_its_own_side_before(kubectl: Kube
     manifest(kubectl, "apply -f -", config_map(a="1", b="1"))
     manifest(kubectl, "apply --server-side -f -", config_map(a="2", b="1"))
     managers = {entry["manager"] for entry in entries(client, "configmaps", "m")}
-    assert managers == {"kubectl"}
+    assert managers == {"kubectl", "kubectl-last-applied"}
     manifest(kubectl, "apply --server-side -f -", config_map(a="2"))
     assert client.get("configmaps", "m", "default")["data"] == {"a": "2"}
 

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from k8snb.apimachinery import names, quantity
+from k8snb.apimachinery import names, quantity, quota
 from k8snb.apimachinery.errors import DUPLICATE, FORBIDDEN, INVALID, NOT_FOUND, NOT_SUPPORTED, REQUIRED, FieldError
 from k8snb.apimachinery.meta import Object
 from k8snb.apiserver import validation_security, validation_volumes
+from k8snb.apiserver.validation_limits import STANDARD
 from k8snb.apiserver.validation_storage import pod_claims
 
 Errors = Iterator[FieldError]
@@ -136,12 +137,23 @@ def _resources(resources: Object, path: str) -> Errors:
     requests, limits = resources.get("requests") or {}, resources.get("limits") or {}
     for field, amounts in (("requests", requests), ("limits", limits)):
         for name, amount in amounts.items():
+            yield from _resource_name(name, f"{path}.{field}[{name}]")
             if quantity.parse(amount).milli < 0:
                 yield FieldError(f"{path}.{field}[{name}]", INVALID, amount, "must be greater than or equal to 0")
     for name, amount in requests.items():
         if name in limits and quantity.parse(amount).milli > quantity.parse(limits[name]).milli:
             detail = f"must be less than or equal to {name} limit of {limits[name]}"
             yield FieldError(f"{path}.requests", INVALID, amount, detail)
+
+
+def _resource_name(name: str, path: str) -> Errors:
+    """Source: `validateContainerResourceName`."""
+    if "/" in name:
+        yield from _complaints(path, name, names.qualified_name)
+    elif name not in quota.COMPUTE and not name.startswith(quota.HUGE):
+        if name not in STANDARD:
+            yield FieldError(path, INVALID, name, "must be a standard resource type or fully qualified")
+        yield FieldError(path, INVALID, name, "must be a standard resource for containers")
 
 
 def _mounts(mounts: Sequence[Object], path: str, volumes: set[str]) -> Errors:

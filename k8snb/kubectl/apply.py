@@ -18,7 +18,6 @@ from k8snb.client.client import MERGE, STRATEGIC
 from k8snb.kubectl import apply_force, flags, last_applied, prune, server_side_apply
 from k8snb.kubectl.create import LAST_APPLIED, with_hints, with_last_applied
 from k8snb.kubectl.delete import wait_for_the_end
-from k8snb.kubectl.formats import resource_name
 from k8snb.kubectl.grammar import ARRAY, BOOL, Arguments, Command, Flag, usage_error
 from k8snb.kubectl.last_applied import original_of
 from k8snb.kubectl.output import KubectlError, Output
@@ -102,14 +101,14 @@ def _create(session: Session, args: Arguments, item: Item, wanted: Object) -> Ob
 
 
 def _patch(session: Session, args: Arguments, item: Item, wanted: Object, current: Object) -> tuple[Object, str]:
-    _remark(session, current)
+    if dry_run(args) == CLIENT:
+        return current, "configured"  # kubectl does not look whether there is a difference
+    _remark(session, item.kind, current)
     change, content_type = change_to(item.kind, wanted, current)
     if not change:
         return current, "unchanged"
     if not args.on("overwrite"):
         apply_force.refuse_conflicts(item.kind, change, current)
-    if dry_run(args) == CLIENT:
-        return current, "configured"
     try:
         patched = session.client.patch(
             item.kind, name_of(wanted), change, item.namespace, content_type=content_type, **options(args, _MANAGER)
@@ -135,8 +134,8 @@ def three_way(original: Object | None, modified: Object, current: Object) -> Obj
     return change
 
 
-def _remark(session: Session, current: Object) -> None:
-    name = resource_name(current)
+def _remark(session: Session, kind: Kind, current: Object) -> None:
+    name = f"{kind.qualified}/{name_of(current)}"
     if LAST_APPLIED not in annotations_of(current):
         session.warnings.append(
             f"resource {name} is missing the {LAST_APPLIED} annotation which is required by kubectl apply. kubectl "

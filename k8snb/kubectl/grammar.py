@@ -194,10 +194,10 @@ def usage_error(message: str, command: Command | str) -> KubectlError:
     return KubectlError(f"error: {message}\nSee 'kubectl {name} -h' for help and examples")
 
 
-def nearest(word: str, words: Sequence[str]) -> str:
-    """` (did you mean "x"?)`, or nothing where no word is near."""
+def nearest(word: str, words: Sequence[str], *, before: str = "") -> str:
+    """` (did you mean "x"?)`, or nothing where no word is near; `before` is what is written before all of them."""
     found = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
-    return f' (did you mean "{found[0]}"?)' if found else ""
+    return f' (did you mean "{before}{found[0]}"?)' if found else ""
 
 
 def parse(words: Sequence[str], commands: Mapping[str, Command]) -> Arguments:
@@ -339,8 +339,8 @@ def _unknown_flag(name: str, command: Command) -> KubectlError:
     if name in command.missing or name in MISSING_EVERYWHERE:
         why = f": {REASONS[name]}" if name in REASONS else ""
         return KubectlError(f"error: kubectl {command.name} --{name}: not implemented by k8snb{why}")
-    known = [f"--{flag.name}" for flag in flags_of(command)]
-    text = f"error: unknown flag: --{name}{nearest(f'--{name}', known)}"
+    near = nearest(name, [flag.name for flag in flags_of(command)], before="--")
+    text = f"error: unknown flag: --{name}{near}"
     return KubectlError(f"{text}\nSee 'kubectl {command.name} --help' for usage.")
 
 

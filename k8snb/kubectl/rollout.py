@@ -81,17 +81,20 @@ _NO_ROLLOUT = {
 
 
 def _selected(session: Session, args: Arguments) -> Selection:
-    """The selected workloads. Raises KubectlError for kinds that are not rolled out."""
+    """The selected workloads."""
     if not args.words and not args.from_files:
         raise KubectlError("error: required resource not specified")
     selection = select(session, args)
-    for found in selection.found:
-        if found.kind.builtin not in ROLLERS:
-            why = _NO_ROLLOUT[args.command.name.split()[1]].format(kind=found.kind, name=found.name)
-            raise KubectlError(f"error: {why}: Deployments, StatefulSets and DaemonSets are rolled out")
     if not selection.found and not selection.errors:
         raise KubectlError("error: no objects passed to rollout")
     return selection
+
+
+def _require_rollout(args: Arguments, found: Found) -> None:
+    """Raises KubectlError for a kind that is not rolled out."""
+    if found.kind.builtin not in ROLLERS:
+        why = _NO_ROLLOUT[args.command.name.split()[1]].format(kind=found.kind, name=found.name)
+        raise KubectlError(f"error: {why}: Deployments, StatefulSets and DaemonSets are rolled out")
 
 
 Act = Callable[[Session, Arguments, Found, Results], None]
@@ -106,6 +109,7 @@ def _each(act: Act) -> Callable[[Session, Arguments], Output]:
         results.errors = selection.errors
         for found in selection.found:
             try:
+                _require_rollout(args, found)
                 act(session, args, found, results)
             except ApiError as error:
                 results.fail(refused(error))
@@ -131,6 +135,7 @@ def status(session: Session, args: Arguments) -> Output:
     found = selection.require()
     lines: list[str] = []
     for each in found:
+        _require_rollout(args, each)
         _follow(session, args, each, lines)
     live = [session.client.get(each.kind, each.name, each.namespace) for each in found]
     return Output(text="".join(line + "\n" for line in lines), objects=live)
@@ -170,6 +175,7 @@ def history(session: Session, args: Arguments) -> Output:
         raise KubectlError(f"error: revision must be a positive integer: {wanted}")
     texts, objects = [], []
     for found in selection.require():
+        _require_rollout(args, found)
         owned = _roller(found).history(session, found.object)
         texts.append(_one_revision(args, found, owned, wanted) if wanted else _revisions(found, owned))
         objects += owned

@@ -13,16 +13,16 @@ from typing import Any
 from k8snb.apimachinery.errors import ApiError
 from k8snb.apimachinery.managed_fields import APPLY as APPLIED
 from k8snb.apimachinery.managed_fields import UPDATE, Manager, Owned, decode, encode
-from k8snb.apimachinery.meta import Object, name_of, with_metadata
+from k8snb.apimachinery.meta import Object, annotations_of, name_of, with_metadata
 from k8snb.client.client import APPLY, MERGE
-from k8snb.kubectl.create import LAST_APPLIED
+from k8snb.kubectl.create import LAST_APPLIED, with_last_applied
 from k8snb.kubectl.grammar import Arguments
 from k8snb.kubectl.output import KubectlError
 from k8snb.kubectl.refusals import refused
 from k8snb.kubectl.session import CLIENT, NONE, Session, dry_run, options
 from k8snb.kubectl.sources import Item
 
-MANAGER, CLIENT_SIDE = "kubectl", "kubectl-client-side-apply"
+MANAGER, CLIENT_SIDE, REMEMBERS = "kubectl", "kubectl-client-side-apply", "kubectl-last-applied"
 DONE = "serverside-applied"
 _WAYS_OUT = """
 Others manage these fields. To manage them all yourself, apply again with --force-conflicts; to leave them to the
@@ -50,8 +50,10 @@ def apply(session: Session, args: Arguments, item: Item) -> Object:
     try:
         applied = _send(session, item, obj, {**query, "force": args.on("force-conflicts")})
         mine = query["fieldManager"] == MANAGER and not args.text("subresource")
-        if mine and dry_run(args) == NONE and _take_over(session, item, applied):
-            applied = _send(session, item, obj, query)
+        if mine and dry_run(args) == NONE:
+            applied = _remember(session, item, obj, applied)
+            if _take_over(session, item, applied):
+                applied = _send(session, item, obj, query)
     except ApiError as error:
         if error.reason == "Conflict" and error.message.startswith("Apply failed"):
             raise KubectlError(f"error: {error.message}{_WAYS_OUT}", source=item.source) from None
@@ -61,6 +63,20 @@ def apply(session: Session, args: Arguments, item: Item) -> Object:
 
 def _send(session: Session, item: Item, obj: Object, query: dict[str, Any]) -> Object:
     return session.client.patch(item.kind, name_of(obj), obj, item.namespace, content_type=APPLY, **query)
+
+
+def _remember(session: Session, item: Item, obj: Object, applied: Object) -> Object:
+    """Keep the last-applied annotation true, where there is one, for a client-side apply that may follow.
+
+    It has a manager of its own, so that it stays when kubectl takes over what client-side applies wrote.
+    """
+    if LAST_APPLIED not in annotations_of(applied):
+        return applied
+    text = annotations_of(with_last_applied(obj))[LAST_APPLIED]
+    place = {field: obj["metadata"][field] for field in ("name", "namespace") if field in obj["metadata"]}
+    noted = {"apiVersion": obj["apiVersion"], "kind": obj["kind"],
+             "metadata": {**place, "annotations": {LAST_APPLIED: text}}}  # fmt: skip
+    return _send(session, item, noted, {"fieldManager": REMEMBERS, "force": True})
 
 
 def _take_over(session: Session, item: Item, applied: Object) -> bool:

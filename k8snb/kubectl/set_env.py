@@ -33,10 +33,10 @@ class _Variables(NamedTuple):
 
 
 def run(session: Session, args: Arguments) -> Output:
-    resources = _resources(args)
+    resources, variables = _resources(args), _variables(session, args)
     if args.on("list"):
-        return _list(session, Arguments(args.command, resources, args.rest, args.values, args.given))
-    variables = _variables(session, args)
+        named = Arguments(args.command, resources, args.rest, args.values, args.given)
+        return _list(session, named, variables)
 
     def change(session: Session, args: Arguments, found: Found) -> Object | None:
         return _changed(session, args, found, variables)
@@ -135,7 +135,8 @@ def updated(env: Iterable[Object], wanted: Iterable[Object], remove: Iterable[st
 # --list
 
 
-def _list(session: Session, args: Arguments) -> Output:
+def _list(session: Session, args: Arguments, variables: _Variables) -> Output:
+    """The variables as they are, or as the change would leave them."""
     selection = select(session, args, names_only=True)
     lines: list[str] = []
     for found in selection.require():
@@ -144,7 +145,8 @@ def _list(session: Session, args: Arguments) -> Output:
         for container in (each for field in CONTAINERS for each in spec.get(field) or ()):
             if container["name"] in chosen:
                 lines.append(f"# {found.kind.kind} {found.name}, container {container['name']}")
-                lines += [_line(session, args, found, variable) for variable in container.get("env") or ()]
+                env = updated(container.get("env") or (), variables.set, variables.remove)
+                lines += [_line(session, args, found, variable) for variable in env]
     return Output(text="".join(f"{line}\n" for line in lines), objects=[found.object for found in selection.found])
 
 

@@ -43,7 +43,9 @@ def _resources(session: Session, args: Arguments, found: Found) -> Object:
         raise KubectlError(f"error: unable to find container named {args.text('containers')}")
 
     def with_resources(container: Object) -> Object:
-        return {**container, "resources": {**(container.get("resources") or {}), **wanted}}
+        present = container.get("resources") or {}
+        merged = {field: {**(present.get(field) or {}), **amounts} for field, amounts in wanted.items()}
+        return {**container, "resources": {**present, **merged}}
 
     return with_pod_spec(found, with_containers(spec, chosen, with_resources))
 
