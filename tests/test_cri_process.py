@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
 import struct
@@ -15,12 +14,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from patience import PATIENCE, until
 
 from k8snb.cri import (
     EXITED,
@@ -34,13 +34,10 @@ from k8snb.cri import (
     images,
 )
 from k8snb.cri.janitor import Janitor
-from k8snb.cri.logs import ContainerLog
 from k8snb.cri.process import ProcessRuntime
-from k8snb.cri.process_network import Loopback
 
 NODE = "node-1"
 FOREVER = ("sh", "-c", "sleep 1000")
-PATIENCE = 60.0  # seconds for what has to come true on a machine that has other work
 HOG = ("stress", "--vm", "1", "--vm-bytes", "200M", "--vm-hang", "1")
 
 
@@ -98,13 +95,6 @@ class Lab:
                 time.sleep(0.01)
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-
-
 def processes_of(directory: Path) -> list[psutil.Process]:
     """The living processes whose environment names a container under this directory."""
     found = []
@@ -144,153 +134,6 @@ def narrow(tmp_path: Path) -> Iterator[Lab]:
 def any_lab(request: pytest.FixtureRequest) -> Lab:
     lab: Lab = request.getfixturevalue(request.param)
     return lab
-
-
-# the catalogue
-
-
-@pytest.mark.parametrize(
-    "reference",
-    ["nginx", "nginx:1.7.9", "docker.io/library/nginx:latest", "localhost:5000/nginx:1.25-alpine", "nginx:1.9.1"],
-)
-def test_an_image_is_found_whatever_its_registry(reference: str) -> None:
-    assert images.find(reference).names[0] == "nginx"
-
-
-@pytest.mark.parametrize(
-    "reference", ["nginx:nope", "busybox:doesnotexist", "nginx:1.161", "nginx:1.91", "luksa/kubia:v9"]
-)
-def test_a_tag_that_cannot_exist_is_not_found(reference: str) -> None:
-    with pytest.raises(LookupError, match="is not in k8snb's catalogue"):
-        images.find(reference)
-
-
-def test_an_unknown_image_is_refused_with_the_closest_ones_and_the_way_out() -> None:
-    with pytest.raises(LookupError) as refusal:
-        images.find("ngnix:1.7.9")
-    assert re.search(r'image "ngnix:1\.7\.9" is not in .* closest are nginx.* use Docker', str(refusal.value))
-
-
-def test_every_program_of_the_catalogue_is_a_file_beside_it() -> None:
-    folder = Path(images.__file__).parent
-    names = {command[0] for entry in images.CATALOGUE for _, command in entry.programs} | set(images.APPLETS)
-    assert [name for name in names if not (folder / f"{name.replace('-', '_')}.py").exists()] == []
-
-
-def test_no_repository_stands_in_two_rows() -> None:
-    names = [name for entry in images.CATALOGUE for name in entry.names]
-    assert len(names) == len(set(names))
-
-
-# logs
-
-
-def test_a_log_is_a_file_in_cri_format(tmp_path: Path) -> None:
-    log = ContainerLog(tmp_path / "0.log", lambda: 1_700_000_000.5)
-    log.append("stdout", b"one\ntw")
-    log.append("stderr", b"bad\n")
-    log.append("stdout", b"o\n")
-    lines = (tmp_path / "0.log").read_text().splitlines()
-    assert lines[0] == "2023-11-14T22:13:20.500000000Z stdout F one"
-    assert [line.split(" ", 1)[1] for line in lines] == ["stdout F one", "stderr F bad", "stdout F two"]
-
-
-def test_a_line_without_an_end_is_logged_at_the_end(tmp_path: Path) -> None:
-    log = ContainerLog(tmp_path / "0.log", time.time)
-    log.append("stdout", b"no newline")
-    assert list(log.read()) == []
-    log.close()
-    assert list(log.read()) == [b"no newline\n"]
-
-
-def test_a_very_long_line_comes_back_in_one_piece(tmp_path: Path) -> None:
-    log = ContainerLog(tmp_path / "0.log", time.time)
-    for _ in range(3):
-        log.append("stdout", b"x" * 20_000)
-    log.append("stdout", b"\n")
-    assert b"".join(log.read()) == b"x" * 60_000 + b"\n"
-
-
-def test_tail_since_and_timestamps_choose_and_mark_lines(tmp_path: Path) -> None:
-    now = [100.0]
-    log = ContainerLog(tmp_path / "0.log", lambda: now[0])
-    for number in range(5):
-        now[0] = 100.0 + number
-        log.append("stdout", b"%d\n" % number)
-    assert list(log.read(tail=2)) == [b"3\n", b"4\n"]
-    assert list(log.read(tail=0)) == []
-    assert list(log.read(since=102.5)) == [b"3\n", b"4\n"]
-    assert list(log.read(tail=1, timestamps=True)) == [b"1970-01-01T00:01:44.000000000Z 4\n"]
-
-
-def test_a_follower_sees_every_line_once_although_the_file_is_turned_over(tmp_path: Path) -> None:
-    log = ContainerLog(tmp_path / "0.log", time.time, max_size=400, max_files=2)
-    log.append("stdout", b"first\n")
-    seen: list[bytes] = []
-    begun = threading.Event()
-
-    def follow() -> None:
-        for line in log.read(follow=True):
-            seen.append(line)
-            begun.set()
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    assert begun.wait(5)
-    for number in range(50):
-        log.append("stdout", b"line %d\n" % number)
-        until(lambda number=number: len(seen) == number + 2)
-    log.close()
-    thread.join(5)
-    assert not thread.is_alive()
-    assert seen == [b"first\n", *(b"line %d\n" % number for number in range(50))]
-    assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 1200
-
-
-# addresses
-
-
-@pytest.mark.process
-def test_two_clusters_never_share_an_address() -> None:
-    first, second = Loopback(single_address=False), Loopback(single_address=False)
-    third = subprocess.run(
-        [sys.executable, "-c", "from k8snb.cri.process_network import Loopback as L; print(L().service_cidr)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.strip()
-    assert len({first.service_cidr, second.service_cidr, third}) == 3
-    first.close()
-    again = Loopback(single_address=False)
-    assert again.service_cidr == first.service_cidr
-    again.close()
-    second.close()
-
-
-@pytest.mark.process
-def test_nodes_and_pods_have_ranges_of_their_own() -> None:
-    network = Loopback(single_address=False)
-    prefix = network.service_cidr.removesuffix(".0.0/20")
-    first, second = network.add_node("a"), network.add_node("b")
-    assert (first.node_ip, first.pod_cidr) == (f"{prefix}.16.1", f"{prefix}.32.0/24")
-    assert (second.node_ip, second.pod_cidr) == (f"{prefix}.16.2", f"{prefix}.33.0/24")
-    assert network.add_node("a") == first
-    assert network.take("b").startswith(f"{prefix}.33.")
-    network.close()
-
-
-@pytest.mark.process
-def test_an_address_given_back_is_the_last_to_be_given_again() -> None:
-    network = Loopback(single_address=False)
-    network.add_node("a")
-    first = network.take("a")
-    network.addresses.give_back(first)
-    given = [network.take("a") for _ in range(253)]
-    assert len(set(given)) == 253
-    assert given[-1] == first
-    with pytest.raises(RuntimeFailure, match="no free pod address in"):
-        network.take("a")
-    network.close()
 
 
 # the life of a container

@@ -8,11 +8,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from patience import until
 
 pytest.register_assert_rewrite("cri_contract")
 
@@ -65,13 +65,6 @@ def setting(rig: Rig, container: str, name: str) -> str:
             if file.exists():
                 return file.read_text().strip()
     raise AssertionError(f"no {name}")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_the_kernel_ends_what_takes_more_memory_than_it_may(rig: Rig) -> None:

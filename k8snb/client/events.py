@@ -33,9 +33,8 @@ class Told:
 
     tokens: float = BURST
     refilled: float = 0.0
-    written: dict[Key, tuple[str, int]] = field(
-        default_factory=dict
-    )  # (type, reason, message, field) → event's name, count
+    # (type, reason, message, field path) → event's name, count
+    written: dict[Key, tuple[str, int]] = field(default_factory=dict)
     messages: dict[Key, dict[str, float]] = field(default_factory=dict)  # (type, reason) → message → when
 
 
